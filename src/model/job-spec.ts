@@ -1,0 +1,85 @@
+/** Where a value of a job came from, in words a person can follow, e.g. `.compops.yml line 12`, `#SBATCH line 3 of jobs/simulate.sh`, `default of cluster falcon`. */
+export type Origin = string
+
+/** What a job asks of the scheduler. Keys are Slurm's long names; units are fixed here so that dialects only print. */
+export interface Resources {
+  readonly partition?: string
+  readonly account?: string
+  readonly qos?: string
+  /** Wall time limit in seconds. */
+  readonly time?: number
+  readonly nodes?: number
+  readonly ntasks?: number
+  readonly ntasks_per_node?: number
+  readonly cpus_per_task?: number
+  /** Memory per node, MiB. */
+  readonly mem?: number
+  /** Memory per CPU, MiB. */
+  readonly mem_per_cpu?: number
+  readonly gpus?: GpuRequest
+  readonly gpus_per_node?: GpuRequest
+  readonly gres?: string
+  readonly constraint?: string
+  readonly reservation?: string
+  readonly exclusive?: boolean
+  readonly licenses?: string
+  readonly nice?: number
+}
+
+export interface GpuRequest {
+  readonly type: string | null
+  readonly count: number
+}
+
+export type ParamValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly ParamValue[]
+  | { readonly [key: string]: ParamValue }
+
+/** An existing batch script of the repository, run as it stands. */
+export interface BatchFile {
+  readonly path: string
+  /** From its `#!` line, e.g. `['/bin/bash']`; ['/bin/sh'] where there is none. */
+  readonly interpreter: readonly string[]
+}
+
+/** One job of a run with every default applied: what is stored, planned, submitted and written into the evidence. */
+export interface JobSpec {
+  readonly name: string
+  readonly cluster: string
+  /** Names of jobs of the same run that must have completed. */
+  readonly needs: readonly string[]
+  readonly setup: readonly string[]
+  /** Exactly one of `script` and `file` is set. */
+  readonly script: readonly string[] | null
+  readonly file: BatchFile | null
+  readonly resources: Resources
+  readonly env: Readonly<Record<string, string>>
+  readonly params: Readonly<Record<string, ParamValue>>
+  readonly outputs: readonly string[]
+  readonly metrics: string | null
+  /** Raw scheduler options, each already allowed by the site, e.g. `--hint=nomultithread`. From the file's `directives` and from a batch script's own lines. */
+  readonly directives: readonly string[]
+  /** The scheduler's own requeue after node failure or preemption. */
+  readonly requeue: boolean
+  /** Key (e.g. `time`, `env.OMP_NUM_THREADS`, `directives[0]`) to where its value came from. */
+  readonly origins: Readonly<Record<string, Origin>>
+}
+
+/** One mistake in `.compops.yml`: where, what, and what to do. `line` and `column` count from 1. */
+export interface SpecProblem {
+  readonly path: string
+  readonly line: number | null
+  readonly column: number | null
+  readonly message: string
+  readonly remedy: string | null
+}
+
+/** What `.compops.yml` says, with every default applied. */
+export interface ComputationSpec {
+  readonly parent: string | null
+  readonly jobs: readonly JobSpec[]
+}

@@ -1,0 +1,116 @@
+import type { JobState } from './job-state.ts'
+
+/** What a scheduler and our own files say about attempts. Text has been read; nothing has been concluded yet. */
+
+/** One row of the scheduler's queue. */
+export interface QueueRow {
+  readonly nativeId: string
+  /** The name we gave it, `compops-<attempt id>`; a native id whose row has another name is somebody else's. */
+  readonly name: string
+  /** `ended` states are shown by some queues for a while (Slurm: MinJobAge). */
+  readonly state: 'queued' | 'held' | 'running' | 'suspended' | 'completing' | 'ended'
+  /** The scheduler's own word, e.g. `PENDING`, `OUT_OF_MEMORY`. */
+  readonly nativeState: string
+  /** What the native state means once ended; null while it has not, or where the queue does not say. */
+  readonly verdict: Verdict | null
+  /** The scheduler's word for why it waits, e.g. `Resources`; null where there is none. */
+  readonly reason: string | null
+  readonly queue: string | null
+  readonly submittedAt: Date | null
+  /** Start, or the scheduler's estimate of it while queued. */
+  readonly startAt: Date | null
+  readonly endAt: Date | null
+  readonly nodes: readonly string[]
+  readonly restarts: number
+}
+
+/** How something ended in the scheduler's eyes. */
+export type Verdict = 'completed' | 'exit' | 'timeout' | 'memory' | 'node' | 'preempted' | 'canceled' | 'never started'
+
+/** One record of accounting, for the whole job. */
+export interface AccountingRow {
+  readonly nativeId: string
+  readonly name: string
+  readonly nativeState: string
+  /** null while accounting says that it has not ended. */
+  readonly verdict: Verdict | null
+  readonly exitCode: number | null
+  readonly signal: number | null
+  readonly queue: string | null
+  readonly account: string | null
+  readonly submittedAt: Date | null
+  readonly startedAt: Date | null
+  readonly endedAt: Date | null
+  readonly nodes: readonly string[]
+  readonly cpus: number | null
+  /** Seconds of CPU used. */
+  readonly cpuSeconds: number | null
+  readonly elapsedSeconds: number | null
+  /** Largest resident set of any task, bytes. */
+  readonly maxRss: number | null
+  /** e.g. `cpu=8,mem=16G,node=1,gres/gpu=2` */
+  readonly requestedTres: string | null
+  readonly allocatedTres: string | null
+}
+
+/** The file that our wrapper writes as its last act. */
+export interface ExitRecord {
+  readonly nativeId: string
+  readonly restarts: number
+  readonly code: number
+  readonly at: Date | null
+}
+
+/** Everything one whole round saw of one attempt. Only a whole round makes one; a failed or cut poll throws instead. */
+export interface Seen {
+  readonly queue: QueueRow | null
+  /** `off`: this cluster keeps no accounting. null: it does, but has no record (yet). */
+  readonly accounting: AccountingRow | null | 'off'
+  readonly exit: ExitRecord | null
+  /** Our script's first act was seen: the native id that passed the fence. */
+  readonly started: { readonly nativeId: string; readonly at: Date | null } | null
+}
+
+/** What a cluster told about itself, probed once per connection and remembered. */
+export interface ClusterFacts {
+  /** e.g. `slurm 22.05.8` */
+  readonly version: string
+  readonly accounting: boolean
+  /** Seconds the queue remembers an ended job (Slurm: MinJobAge). */
+  readonly remembers: number
+  readonly nativeDependencies: boolean
+}
+
+export interface OutputFile {
+  /** Relative to the checkout (or to COMPOPS_OUTPUT_DIR). */
+  readonly path: string
+  readonly size: number
+  readonly sha256: string | null
+  readonly at: string
+}
+
+/** What is fetched once an attempt has ended. */
+export interface Collected {
+  readonly outputs: readonly OutputFile[]
+  /** Some outputs were not listed: how many there were in all. */
+  readonly outputsOmitted: number
+  readonly metrics: Readonly<Record<string, number>>
+  /** Why there are no metrics although the job names a file; null where all is well. */
+  readonly metricsProblem: string | null
+  /** The last lines of the job's output, raw. */
+  readonly logTail: string
+  readonly logSize: number
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** What nextState concludes. */
+export interface Conclusion {
+  readonly state: JobState
+  readonly reason: import('./job-state.ts').FailureReason | null
+  /** For people: why it waits, how it ended, which sources disagree. */
+  readonly message: string | null
+  readonly misses: number
+  /** Ended, but the reason is still awaited from accounting until then. */
+  readonly awaiting: Date | null
+  readonly exitCode: number | null
+}

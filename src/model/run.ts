@@ -1,0 +1,77 @@
+import { z } from 'zod'
+import type { ComputationSpec, JobSpec, SpecProblem } from './job-spec.ts'
+import type { FailureReason, JobState } from './job-state.ts'
+import type { AccountingRow, Collected } from './observation.ts'
+
+/** Why a run exists; unique with (project, ref, sha). */
+export type Cause = `head:${number}` | `note:${number}` | `tick:${string}` | `api:${string}` | `ci:${number}`
+
+/** A person, as GitLab names them. */
+export interface Person {
+  readonly id: number
+  readonly username: string
+  readonly name: string
+}
+
+export const Person = z.object({ id: z.number(), username: z.string(), name: z.string() })
+
+/** One submission of a job. */
+export interface Attempt {
+  readonly id: string
+  readonly number: number
+  readonly nativeId: string | null
+  readonly state: JobState
+  readonly reason: FailureReason | null
+  readonly message: string | null
+  readonly queue: string | null
+  readonly nodes: readonly string[]
+  readonly submittedAt: Date | null
+  readonly queuedAt: Date | null
+  readonly startedAt: Date | null
+  readonly endedAt: Date | null
+  readonly exitCode: number | null
+  readonly signal: number | null
+  readonly accounting: AccountingRow | null
+  readonly collected: Collected | null
+  readonly scriptSha256: string | null
+  readonly restarts: number
+}
+
+/** A job with its attempts, newest last. */
+export interface Job {
+  readonly id: string
+  readonly name: string
+  readonly spec: JobSpec
+  readonly cluster: string
+  /** e.g. `slurm 22.05.8`; null until the cluster was reached. */
+  readonly scheduler: string | null
+  readonly state: JobState
+  readonly reason: FailureReason | null
+  /** Why it waits, what failed: a sentence for people. */
+  readonly message: string | null
+  readonly attempts: readonly Attempt[]
+}
+
+/** One commit's work on one computation branch for one cause, with all that is shown of it. */
+export interface Run {
+  readonly id: string
+  readonly projectId: number
+  readonly projectPath: string
+  readonly branch: string
+  readonly sha: string
+  readonly cause: Cause
+  readonly causedBy: Person | null
+  readonly causedHow: string
+  readonly commit: { readonly author: string; readonly subject: string } | null
+  readonly parent: { readonly branch: string; readonly why: string } | null
+  readonly spec: { readonly sha256: string; readonly problems: readonly SpecProblem[] } | null
+  /** Why there are no jobs (the file is wrong, the sources cannot be had …); null where all is well. */
+  readonly problem: string | null
+  readonly state: JobState
+  readonly createdAt: Date
+  readonly endedAt: Date | null
+  readonly jobs: readonly Job[]
+  readonly supersededBy: string | null
+}
+
+export type { ComputationSpec }
