@@ -1,0 +1,98 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { pino } from 'pino'
+import pinoRoll from 'pino-roll'
+
+export type Log = pino.Logger
+
+/** Every secret the process has read. What stands in here is taken out of each log line, whatever field it hides in. */
+export interface Secrets {
+  add(value: string): void
+  redact(text: string): string
+}
+
+export function createSecrets(): Secrets {
+  const values = new Set<string>()
+  let ordered: string[] = []
+  return {
+    add(value) {
+      // Shorter values would tear holes into ordinary words.
+      if (value.length < 6) return
+      for (const form of [
+        value,
+        JSON.stringify(value).slice(1, -1),
+        encodeURIComponent(value),
+        Buffer.from(value).toString('base64'),
+      ])
+        values.add(form)
+      ordered = [...values].sort((a, b) => b.length - a.length)
+    },
+    redact(text) {
+      let clean = text
+      for (const value of ordered) if (clean.includes(value)) clean = clean.replaceAll(value, '[secret]')
+      return clean
+    },
+  }
+}
+
+interface Sink {
+  write(line: string): void
+}
+
+export interface LogOptions {
+  readonly secrets: Secrets
+  readonly level?: string
+  readonly destination?: Sink
+}
+
+/** The service's log: one JSON line per step of the path, to standard output. Redaction is by value at this one sink. */
+export function createLog(options: LogOptions): Log {
+  const destination = options.destination ?? process.stdout
+  const sink: Sink = { write: line => void destination.write(options.secrets.redact(line)) }
+  return pino(
+    {
+      level: options.level ?? 'info',
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: label => ({ level: label }) },
+    },
+    sink,
+  )
+}
+
+export interface AuditEntry {
+  /** What was done: `run started`, `job submitted`, `job canceled`, `evidence committed` … */
+  readonly act: string
+  /** Who caused it: a GitLab username, or `compops` where nobody did. */
+  readonly by: string
+  readonly result: string
+  readonly [detail: string]: unknown
+}
+
+export interface Audit {
+  record(entry: AuditEntry): void
+  close(): Promise<void>
+}
+
+/** The audit log: who caused what, when, with which result. Rotated daily and at 20 MB; nothing is ever deleted by us. */
+export async function openAudit(file: string, secrets: Secrets): Promise<Audit> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  const stream = await pinoRoll({
+    file,
+    frequency: 'daily',
+    size: '20m',
+    mkdir: true,
+    dateFormat: 'yyyy-MM-dd',
+    extension: '.log',
+  })
+  const sink: Sink = { write: line => void stream.write(secrets.redact(line)) }
+  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({}) } }, sink)
+  return {
+    record: entry => log.info(entry),
+    close: () =>
+      new Promise(resolve => {
+        stream.once('close', () => resolve())
+        stream.end()
+      }),
+  }
+}

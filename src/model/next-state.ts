@@ -1,0 +1,157 @@
+import { type FailureReason, isFinal, type JobState } from './job-state.ts'
+import type { AccountingRow, ClusterFacts, Conclusion, QueueRow, Seen, Verdict } from './observation.ts'
+
+/** What is known of an attempt before the round. */
+export interface Before {
+  readonly state: JobState
+  readonly nativeId: string
+  readonly restarts: number
+  readonly misses: number
+  readonly missedSince: Date | null
+  readonly awaiting: Date | null
+  /** We asked the cluster to cancel it. */
+  readonly cancelRequested: boolean
+}
+
+export interface NextStateOptions {
+  readonly facts: ClusterFacts
+  readonly now: Date
+  /** ms to wait for accounting to say why, once another source says that it has ended. */
+  readonly accountingWait: number
+  /** The scheduler's reason for waiting, in words. */
+  readonly inWords: (reason: string) => string
+}
+
+/**
+ * The state oracle: three sources may end a job (our exit file, accounting, the queue); the code comes from the exit file, the reason from
+ * accounting. `completed` needs code 0 and nothing to the contrary. Where they disagree the worse holds and both are shown. A job that no
+ * source knows is a miss, and after two misses over more than the queue remembers it is `lost`, never `completed`.
+ */
+export function nextState(before: Before, seen: Seen, options: NextStateOptions): Conclusion {
+  if (isFinal(before.state)) throw new Error(`nextState of a final attempt (${before.state})`)
+  const inQueue = seen.queue !== null && seen.queue.state !== 'ended' ? seen.queue : null
+  // An exit file of an earlier start says nothing once the scheduler has started it again.
+  const restarts = Math.max(before.restarts, seen.queue?.restarts ?? 0)
+  const exit = seen.exit !== null && seen.exit.restarts >= restarts ? seen.exit : null
+  const accounted = seen.accounting === 'off' ? null : seen.accounting
+  const verdict = accounted?.verdict ?? null
+
+  if (inQueue !== null && !(inQueue.state === 'completing' && exit !== null)) return underWay(inQueue, options)
+
+  const ended = exit !== null || verdict !== null || seen.queue?.state === 'ended'
+  if (!ended) {
+    if (accounted !== null && accounted.startedAt !== null) return known('running', null, before)
+    return missed(before, options)
+  }
+
+  const silent = seen.accounting !== 'off' && options.facts.accounting && verdict === null
+  const completing = inQueue?.state === 'completing'
+  const noExit = exit === null && (verdict === 'completed' || (verdict === null && seen.queue?.verdict === 'completed'))
+  if (silent || completing || noExit) {
+    const until = before.awaiting ?? new Date(options.now.getTime() + options.accountingWait)
+    if (options.now < until)
+      return { ...known(before.state === 'queued' ? 'running' : before.state, null, before), awaiting: until }
+  }
+  return conclude(before, verdict ?? seen.queue?.verdict ?? null, exit?.code ?? null, accounted, seen.queue, silent)
+}
+
+function underWay(row: QueueRow, options: NextStateOptions): Conclusion {
+  const message = row.reason === null ? null : options.inWords(row.reason)
+  const base = { reason: null, misses: 0, awaiting: null, exitCode: null }
+  switch (row.state) {
+    case 'queued':
+    case 'held':
+      return { ...base, state: 'queued', message }
+    case 'suspended':
+      return { ...base, state: 'suspended', message: message ?? 'suspended by the scheduler' }
+    default:
+      return { ...base, state: 'running', message: null }
+  }
+}
+
+function known(state: JobState, message: string | null, before: Before): Conclusion {
+  return { state, reason: null, message, misses: 0, awaiting: before.awaiting, exitCode: null }
+}
+
+function missed(before: Before, options: NextStateOptions): Conclusion {
+  const misses = before.misses + 1
+  const since = before.missedSince ?? options.now
+  const silentFor = (options.now.getTime() - since.getTime()) / 1000
+  if (misses >= 2 && silentFor > options.facts.remembers) {
+    return failed(
+      'lost',
+      `neither the queue nor accounting knows ${before.nativeId} any more, and it left no exit file`,
+      null,
+    )
+  }
+  return { state: before.state, reason: null, message: null, misses, awaiting: before.awaiting, exitCode: null }
+}
+
+function conclude(
+  before: Before,
+  verdict: Verdict | null,
+  exitFile: number | null,
+  accounted: AccountingRow | null,
+  row: QueueRow | null,
+  silent: boolean,
+): Conclusion {
+  const said = accounted?.nativeState ?? row?.nativeState ?? null
+  const code = exitFile ?? (verdict === 'completed' ? null : (accounted?.exitCode ?? null))
+  switch (verdict) {
+    case null:
+      // Only the exit file spoke.
+      return code === 0
+        ? {
+            state: 'completed',
+            reason: null,
+            message: silent ? 'accounting did not answer; the exit code is 0' : null,
+            misses: 0,
+            awaiting: null,
+            exitCode: 0,
+          }
+        : failed('exit', null, code)
+    case 'completed':
+      if (exitFile === 0)
+        return { state: 'completed', reason: null, message: null, misses: 0, awaiting: null, exitCode: 0 }
+      if (exitFile === null)
+        return failed(
+          'lost',
+          `the scheduler says ${said}, but the script did not come to its end: its exit file is missing`,
+          null,
+        )
+      return failed('exit', `exit code ${exitFile}, although the scheduler says ${said}`, exitFile)
+    case 'exit':
+      if (exitFile === 0)
+        return failed(
+          'exit',
+          `exit code 0, but the scheduler says ${said}${codeOf(accounted)}`,
+          accounted?.exitCode ?? null,
+        )
+      return failed('exit', null, code)
+    case 'canceled':
+      return {
+        state: 'canceled',
+        reason: null,
+        message: before.cancelRequested ? null : `cancelled on the cluster (${said})`,
+        misses: 0,
+        awaiting: null,
+        exitCode: exitFile,
+      }
+    case 'never started':
+      return failed(
+        'submit',
+        `the scheduler gave it up before it started (${[said, row?.reason].filter(Boolean).join(', ')})`,
+        null,
+      )
+    default:
+      return failed(verdict, exitFile === 0 ? `exit code 0, but the scheduler says ${said}` : null, code)
+  }
+}
+
+function codeOf(row: AccountingRow | null): string {
+  return row?.exitCode === null || row?.exitCode === undefined ? '' : ` with exit code ${row.exitCode}`
+}
+
+function failed(reason: FailureReason, message: string | null, exitCode: number | null): Conclusion {
+  return { state: 'failed', reason, message, misses: 0, awaiting: null, exitCode }
+}

@@ -1,0 +1,103 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type SQL, sql } from 'drizzle-orm'
+import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
+import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
+import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
+import { CompopsError, describeError } from '../errors.ts'
+import { lockDataDir } from './data-dir.ts'
+import { createPgliteDirectory, pgliteMajor } from './pglite-directory.ts'
+import * as schema from './schema.ts'
+
+/** The database, or a transaction in it. Statements take this and never know which engine is behind. */
+export type Db = PgDatabase<PgQueryResultHKT, typeof schema>
+
+export interface Store {
+  readonly db: Db
+  /** e.g. `postgres 15.18` or `embedded PGlite (PostgreSQL 18.6)` */
+  readonly engine: string
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface StoreOptions {
+  /** null: the embedded database under `dataDir`. */
+  readonly databaseUrl: string | null
+  readonly dataDir: string
+}
+
+const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url))
+// Any constant will do, as long as every replica of every version uses the same one.
+const migrationLock = 7_266_219
+
+/** Opens the store and brings its schema up to date. Throws CompopsError when another process has the embedded one, or Postgres cannot be reached. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  return options.databaseUrl === null ? openPglite(options.dataDir) : openPostgres(options.databaseUrl)
+}
+
+async function openPglite(dataDir: string): Promise<Store> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  // PGlite lets a second process open the same directory and loses rows without a word; so we guard it.
+  const lock = await lockDataDir(dataDir)
+  try {
+    const directory = join(dataDir, `pglite-${pgliteMajor}`)
+    await createPgliteDirectory(dataDir, directory)
+    const { PGlite } = await import('@electric-sql/pglite')
+    const { drizzle } = await import('drizzle-orm/pglite')
+    const client = await PGlite.create(directory)
+    const db = drizzle(client, { schema })
+    await migratePglite(db, { migrationsFolder })
+    const version = await first<{ server_version: string }>(db as unknown as Db, sql`show server_version`)
+    return {
+      db: db as unknown as Db,
+      engine: `embedded PGlite (PostgreSQL ${version?.server_version.split(' ')[0] ?? '?'})`,
+      ping: async () => void (await db.execute(sql`select 1`)),
+      async close() {
+        await client.close()
+        await lock.release()
+      },
+    }
+  } catch (cause) {
+    await lock.release()
+    throw new CompopsError(`the embedded database in ${dataDir} cannot be opened: ${describeError(cause)}`, { cause })
+  }
+}
+
+async function openPostgres(url: string): Promise<Store> {
+  const { default: postgres } = await import('postgres')
+  const { drizzle } = await import('drizzle-orm/postgres-js')
+  const quiet = { onnotice: () => {}, connect_timeout: 10 }
+  const migrator = postgres(url, { ...quiet, max: 1 })
+  try {
+    await migrator`select pg_advisory_lock(${migrationLock})`
+    await migratePostgres(drizzle(migrator, { schema }), { migrationsFolder })
+    await migrator`select pg_advisory_unlock(${migrationLock})`
+  } catch (cause) {
+    throw new CompopsError(`the database at database_url cannot be used: ${describeError(cause)}`, {
+      transient: true,
+      cause,
+    })
+  } finally {
+    await migrator.end({ timeout: 5 })
+  }
+  const client = postgres(url, { ...quiet, max: 10, connection: { application_name: 'compops' } })
+  const db = drizzle(client, { schema })
+  const version = await first<{ server_version: string }>(db as unknown as Db, sql`show server_version`)
+  return {
+    db: db as unknown as Db,
+    engine: `postgres ${version?.server_version.split(' ')[0] ?? '?'}`,
+    ping: async () => void (await db.execute(sql`select 1`)),
+    close: () => client.end({ timeout: 5 }),
+  }
+}
+
+/** The rows of a statement written by hand. The two drivers answer in two shapes. */
+export async function rows<Row>(db: Db, statement: SQL): Promise<Row[]> {
+  const answer = (await db.execute(statement)) as unknown as Row[] | { rows: Row[] }
+  return Array.isArray(answer) ? answer : answer.rows
+}
+
+export async function first<Row>(db: Db, statement: SQL): Promise<Row | undefined> {
+  return (await rows<Row>(db, statement))[0]
+}

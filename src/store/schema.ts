@@ -1,0 +1,282 @@
+import { sql } from 'drizzle-orm'
+import {
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core'
+import type { Event } from '../model/event.ts'
+import type { JobSpec, SpecProblem } from '../model/job-spec.ts'
+import type { FailureReason, JobState } from '../model/job-state.ts'
+import type { AccountingRow, ClusterFacts, Collected } from '../model/observation.ts'
+import type { Cause, Person } from '../model/run.ts'
+
+/** Rows say what should be; workers make it so. Between two steps of the path there is always one of these rows to look at. */
+
+const at = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' })
+const gitlabId = (name: string) => bigint(name, { mode: 'number' })
+
+/** Work is claimed from the row itself: a lease by the database's clock, back-off, and a place to be parked in. */
+const work = {
+  attempts: integer('tries').notNull().default(0),
+  nextAt: at('next_at').notNull().default(sql`now()`),
+  leaseUntil: at('lease_until'),
+  lastError: text('last_error'),
+  parkedAt: at('parked_at'),
+}
+
+export const projects = pgTable('projects', {
+  id: gitlabId('id').primaryKey(),
+  path: text('path').notNull(),
+  defaultBranch: text('default_branch'),
+  firstSeenAt: at('first_seen_at').notNull().default(sql`now()`),
+  /** When its heads were first compared: what stood there then is the baseline and ran nothing. */
+  baselineAt: at('baseline_at'),
+  headsAt: at('heads_at'),
+  evidenceSha: text('evidence_sha'),
+  lastError: text('last_error'),
+})
+
+export const deliveries = pgTable(
+  'deliveries',
+  {
+    id: uuid('id').primaryKey(),
+    key: text('key').notNull().unique(),
+    receivedAt: at('received_at').notNull().default(sql`now()`),
+    eventHeader: text('event_header').notNull(),
+    kind: text('kind').notNull(),
+    projectId: gitlabId('project_id'),
+    projectPath: text('project_path'),
+    ref: text('ref'),
+    sha: text('sha'),
+    /** What was answered: accepted, or ignored with its reason. */
+    outcome: text('outcome').$type<'accepted' | 'ignored'>().notNull(),
+    reason: text('reason'),
+    event: jsonb('event').$type<Event>(),
+    body: text('body'),
+    bodySize: integer('body_size').notNull(),
+    bodySha256: text('body_sha256').notNull(),
+    /** What came of it, in words; set when it has been acted on. */
+    result: text('result'),
+    doneAt: at('done_at'),
+    ...work,
+  },
+  t => [
+    index('deliveries_due').on(t.nextAt).where(sql`done_at is null and parked_at is null`),
+    index('deliveries_received').on(t.receivedAt),
+  ],
+)
+
+export const branches = pgTable(
+  'branches',
+  {
+    id: uuid('id').primaryKey(),
+    projectId: gitlabId('project_id').notNull(),
+    ref: text('ref').notNull(),
+    headSha: text('head_sha'),
+    /** Counts the moves of the head; part of a run's cause. */
+    generation: integer('generation').notNull().default(0),
+    state: text('state').$type<'active' | 'gone'>().notNull().default('active'),
+    /** The first complete listing that lacked it, while that is still a suspicion. */
+    missingSince: at('missing_since'),
+    latestRunId: uuid('latest_run_id'),
+    updatedAt: at('updated_at').notNull().default(sql`now()`),
+  },
+  t => [unique('branches_project_ref').on(t.projectId, t.ref)],
+)
+
+export const runs = pgTable(
+  'runs',
+  {
+    id: uuid('id').primaryKey(),
+    projectId: gitlabId('project_id').notNull(),
+    branchId: uuid('branch_id').notNull(),
+    ref: text('ref').notNull(),
+    sha: text('sha').notNull(),
+    cause: text('cause').$type<Cause>().notNull(),
+    causedBy: jsonb('caused_by').$type<Person>(),
+    causedHow: text('caused_how').notNull(),
+    deliveryId: uuid('delivery_id'),
+    commit: jsonb('commit').$type<{ author: string; subject: string }>(),
+    parent: jsonb('parent').$type<{ branch: string; why: string }>(),
+    specSha256: text('spec_sha256'),
+    specText: text('spec_text'),
+    problems: jsonb('problems').$type<readonly SpecProblem[]>().notNull().default([]),
+    problem: text('problem'),
+    state: text('state').$type<JobState>().notNull(),
+    hasCi: boolean('has_ci').notNull().default(false),
+    createdAt: at('created_at').notNull().default(sql`now()`),
+    endedAt: at('ended_at'),
+    supersededBy: uuid('superseded_by'),
+    /** The GitLab pipeline that carries its statuses, once known. */
+    pipelineId: gitlabId('pipeline_id'),
+    /** Grows with every change that a person could see; what was last turned into reports is `reportedVersion`. */
+    version: integer('version').notNull().default(1),
+    reportedVersion: integer('reported_version').notNull().default(0),
+  },
+  t => [
+    unique('runs_cause').on(t.projectId, t.ref, t.sha, t.cause),
+    index('runs_unreported').on(t.id).where(sql`version > reported_version`),
+    index('runs_open').on(t.id).where(sql`ended_at is null`),
+    index('runs_branch').on(t.branchId, t.createdAt),
+    index('runs_sha').on(t.projectId, t.sha),
+  ],
+)
+
+export const jobs = pgTable(
+  'jobs',
+  {
+    id: uuid('id').primaryKey(),
+    runId: uuid('run_id').notNull(),
+    projectId: gitlabId('project_id').notNull(),
+    position: integer('position').notNull(),
+    name: text('name').notNull(),
+    spec: jsonb('spec').$type<JobSpec>().notNull(),
+    cluster: text('cluster').notNull(),
+    /** The account on the cluster that runs it: a cluster's name, or `name#user` for a project with an account of its own. */
+    connection: text('connection').notNull(),
+    scheduler: text('scheduler'),
+    state: text('state').$type<JobState>().notNull(),
+    reason: text('reason').$type<FailureReason>(),
+    message: text('message'),
+    /** Why it should be cancelled; acted on until the cluster says that it is gone. */
+    cancelReason: text('cancel_reason'),
+    cancelNextAt: at('cancel_next_at').notNull().default(sql`now()`),
+  },
+  t => [
+    unique('jobs_run_name').on(t.runId, t.name),
+    index('jobs_open')
+      .on(t.connection, t.state)
+      .where(sql`state not in ('completed', 'failed', 'canceled', 'skipped')`),
+  ],
+)
+
+export const attempts = pgTable(
+  'attempts',
+  {
+    id: uuid('id').primaryKey(),
+    jobId: uuid('job_id').notNull(),
+    runId: uuid('run_id').notNull(),
+    projectId: gitlabId('project_id').notNull(),
+    connection: text('connection').notNull(),
+    number: integer('number').notNull(),
+    nativeId: text('native_id'),
+    state: text('state').$type<JobState>().notNull(),
+    reason: text('reason').$type<FailureReason>(),
+    message: text('message'),
+    queue: text('queue'),
+    nodes: jsonb('nodes').$type<readonly string[]>().notNull().default([]),
+    dependsOn: jsonb('depends_on').$type<readonly string[]>().notNull().default([]),
+    createdAt: at('created_at').notNull().default(sql`now()`),
+    submittedAt: at('submitted_at'),
+    queuedAt: at('queued_at'),
+    startedAt: at('started_at'),
+    endedAt: at('ended_at'),
+    exitCode: integer('exit_code'),
+    signal: integer('signal'),
+    accounting: jsonb('accounting').$type<AccountingRow>(),
+    collected: jsonb('collected').$type<Collected>(),
+    collectProblem: text('collect_problem'),
+    scriptSha256: text('script_sha256'),
+    restarts: integer('restarts').notNull().default(0),
+    /** Whole rounds in a row that did not see it, and since when. */
+    misses: integer('misses').notNull().default(0),
+    missedSince: at('missed_since'),
+    /** It has ended; the reason is awaited from accounting until then. */
+    awaiting: at('awaiting'),
+    final: boolean('final').notNull().default(false),
+    ...work,
+  },
+  t => [
+    unique('attempts_job_number').on(t.jobId, t.number),
+    index('attempts_open').on(t.connection).where(sql`not final`),
+    index('attempts_uncollected').on(t.nextAt).where(sql`final and collected is null and collect_problem is null`),
+  ],
+)
+
+/** What GitLab should show, and what it was last told. When they differ somebody sends it. */
+export const reports = pgTable(
+  'reports',
+  {
+    id: uuid('id').primaryKey(),
+    kind: text('kind').$type<ReportKind>().notNull(),
+    key: text('key').notNull().unique(),
+    projectId: gitlabId('project_id').notNull(),
+    runId: uuid('run_id').notNull(),
+    desired: jsonb('desired').$type<Desired>().notNull(),
+    desiredHash: text('desired_hash').notNull(),
+    sentHash: text('sent_hash'),
+    sentAt: at('sent_at'),
+    /** GitLab's id of the thing: of the status, the note, the reply. */
+    externalId: gitlabId('external_id'),
+    /** Why GitLab will never take it; shown in `compops why` and counted. */
+    refused: text('refused'),
+    ...work,
+  },
+  t => [
+    index('reports_due').on(t.nextAt).where(sql`sent_hash is distinct from desired_hash and parked_at is null`),
+    index('reports_run').on(t.runId),
+  ],
+)
+
+export type ReportKind = 'status' | 'note' | 'reply' | 'evidence'
+
+export type Desired =
+  | {
+      readonly kind: 'status'
+      readonly sha: string
+      readonly branch: string
+      readonly name: string
+      readonly state: 'pending' | 'running' | 'success' | 'failed' | 'canceled' | 'skipped'
+      readonly description: string
+      readonly targetUrl: string
+    }
+  | { readonly kind: 'note'; readonly iid: number; readonly body: string }
+  | { readonly kind: 'reply'; readonly iid: number; readonly body: string }
+  | { readonly kind: 'evidence'; readonly version: number }
+
+export const mergeRequests = pgTable(
+  'merge_requests',
+  {
+    projectId: gitlabId('project_id').notNull(),
+    iid: integer('iid').notNull(),
+    sourceBranch: text('source_branch').notNull(),
+    targetBranch: text('target_branch').notNull(),
+    sourceProjectId: gitlabId('source_project_id').notNull(),
+    state: text('state').$type<'opened' | 'closed' | 'merged' | 'locked'>().notNull(),
+    headSha: text('head_sha'),
+    updatedAt: at('updated_at').notNull().default(sql`now()`),
+  },
+  t => [primaryKey({ columns: [t.projectId, t.iid] }), index('merge_requests_source').on(t.projectId, t.sourceBranch)],
+)
+
+/** One row per account on a cluster: what it told about itself, and since when it has been silent. */
+export const connections = pgTable('connections', {
+  name: text('name').primaryKey(),
+  facts: jsonb('facts').$type<ClusterFacts>(),
+  lastRoundAt: at('last_round_at'),
+  unreachableSince: at('unreachable_since'),
+  lastError: text('last_error'),
+})
+
+/** Every GitLab user we have ever been. A new token is a new bot; events of the former one are still ours. */
+export const bots = pgTable('bots', {
+  userId: gitlabId('user_id').primaryKey(),
+  username: text('username').notNull(),
+  firstSeenAt: at('first_seen_at').notNull().default(sql`now()`),
+})
+
+/** Who owns a cluster's connection or a project's mirror. The fence grows with each owner, so that a late write of a former one is seen. */
+export const leases = pgTable('leases', {
+  name: text('name').primaryKey(),
+  holder: text('holder').notNull(),
+  fence: bigint('fence', { mode: 'number' }).notNull(),
+  until: at('until').notNull(),
+})
