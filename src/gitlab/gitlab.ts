@@ -1,0 +1,68 @@
+import type { Reachability } from './circuit.ts'
+import { createClient } from './client.ts'
+import { fileCalls } from './file.ts'
+import { memberCalls } from './member.ts'
+import { mergeRequestCalls } from './merge-request.ts'
+import { noteCalls } from './note.ts'
+import { pipelineCalls } from './pipeline.ts'
+import { projectCalls } from './project.ts'
+import type { CallCount, RequesterOptions } from './requester.ts'
+import { commitStatusCalls } from './status-row.ts'
+import { tokenCalls } from './token.ts'
+import { userCalls } from './user.ts'
+
+export interface GitLabOptions extends RequesterOptions {
+  /** How `sendCommitStatus` waits between tries. */
+  readonly wait?: (ms: number) => Promise<void>
+}
+
+/** The clock that pauses are counted by. */
+export interface Time {
+  now(): number
+  wait(ms: number): Promise<void>
+  random(): number
+}
+
+export type GitLab = ReturnType<typeof createGitLab>
+
+/** The calls we make, with one token. Throws GitLabError only; results are ours in name and GitLab's in meaning. */
+export function createGitLab(options: GitLabOptions) {
+  const now = options.now ?? Date.now
+  const client = createClient(options)
+  const time: Time = {
+    now,
+    wait: options.wait ?? (ms => new Promise(resolve => setTimeout(resolve, ms))),
+    random: options.random ?? Math.random,
+  }
+  return {
+    url: client.requester.url,
+    time,
+    /** How many calls were made, by method, route and status: for `/metrics`. */
+    counts: (): CallCount[] => client.requester.counts(),
+    /** Whether calls get through at present, and since when. */
+    reachability: (): Reachability => client.requester.reachability(),
+    ...userCalls(client),
+    ...tokenCalls(client),
+    ...projectCalls(client),
+    ...pipelineCalls(client),
+    ...mergeRequestCalls(client),
+    ...memberCalls(client, now),
+    ...fileCalls(client),
+    ...noteCalls(client),
+    ...commitStatusCalls(client),
+  }
+}
+
+export { type Circuit, createCircuit, type Reachability } from './circuit.ts'
+export { type StatusSent, type StatusToSend, sendCommitStatus } from './commit-status.ts'
+export { GitLabError, type GitLabErrorKind, isGitLabError } from './errors.ts'
+export type { RepositoryFile } from './file.ts'
+export type { MergeRequest } from './merge-request.ts'
+export type { Note } from './note.ts'
+export { choosePipeline, type Pipeline } from './pipeline.ts'
+export type { Branch, Commit, Project } from './project.ts'
+export type { CallCount, GitLabCall } from './requester.ts'
+export { type CommitStatus, finalStatusStates, type StatusState } from './status-row.ts'
+export { type Sweep, type Swept, sweepStatuses } from './sweep-statuses.ts'
+export { fixedToken, type TokenInfo, type TokenSource, tokenFromFile } from './token.ts'
+export type { User } from './user.ts'
