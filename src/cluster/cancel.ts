@@ -1,0 +1,27 @@
+import { UnreadableError } from '../errors.ts'
+import type { WatchedAttempt } from './contract.ts'
+import { jobName } from './layout.ts'
+import { cancelProgram } from './observe-program.ts'
+import { notWhole, type Reach } from './reach.ts'
+import { listAttempts } from './watched.ts'
+
+export async function cancelAttempts(
+  reach: Reach,
+  attempts: readonly WatchedAttempt[],
+  { fence = false }: { fence?: boolean } = {},
+): Promise<ReadonlyMap<string, 'gone' | 'still there'>> {
+  if (attempts.length === 0) return new Map()
+  const answer = await reach.run({
+    text: cancelProgram(reach.dialect.shell),
+    lines: [String(reach.settle), fence ? 'yes' : 'no'],
+    rest: listAttempts(reach, attempts),
+    urgent: true,
+  })
+  reach.count(3)
+  if (answer.rc !== 0) throw notWhole(reach.name, 'it cannot be said whether the jobs were cancelled', answer)
+  const lines = answer.stdout.split('\n').filter(line => line !== '')
+  if (lines.at(-1) !== 'end')
+    throw new UnreadableError(`${reach.name}: the answer to the cancellation is not whole`, { transient: true })
+  const still = new Set(lines.map(line => /^still (\S+)$/.exec(line)?.[1]))
+  return new Map(attempts.map(attempt => [attempt.id, still.has(jobName(attempt.id)) ? 'still there' : 'gone']))
+}

@@ -1,0 +1,27 @@
+import { cancelAttempts } from './cancel.ts'
+import { collectAttempt } from './collect.ts'
+import type { Cluster, ClusterOptions } from './contract.ts'
+import { observeAttempts } from './observe.ts'
+import { openReach } from './reach.ts'
+import { planSubmission, submitAttempt } from './submit.ts'
+
+export type * from './contract.ts'
+
+/** Where a dialect meets a connection. Connects when something is first asked of it. */
+export function openCluster(options: ClusterOptions): Cluster {
+  const reach = openReach(options)
+  const { dialect } = options
+  return {
+    name: options.name,
+    nativeDependencies: dialect.nativeDependencies,
+    inWords: reason => dialect.reasonInWords(reason),
+    facts: reach.facts,
+    plan: request => planSubmission(reach, request),
+    submit: request => submitAttempt(reach, request),
+    observe: attempts => observeAttempts(reach, attempts),
+    collect: (attempt, asked) => collectAttempt(reach, attempt, asked),
+    cancel: (attempts, asked) => cancelAttempts(reach, attempts, asked),
+    stats: reach.stats,
+    close: () => options.remote.close(),
+  }
+}

@@ -1,0 +1,105 @@
+import type { JobSpec } from '../model/job-spec.ts'
+import type { ClusterFacts, Collected, Seen } from '../model/observation.ts'
+import type { Remote, RemoteStats } from '../remote/remote.ts'
+import type { Dialect } from '../scheduler/dialect.ts'
+
+/** A cluster, as the verbs of a run see it. Every method may throw a RemoteError: then nothing was learnt. */
+export interface Cluster {
+  readonly name: string
+  /** Whether the scheduler can wait for another job by itself. */
+  readonly nativeDependencies: boolean
+  /** The scheduler's reason for waiting, for people. */
+  inWords(reason: string): string
+  /** What the cluster told about itself, asked once a connection. */
+  facts(): Promise<ClusterFacts>
+  /** What would be submitted, without a connection. Throws CompopsError where it cannot be written down. */
+  plan(request: SubmitRequest): Plan
+  /** The same attempt asked any number of times, in parallel, by several services, is one job with one native id. */
+  submit(request: SubmitRequest): Promise<SubmitOutcome>
+  /** One round for any number of attempts. Throws where it was not whole: then it says nothing about any of them. */
+  observe(attempts: readonly WatchedAttempt[]): Promise<Round>
+  collect(attempt: WatchedAttempt, options?: { logBytes?: number }): Promise<Collected>
+  /**
+   * Ends jobs, found by name, and asks the queue again. `fence` first makes sure that a copy which starts later leaves at once; an attempt
+   * without a native id is always fenced. Throws where the queue could not be asked.
+   */
+  cancel(
+    attempts: readonly WatchedAttempt[],
+    options?: { fence?: boolean },
+  ): Promise<ReadonlyMap<string, 'gone' | 'still there'>>
+  stats(): ClusterStats
+  close(): Promise<void>
+}
+
+export interface ClusterStats extends RemoteStats {
+  /** Commands of the scheduler that were run (sbatch, squeue, sacct …), as far as we asked for them. */
+  readonly schedulerCommands: number
+  readonly roundTrips: number
+}
+
+export interface SubmitRequest {
+  readonly projectId: number
+  readonly projectPath: string
+  readonly runId: string
+  readonly jobId: string
+  readonly attemptId: string
+  /** Counts from 1. */
+  readonly attempt: number
+  readonly branch: string
+  readonly sha: string
+  readonly parentBranch: string | null
+  readonly parentDir: string | null
+  readonly person: string | null
+  readonly spec: JobSpec
+  /** Native ids. */
+  readonly dependsOn: readonly string[]
+  /** The checkout as a local tar file. */
+  readonly source: { readonly sha: string; readonly path: string; readonly size: number }
+}
+
+export interface Plan {
+  /** What is submitted. */
+  readonly script: string
+  /** The researcher's commands, a file beside it. */
+  readonly userScript: string
+  /** What a person wants to see of both, and where each value came from. */
+  readonly lines: readonly { readonly text: string; readonly from: string | null }[]
+}
+
+export type SubmitOutcome =
+  | { readonly kind: 'accepted'; readonly nativeId: string; readonly roundTrips: number }
+  /** The scheduler's own words, and ours. The same attempt is refused again whenever it is asked for. */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** A job may exist or not: ask again, nothing is submitted twice. */
+  | { readonly kind: 'unsure'; readonly message: string; readonly askAgainInMs: number }
+  /** Surely not submitted; it may go better later. */
+  | { readonly kind: 'transient'; readonly message: string }
+
+export interface WatchedAttempt {
+  readonly projectId: number
+  readonly runId: string
+  readonly jobId: string
+  /** The attempt's own id. */
+  readonly id: string
+  readonly nativeId: string | null
+}
+
+export interface Round {
+  readonly at: Date
+  /** By attempt id. */
+  readonly seen: ReadonlyMap<string, Seen>
+  /** Scheduler commands it took: the queue, and accounting where some had left it. A ping is counted with the queue. */
+  readonly commands: number
+}
+
+export interface ClusterOptions {
+  readonly name: string
+  readonly dialect: Dialect
+  readonly remote: Remote
+  /** Where everything lies on the cluster; absolute. */
+  readonly root: string
+  /** Seconds after which a submission that nobody heard of made no job. More than the 60 that sbatch itself is given. Default 90. */
+  readonly settle?: number
+  /** Directories put before PATH on the cluster, where the scheduler's commands are not on it. */
+  readonly shellPath?: string
+}

@@ -1,0 +1,68 @@
+import { CompopsError } from '../errors.ts'
+
+/**
+ * Where things lie on a cluster; nobody else builds a path there. Ids only, never names of people's making:
+ *
+ *     <root>/<project id>/src/<sha>.tar
+ *     <root>/<project id>/runs/<run>/work                       the checkout, shared by the jobs of the run
+ *     <root>/<project id>/runs/<run>/jobs/<job>/<attempt>/
+ *       script commands params.json      what was submitted
+ *       lock/ submitting id refused      one submission, ever (see submit-program.ts)
+ *       fenced                           given up: a copy that starts later leaves
+ *       started.<i> exit.<i> log.<i>     written by the job, one per task of an array, else 0
+ *       outputs.<i> metrics.<i> environment.<i> killed.<i>
+ *       scheduler.log output/            what was said before the log was open; COMPOPS_OUTPUT_DIR
+ */
+export interface AttemptIds {
+  readonly projectId: number
+  readonly runId: string
+  readonly jobId: string
+  readonly attemptId: string
+}
+
+export interface AttemptPaths {
+  readonly project: string
+  readonly run: string
+  readonly work: string
+  readonly attempt: string
+  readonly output: string
+}
+
+/** Throws where the root is no absolute path that a scheduler, a shell and a line of input can all carry. */
+export function checkRoot(root: string): string {
+  if (
+    !root.startsWith('/') ||
+    /[\0-\x1f\x7f\\%]/.test(root) ||
+    root.split('/').some(part => part === '..' || part === '.')
+  )
+    throw new CompopsError(
+      `root: ${JSON.stringify(root)} must be an absolute path on the cluster, without .., backslashes, % and control characters`,
+    )
+  return root.replace(/\/+$/, '') || '/'
+}
+
+export function pathsOf(root: string, ids: AttemptIds): AttemptPaths {
+  if (!Number.isSafeInteger(ids.projectId) || ids.projectId < 1)
+    throw new CompopsError(`${ids.projectId} is not the id of a project`)
+  const project = `${root}/${ids.projectId}`
+  const run = `${project}/runs/${uuid(ids.runId)}`
+  const attempt = `${run}/jobs/${uuid(ids.jobId)}/${uuid(ids.attemptId)}`
+  return { project, run, work: `${run}/work`, attempt, output: `${attempt}/output` }
+}
+
+export function sourceName(sha: string): string {
+  if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(sha))
+    throw new CompopsError(`${JSON.stringify(sha)} is not the sha of a commit`)
+  return `${sha}.tar`
+}
+
+/** The name that finds a job again, in the queue and in accounting. */
+export function jobName(attemptId: string): string {
+  return `compops-${uuid(attemptId)}`
+}
+
+function uuid(id: string): string {
+  if (!/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id))
+    throw new CompopsError(`${JSON.stringify(id)} is not one of our ids`)
+  return id
+}

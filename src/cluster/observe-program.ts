@@ -1,0 +1,124 @@
+import { preamble } from './preamble.ts'
+
+/** Input: the PATH prefix. Output: what the dialect's readQueue reads. */
+export function queueProgram(dialectShell: string): string {
+  return `${preamble}
+${dialectShell}
+scheduler_queue
+`
+}
+
+/**
+ * Input: PATH prefix, root, whether to ask the scheduler (yes or no), then a line `<native id or -> <name> <directory>` for each attempt.
+ * Output: what readPast reads, a line \\035, then `<number of the attempt> <file> <its first line>`, and at last `end <how many>`.
+ */
+export function pastProgram(dialectShell: string): string {
+  return `${preamble}
+IFS= read -r root || exit 97
+IFS= read -r ask || exit 97
+list=$(cat)
+# A file system that is not mounted shows no files, and that would say something about no job.
+[ -d "$root" ] || { echo "$root is not there" >&2; exit 96; }
+${dialectShell}
+if [ "$ask" = yes ]; then
+  printf '%s\\n' "$list" | scheduler_past || exit
+fi
+printf '\\035\\n'
+printf '%s\\n' "$list" | {
+  n=0
+  while IFS= read -r line; do
+    [ -n "$line" ] || continue
+    directory=\${line#* * }
+    # The pattern lists the directory, which also makes NFS look again.
+    for file in "$directory"/started.* "$directory"/exit.*; do
+      text=
+      { IFS= read -r text <"$file"; } 2>/dev/null || continue
+      printf '%s %s %s\\n' $n "\${file##*/}" "$text"
+    done
+    n=$((n + 1))
+  done
+  echo "end $n"
+}
+`
+}
+
+/**
+ * Input: PATH prefix, attempt directory, a random mark, bytes of log wanted. Output: sections, each begun by a line `<mark> <name>`; the
+ * mark is random since the job's user wrote what stands between.
+ */
+export const collectProgram = `${preamble}
+for name in attempt mark log_bytes; do IFS= read -r "$name" || exit 97; done
+[ -d "$attempt" ] || { echo "$attempt is not there" >&2; exit 96; }
+section() { # FILE NAME BYTES
+  printf '\\n%s %s\\n' "$mark" "$2"
+  if [ -f "$1" ]; then head -c "$3" "$1"; fi
+}
+section "$attempt/outputs.0" outputs 16777216
+section "$attempt/metrics.0" metrics 262144
+section "$attempt/metrics-problem.0" metrics-problem 1000
+section "$attempt/environment.0" environment 65536
+bytes=0
+log=$attempt/log.0
+# A job that never came to its log may have said why to the scheduler's.
+[ -f "$log" ] || log=$attempt/scheduler.log
+if [ -f "$log" ]; then bytes=$(wc -c <"$log"); fi
+printf '\\n%s %s\\n%s' "$mark" log-size "$((bytes))"
+printf '\\n%s %s\\n' "$mark" log
+if [ -f "$log" ]; then tail -c "$log_bytes" "$log"; fi
+printf '\\n%s end\\n' "$mark"
+`
+
+/**
+ * Input: PATH prefix, settle, whether to fence all (yes or no), then lines `<native id or -> <name> <directory>`. Jobs are looked up by
+ * name and ended by the id they have now, so neither a reused id nor a second copy matters. Output: the names that are still there, one
+ * line `still <name>` each, and at last `end`.
+ */
+export function cancelProgram(dialectShell: string): string {
+  return `${preamble}
+IFS= read -r settle || exit 97
+IFS= read -r fence_all || exit 97
+list=$(cat)
+${dialectShell}
+printf '%s\\n' "$list" | while IFS= read -r line; do
+  [ -n "$line" ] || continue
+  directory=\${line#* * }
+  case $fence_all$line in
+    # One that has no id yet may be on its way into the queue: it must never begin.
+    yes* | 'no- '*) mkdir -p "$directory" && : >>"$directory/fenced" || exit ;;
+  esac
+done || exit
+
+names=$(printf '%s\\n' "$list" | awk 'NF { print $2 }')
+# Lines <native id> <name> <directory> of those of the list that are active now.
+active_now() {
+  active=$(scheduler_active) || return
+  { printf '%s\\n' "$list"; echo; printf '%s\\n' "$active"; } | awk '
+    NF == 0 { rest = 1; next }
+    !rest { name = $2; sub(/^[^ ]* [^ ]* /, ""); directory[name] = $0; next }
+    $2 in directory { print $1, $2, directory[$2] }'
+}
+here=$(active_now) || exit
+if [ -n "$here" ]; then
+  printf '%s\\n' "$here" | scheduler_kill
+  for pause in 0.2 0.3 0.5 1 1 2 2 3; do
+    here=$(active_now) || exit
+    [ -n "$here" ] || break
+    sleep $pause 2>/dev/null || sleep 1
+  done
+  here=$(active_now) || exit
+fi
+printf '%s\\n' "$here" | awk 'NF { print "still", $2 }'
+# A submission that was begun and not answered may still make a job.
+now=$(date +%s)
+printf '%s\\n' "$list" | while IFS= read -r line; do
+  directory=\${line#* * }
+  if [ -n "$line" ] && [ ! -e "$directory/id" ] && [ ! -e "$directory/refused" ]; then
+    began=
+    { read -r began <"$directory/submitting"; } 2>/dev/null
+    case $began in '' | *[!0-9]*) continue ;; esac
+    [ $((now - began)) -ge "$settle" ] || printf '%s\\n' "$line" | awk '{ print "still", $2 }'
+  fi
+done
+echo end
+`
+}

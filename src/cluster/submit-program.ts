@@ -1,0 +1,165 @@
+import { locks, preamble, short } from './preamble.ts'
+
+/**
+ * One guarded submission. Whoever asks for the same attempt, however often, from wherever, gets the same answer:
+ *
+ *     id          the native id: accepted
+ *     refused     the scheduler's words
+ *     submitting  when sbatch was begun, by the cluster's clock: until `settle` seconds have passed a job may still appear under our name
+ *     lock/       its holder is between the first look and the last of these files
+ *
+ * Input: lines (see submit.ts), then the files as one block. Answer: one word, a rest of the line, and text below it.
+ */
+export function submitProgram(dialectShell: string): string {
+  return `${preamble}
+for name in project run attempt source source_size job settle sizes arguments; do
+  IFS= read -r "$name" || exit 97
+done
+set --
+while [ "$arguments" -gt 0 ]; do
+  IFS= read -r line || exit 97
+  set -- "$@" "$line"
+  arguments=$((arguments - 1))
+done
+
+fail() { printf 'FAILED\\n%s\\n' "$*"; exit 0; }
+problem=$(mkdir -p "$project/src" "$attempt" 2>&1) || fail "$problem"
+cd "$attempt" || fail "cannot enter $attempt"
+
+${short}
+# The files go to disk before anything else is read: a cut link looks like the end of the input.
+sent=$attempt/sent.$$
+said=$attempt/said.$$
+answer=$attempt/answer.$$
+cat >"$sent" || fail "cannot write to $attempt"
+trap 'rm -f "$sent" "$said" "$said.first" "$answer"' EXIT
+expected=0
+for part in $sizes; do expected=$((expected + part)); done
+[ "$(size "$sent")" -eq "$expected" ] || fail 'the files of the job arrived cut'
+
+accepted() { printf 'ACCEPTED %s\\n' "$1"; exit 0; }
+keep_id() {
+  printf '%s\\n' "$1" | store id || fail "cannot write to $attempt"
+  accepted "$1"
+}
+known() {
+  if [ -s id ]; then IFS= read -r id <id; accepted "$id"; fi
+  if [ -e refused ]; then echo REFUSED; cat refused; exit 0; fi
+  for file in started.*; do
+    [ -s "$file" ] || continue
+    read -r id _ <"$file"
+    keep_id "\${id%%_*}"
+  done
+  if [ -e fenced ]; then printf 'REFUSED\\n%s\\n' 'this attempt was given up before it was submitted'; exit 0; fi
+}
+known
+
+${locks}
+# 1. The checkout, once per run.
+if [ ! -d "$run/work" ]; then
+  [ -f "$project/src/$source" ] && [ "$(size "$project/src/$source")" -eq "$source_size" ] || { echo NEEDSOURCE; exit 0; }
+  tries=0
+  until take "$run/work.lock"; do
+    [ $? -eq 1 ] || fail "cannot make $run/work.lock"
+    [ ! -d "$run/work" ] || break
+    tries=$((tries + 1))
+    [ $tries -lt 50 ] || { echo BUSY; exit 0; }
+    nap
+  done
+  if [ ! -d "$run/work" ]; then
+    rm -rf "$run"/work.new.*
+    problem=$(mkdir "$run/work.new.$$" && tar -xof "$project/src/$source" -C "$run/work.new.$$" 2>&1 && mv "$run/work.new.$$" "$run/work") ||
+      { give_back "$run/work.lock"; rm -rf "$run/work.new.$$"; fail "the sources cannot be unpacked: $problem"; }
+    give_back "$run/work.lock"
+  fi
+fi
+
+${dialectShell}
+
+# 2. Alone with this attempt.
+tries=0
+until take lock; do
+  [ $? -eq 1 ] || fail "cannot make $attempt/lock"
+  known
+  tries=$((tries + 1))
+  [ $tries -lt 50 ] || { echo BUSY; exit 0; }
+  nap
+done
+trap 'rm -f "$sent" "$said" "$said.first" "$answer"; give_back "$attempt/lock"' EXIT
+known
+
+find_by_name() {
+  found=$(scheduler_find "$job" "$@" 2>"$said") || return 1
+  # Two of them cannot both run (the fence); the first is the job.
+  for id in $found; do keep_id "$id"; done
+}
+unsure() { printf 'UNSURE %s\\n' "$1"; head -c 4000 "$said"; exit 0; }
+
+# 3. Is there a job of this name? With a submission begun before, accounting is asked too, and patience is needed.
+if [ -s submitting ]; then
+  read -r began <submitting
+  find_by_name past || unsure 15
+  age=$(($(date +%s) - began))
+  if [ $age -ge 0 ] && [ $age -lt "$settle" ]; then
+    printf '%s\\n' 'a submission was begun and nobody heard how it ended; no job of this name is known yet' >"$said"
+    unsure $((settle - age))
+  fi
+else
+  find_by_name || { echo TRANSIENT; head -c 4000 "$said"; exit 0; }
+fi
+
+# 4. The files, then the intent, then the deed.
+from=1
+part=0
+for bytes in $sizes; do
+  part=$((part + 1))
+  case $part in 1) file=script ;; 2) file=commands ;; *) file=params.json ;; esac
+  tail -c +$from "$sent" | head -c "$bytes" >"$file.new.$$" && mv -f "$file.new.$$" "$file" || fail "cannot write to $attempt"
+  from=$((from + bytes))
+done
+cd "$run/work" || fail "cannot enter $run/work"
+date +%s | store "$attempt/submitting" || fail "cannot write to $attempt"
+scheduler_submit "$attempt/script" "$@" >"$answer" 2>"$said" </dev/null
+rc=$?
+cd "$attempt" || exit 96
+if [ $rc -eq 0 ] && id=$(scheduler_submitted <"$answer"); then keep_id "$id"; fi
+if [ $rc -eq 0 ]; then
+  meaning=unknown
+  { echo 'the scheduler accepted, but its answer holds no id:'; cat "$answer"; } >>"$said"
+else
+  meaning=$(scheduler_judge $rc <"$said")
+fi
+case $meaning in
+  refused)
+    head -c 4000 "$said" | store refused
+    rm -f submitting
+    echo REFUSED
+    cat refused
+    ;;
+  transient)
+    rm -f submitting
+    echo TRANSIENT
+    head -c 4000 "$said"
+    ;;
+  *)
+    cp "$said" "$said.first"
+    find_by_name past
+    mv "$said.first" "$said"
+    unsure "$settle"
+    ;;
+esac
+exit 0
+`
+}
+
+/** Input: two lines, then the tar; it appears under its name only when it is all there. */
+export const uploadProgram = `${preamble}
+for name in project source source_size; do IFS= read -r "$name" || exit 97; done
+mkdir -p "$project/src" || exit 1
+new=$project/src/new.$source.$(uname -n).$$
+trap 'rm -f "$new"' EXIT
+cat >"$new" || exit 1
+got=$(wc -c <"$new")
+if [ "$((got))" -ne "$source_size" ]; then echo "the sources arrived cut: $((got)) of $source_size bytes" >&2; exit 1; fi
+mv -f "$new" "$project/src/$source"
+`

@@ -1,0 +1,168 @@
+import { createReadStream } from 'node:fs'
+import { CompopsError, UnreadableError } from '../errors.ts'
+import type { Dialect, JobRequest } from '../scheduler/dialect.ts'
+import { planLines, renderCommands, renderParams, renderScript } from '../scheduler/script.ts'
+import type { Plan, SubmitOutcome, SubmitRequest } from './contract.ts'
+import { jobName, pathsOf, sourceName } from './layout.ts'
+import { notWhole, type Reach } from './reach.ts'
+import { submitProgram, uploadProgram } from './submit-program.ts'
+
+/** Looking up, and sbatch with its own 60 s. */
+const submitDeadline = 150_000
+/** Sources may be large and the line slow. */
+const uploadDeadline = 1_800_000
+/** Somebody else is between two steps. */
+const busyMs = 2_000
+
+export function planSubmission(reach: Reach, request: SubmitRequest): Plan {
+  const job = toJobRequest(reach, request)
+  const { origins } = request.spec
+  return {
+    script: renderScript(job, reach.dialect),
+    userScript: renderCommands(job),
+    lines: planLines(job, reach.dialect).map(({ text, key }) => ({
+      text,
+      from: key === null ? null : (origins[key] ?? origins[key.replace(/\[\d+\]$/, '')] ?? null),
+    })),
+  }
+}
+
+/** Everything the guarded program reads, in order. Exported for exact-text tests. */
+export function submitInput(reach: Pick<Reach, 'root' | 'dialect' | 'settle' | 'name'>, request: SubmitRequest) {
+  const job = toJobRequest(reach, request)
+  const paths = pathsOf(reach.root, ids(request))
+  const files = [renderScript(job, reach.dialect), renderCommands(job), renderParams(request.spec.params)]
+  const options = reach.dialect.submitArguments(job)
+  const lines = [
+    paths.project,
+    paths.run,
+    paths.attempt,
+    sourceName(request.source.sha),
+    String(request.source.size),
+    job.name,
+    String(reach.settle),
+    files.map(file => Buffer.byteLength(file)).join(' '),
+    String(options.length),
+    ...options,
+  ]
+  return { lines, rest: files.join('') }
+}
+
+export async function submitAttempt(reach: Reach, request: SubmitRequest): Promise<SubmitOutcome> {
+  const text = programOf(reach.dialect)
+  const { lines, rest } = submitInput(reach, request)
+  for (let roundTrips = 1; ; roundTrips += 2) {
+    const answer = await reach.run({ text, lines, rest, urgent: true, deadline: submitDeadline })
+    if (answer.rc !== 0) throw notWhole(reach.name, 'the submission stopped half way, it is asked for again', answer)
+    const [head = '', ...more] = answer.stdout.split('\n')
+    const message = more.join('\n').trim()
+    const [word = '', value = ''] = head.split(' ')
+    if (word !== 'NEEDSOURCE') reach.count(2)
+    switch (word) {
+      case 'NEEDSOURCE':
+        if (roundTrips > 1)
+          return { kind: 'transient', message: `${reach.name}: the sources were sent and are gone again` }
+        await upload(reach, request)
+        continue
+      case 'ACCEPTED':
+        if (!reach.dialect.nativeId.test(value))
+          throw new UnreadableError(`${reach.name}: ${JSON.stringify(value)} is no job id`)
+        return { kind: 'accepted', nativeId: value, roundTrips }
+      case 'REFUSED':
+        return { kind: 'refused', message: `${reach.name} did not accept the job: ${said(message)}` }
+      case 'BUSY':
+        return {
+          kind: 'unsure',
+          message: `${reach.name}: another submission of this attempt is under way`,
+          askAgainInMs: busyMs,
+        }
+      case 'UNSURE': {
+        const seconds = Number.parseInt(value, 10)
+        return {
+          kind: 'unsure',
+          message: `${reach.name} did not say clearly whether it accepted the job: ${said(message)}`,
+          askAgainInMs: Math.max(1, Number.isFinite(seconds) ? seconds : reach.settle) * 1000,
+        }
+      }
+      case 'TRANSIENT':
+        return { kind: 'transient', message: `${reach.name} does not accept jobs at present: ${said(message)}` }
+      case 'FAILED':
+        return {
+          kind: 'transient',
+          message: `${reach.name}: the directory of the job cannot be prepared: ${said(message)}`,
+        }
+      default:
+        throw new UnreadableError(
+          `${reach.name}: the submission answered ${JSON.stringify(answer.stdout.slice(0, 200))}`,
+          {
+            transient: true,
+          },
+        )
+    }
+  }
+}
+
+async function upload(reach: Reach, { source, projectId, ...rest }: SubmitRequest): Promise<void> {
+  const { project } = pathsOf(reach.root, ids({ projectId, ...rest }))
+  const file = createReadStream(source.path)
+  try {
+    const answer = await reach.run({
+      text: uploadProgram,
+      lines: [project, sourceName(source.sha), String(source.size)],
+      rest: file,
+      urgent: true,
+      deadline: uploadDeadline,
+    })
+    if (answer.rc !== 0) throw notWhole(reach.name, 'the sources could not be stored', answer)
+  } finally {
+    file.destroy()
+  }
+}
+
+const programs = new WeakMap<Dialect, string>()
+
+function programOf(dialect: Dialect): string {
+  const known = programs.get(dialect)
+  if (known !== undefined) return known
+  const text = submitProgram(dialect.shell)
+  programs.set(dialect, text)
+  return text
+}
+
+/** sbatch's own words without its name before each line. */
+function said(message: string): string {
+  const lines = message.split('\n').map(line => line.replace(/^\w+: (?:error: )?/, '').trim())
+  return [...new Set(lines.filter(line => line !== ''))].join('; ') || 'it gave no reason'
+}
+
+function ids(request: Pick<SubmitRequest, 'projectId' | 'runId' | 'jobId' | 'attemptId'>) {
+  const { projectId, runId, jobId, attemptId } = request
+  return { projectId, runId, jobId, attemptId }
+}
+
+function toJobRequest(reach: Pick<Reach, 'root'>, request: SubmitRequest): JobRequest {
+  const paths = pathsOf(reach.root, ids(request))
+  const { spec } = request
+  if (!Number.isSafeInteger(request.attempt) || request.attempt < 1)
+    throw new CompopsError(`${request.attempt} is not the number of an attempt`)
+  const by = request.person === null ? '' : ` by ${request.person}`
+  return {
+    name: jobName(request.attemptId),
+    comment: `${request.projectPath} ${request.branch} ${spec.name}${by}`,
+    directory: paths.attempt,
+    work: paths.work,
+    outputDirectory: paths.output,
+    spec,
+    variables: {
+      COMPOPS_RUN_ID: request.runId,
+      COMPOPS_JOB: spec.name,
+      COMPOPS_ATTEMPT: String(request.attempt),
+      COMPOPS_PROJECT: request.projectPath,
+      COMPOPS_BRANCH: request.branch,
+      COMPOPS_SHA: request.sha,
+      COMPOPS_PARENT_BRANCH: request.parentBranch ?? '',
+      COMPOPS_PARENT_DIR: request.parentDir ?? '',
+    },
+    dependsOn: request.dependsOn,
+  }
+}

@@ -1,0 +1,104 @@
+import type { JobSpec, Resources } from '../model/job-spec.ts'
+import type { AccountingRow, ClusterFacts, QueueRow } from '../model/observation.ts'
+
+/**
+ * One scheduler's language: text in, text out. A dialect never opens a connection; `cluster/` carries its words there and back.
+ *
+ * Duties of every dialect, asked by one suite (test/scheduler/dialect.test.ts):
+ * 1. What it cannot read is an UnreadableError, never a guess and never "nothing".
+ * 2. Every value that enters a directive or an argument is checked; none holds a newline.
+ * 3. The name of a job, `compops-<attempt id>`, finds it again in the queue, and in accounting where there is one.
+ * 4. An answer of the queue shows that it is whole even when it holds no job: a head line, and the scheduler's answer to a ping.
+ * 5. A refusal is only called a refusal when no job was made; in doubt it is `unknown`, and the job is looked for by name.
+ * 6. Its shell text is POSIX sh (dash, bash, busybox) and constant: values come as arguments or on standard input.
+ */
+export interface Dialect {
+  readonly name: string
+  /** What begins a directive line of a script, e.g. `#SBATCH`; null where there are none. */
+  readonly prefix: string | null
+  /** What a native id looks like. Nothing else is ever sent back to the scheduler. */
+  readonly nativeId: RegExp
+  readonly nativeDependencies: boolean
+  /**
+   * Shell functions for the programs of `cluster/`:
+   * `scheduler_probe`                   prints what {@link Dialect.readFacts} reads
+   * `scheduler_submit SCRIPT ARG…`      submits; prints the scheduler's answer; its exit code is the scheduler's
+   * `scheduler_submitted`               from that answer (stdin) prints the native id; fails where there is not exactly one
+   * `scheduler_judge RC`                from the error text (stdin) prints refused, transient or unknown: {@link Dialect.judgeRefusal}
+   * `scheduler_find NAME [past]`        prints the native ids of jobs with our name in the queue, with `past` also in accounting; fails where it cannot be known
+   * `scheduler_queue`                   prints what {@link Dialect.readQueue} reads
+   * `scheduler_past`                    reads lines `<native id> <name> <directory>`, prints what {@link Dialect.readPast} reads
+   * `scheduler_active`                  prints `<native id> <name>` of every job that has not ended
+   * `scheduler_kill`                    reads lines `<native id> <name> <directory>` and ends those jobs; asked again afterwards by the caller
+   */
+  readonly shell: string
+  /** bash text at the head of the wrapper: sets compops_native, compops_index (empty outside arrays), compops_restarts, compops_nodes. */
+  readonly identify: string
+  /** bash text that may redefine the wrapper's hooks: compops_launch, compops_pass_on, compops_after. */
+  readonly hooks: string
+  /** The options a job's resources and raw directives come to, each checked. Throws CompopsError naming the bad value. */
+  directives(spec: Pick<JobSpec, 'resources' | 'directives'>): readonly Directive[]
+  /** The directive lines of an existing batch script, only as far as the scheduler itself reads them. */
+  readDirectives(text: string): BatchDirectives
+  /** Whether a site's list of globs allows a raw directive; else the reason why not. */
+  allowedDirective(allowed: readonly string[], directive: string): true | string
+  /** Arguments behind the script's path for `scheduler_submit`. */
+  submitArguments(request: JobRequest): readonly string[]
+  /** The native id in the scheduler's answer. Throws UnreadableError. */
+  readSubmit(answer: string): string
+  judgeRefusal(rc: number, stderr: string): Refusal
+  readFacts(text: string): ClusterFacts
+  /** Rows come one by one, so that a long answer can be read in turns. Throws UnreadableError where the answer is not whole. */
+  readQueue(text: string): Iterable<QueueRow>
+  readPast(text: string): Iterable<PastRow>
+  /** Why a job waits, for people. */
+  reasonInWords(reason: string): string
+}
+
+export type Refusal = 'refused' | 'transient' | 'unknown'
+
+export type PastRow =
+  | { readonly kind: 'accounting'; readonly row: AccountingRow }
+  /** Where there is no accounting: what is still known of an ended job. */
+  | { readonly kind: 'queue'; readonly row: QueueRow }
+
+/** One option of a submission, and the key of the job's `origins` that says where it came from. */
+export interface Directive {
+  readonly option: string
+  readonly key: string
+}
+
+/** What an existing batch script asks for in its own directive lines. Line numbers count from 1. */
+export interface BatchDirectives {
+  readonly resources: Resources
+  /** Key of `resources` to the line it came from. */
+  readonly lines: Readonly<Record<string, number>>
+  /** Options we have no key for, in their canonical long form; each still needs to be allowed by the site. */
+  readonly directives: readonly { readonly directive: string; readonly line: number }[]
+  /** Lines that would break the contract with our wrapper (it redirects output, names the job …), with the reason. */
+  readonly dropped: readonly { readonly directive: string; readonly line: number; readonly reason: string }[]
+}
+
+/** Everything a script and a submission are made of. Paths are absolute and on the cluster. */
+export interface JobRequest {
+  /** `compops-<attempt id>` */
+  readonly name: string
+  /** For people who read the scheduler's lists. */
+  readonly comment: string
+  /** The attempt's own directory. */
+  readonly directory: string
+  /** The checkout, shared by the jobs of a run. */
+  readonly work: string
+  /** COMPOPS_OUTPUT_DIR */
+  readonly outputDirectory: string
+  readonly spec: JobSpec
+  /** `COMPOPS_…` for the job, without those that only the job itself can know. */
+  readonly variables: Readonly<Record<string, string>>
+  /** Native ids that must have completed first. */
+  readonly dependsOn: readonly string[]
+}
+
+/** Separates records and fields in what we ask schedulers to print; they occur in no name, reason or node list. */
+export const recordMark = '\x1e'
+export const fieldMark = '\x1f'
+export const sectionMark = '\x1d'

@@ -1,0 +1,162 @@
+import { CompopsError } from '../errors.ts'
+import type { JobSpec, ParamValue } from '../model/job-spec.ts'
+import type { Dialect, JobRequest } from './dialect.ts'
+import { quote, quoteArray } from './quote.ts'
+import { prologue, wrapper, wrapperBody } from './wrapper.ts'
+
+/** A line of a script for people to read, and the key of the job's `origins` that its value came from. */
+export interface ScriptLine {
+  readonly text: string
+  readonly key: string | null
+}
+
+export interface ScriptLimits {
+  /** Larger files are listed without a digest. Bytes, default 1 GiB. */
+  readonly hashLimit?: number
+  /** More outputs are counted, not listed. Default 2,000. */
+  readonly listLimit?: number
+}
+
+/** One string of an environment may have 128 KiB on Linux (execve(2), MAX_ARG_STRLEN); longer values are in params.json only. */
+const environmentLimit = 100 * 1024
+
+/**
+ * The whole text that is submitted: directives, values, wrapper. Pure.
+ * `-l`: `module` and what else a site sets up is there only for login shells.
+ */
+export function renderScript(request: JobRequest, dialect: Dialect, limits: ScriptLimits = {}): string {
+  return `${[...headLines(request, dialect).map(line => line.text), ...valueLines(request, limits)].join('\n')}
+${prologue}
+${dialect.identify}
+${wrapper}${dialect.hooks}
+${wrapperBody}`
+}
+
+/** The lines that a person wants to see before a submission: what is asked of the scheduler, and what is run. */
+export function planLines(request: JobRequest, dialect: Dialect): ScriptLine[] {
+  return [...headLines(request, dialect).slice(1), ...commandLines(request.spec)]
+}
+
+function headLines(request: JobRequest, dialect: Dialect): ScriptLine[] {
+  const lines: ScriptLine[] = [{ text: '#!/bin/bash -l', key: null }]
+  for (const { option, key } of dialect.directives(request.spec)) {
+    if (dialect.prefix !== null) lines.push({ text: `${dialect.prefix} ${option}`, key })
+  }
+  return lines
+}
+
+function valueLines(request: JobRequest, { hashLimit = 2 ** 30, listLimit = 2_000 }: ScriptLimits): string[] {
+  const { spec } = request
+  for (const pattern of [...spec.outputs, ...(spec.metrics === null ? [] : [spec.metrics])]) insideCheckout(pattern)
+  const env = Object.entries(spec.env).map(([name, value]) => `${environmentName(name)}=${value}`)
+  const variables = { ...paramVariables(spec.params), ...request.variables }
+  return [
+    `# ${request.name}; everything below is the same for every job`,
+    `compops_dir=${quote(request.directory)}`,
+    `compops_work=${quote(request.work)}`,
+    `compops_output=${quote(request.outputDirectory)}`,
+    `compops_env=${quoteArray(env)}`,
+    `compops_variables=${quoteArray(
+      Object.entries({
+        ...variables,
+        COMPOPS_OUTPUT_DIR: request.outputDirectory,
+        COMPOPS_PARAMS_FILE: `${request.directory}/params.json`,
+      }).map(([name, value]) => `${environmentName(name)}=${value}`),
+    )}`,
+    `compops_patterns=${quoteArray(spec.outputs)}`,
+    `compops_metrics=${quote(spec.metrics ?? '')}`,
+    `compops_seconds=${quote(spec.resources.time === undefined ? '' : String(spec.resources.time))}`,
+    `compops_hash_limit=${hashLimit}`,
+    `compops_list_limit=${listLimit}`,
+  ]
+}
+
+function environmentName(name: string): string {
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+    throw new CompopsError(
+      `${JSON.stringify(name)} cannot be the name of an environment variable: use letters, digits and _, not a digit first`,
+    )
+  return name
+}
+
+function insideCheckout(path: string): void {
+  if (path === '' || path.startsWith('/') || path.split('/').includes('..') || /[\0\n\r]/.test(path))
+    throw new CompopsError(
+      `${JSON.stringify(path)} leaves the checkout: outputs and metrics are paths below it, without / in front and without ..`,
+    )
+}
+
+/** `COMPOPS_PARAM_<NAME>` for each parameter: text as it is, everything else as JSON. */
+export function paramVariables(params: JobSpec['params']): Record<string, string> {
+  const variables = new Map<string, { key: string; value: string }>()
+  for (const [key, value] of Object.entries(params)) {
+    const name = `COMPOPS_PARAM_${key.toUpperCase().replace(/[^A-Z0-9_]/g, '_')}`
+    const before = variables.get(name)
+    if (before !== undefined)
+      throw new CompopsError(`the params ${before.key} and ${key} would both be ${name}: rename one of them`)
+    variables.set(name, { key, value: paramText(value) })
+  }
+  return Object.fromEntries(
+    [...variables]
+      .filter(([, { value }]) => Buffer.byteLength(value) <= environmentLimit && !value.includes('\0'))
+      .map(([name, { value }]) => [name, value]),
+  )
+}
+
+function paramText(value: ParamValue): string {
+  if (typeof value === 'string') return value
+  return value === null ? '' : JSON.stringify(value)
+}
+
+export function renderParams(params: JobSpec['params']): string {
+  return `${JSON.stringify(params, null, 2)}\n`
+}
+
+/**
+ * The researcher's commands as a file of their own, run by a bash of its own. Lines stand as they were written; before each, what it is
+ * is shown in the log, as GitLab shows it.
+ */
+export function renderCommands(request: JobRequest): string {
+  const { spec } = request
+  const lines = ['set -eo pipefail', ...spec.setup.flatMap(shown), captureEnvironment(request.directory)]
+  if (spec.script !== null) lines.push(...spec.script.flatMap(shown))
+  else if (spec.file !== null) lines.push(...runFile(spec.file))
+  return `${lines.join('\n')}\n`
+}
+
+function shown(line: string): string[] {
+  if (line.includes('\0')) throw new CompopsError('a line of the script holds a NUL byte')
+  const [first = '', ...more] = line.replace(/\n+$/, '').split('\n')
+  const text = more.length > 0 ? `$ ${first} # collapsed multi-line command` : `$ ${first}`
+  return [`printf '%s\\n' ${quote(text)}`, line]
+}
+
+function runFile({ path, interpreter }: NonNullable<JobSpec['file']>): string[] {
+  insideCheckout(path)
+  const file = quote(`./${path}`)
+  return [
+    `printf '%s\\n' ${quote(`$ ${[...interpreter, path].join(' ')}`)}`,
+    `[ -f ${file} ] || { printf 'compops: %s is not in this commit\\n' ${file}; exit 127; }`,
+    `exec ${interpreter.map(quote).join(' ')} ${file}`,
+  ]
+}
+
+function commandLines(spec: JobSpec): ScriptLine[] {
+  const lines: ScriptLine[] = spec.setup.map((text, i) => ({ text, key: `setup[${i}]` }))
+  if (spec.script !== null) lines.push(...spec.script.map((text, i) => ({ text, key: `script[${i}]` })))
+  if (spec.file !== null) lines.push({ text: [...spec.file.interpreter, spec.file.path].join(' '), key: 'file' })
+  return lines
+}
+
+/** After `setup`, since modules loaded there are seen only by this shell. */
+function captureEnvironment(directory: string): string {
+  return `{
+  printf 'modules %s\\n' "\${LOADEDMODULES-}"
+  for compops_tool in gcc python3 julia mpirun nvcc; do
+    if command -v "$compops_tool" >/dev/null; then
+      printf '%s %s\\n' "$compops_tool" "$(timeout 5 "$compops_tool" --version 2>&1 </dev/null | head -n 1)"
+    fi
+  done
+} >>${quote(`${directory}/environment.`)}"\${COMPOPS_ARRAY_INDEX:-0}" 2>/dev/null || :
+unset compops_tool`
+}

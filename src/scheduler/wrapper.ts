@@ -1,0 +1,183 @@
+/**
+ * The constant part of every job script, in bash 4.2 (CentOS 7) and later. Values were set above it as `compops_…`; the researcher's commands
+ * stand in a file of their own and run in a child, so that nothing they do (exit, exec, trap, an open quote) can keep the wrapper from its
+ * last act. And nothing that fails in the wrapper changes what the commands do.
+ */
+export const prologue = `# \`module\` is often a function of the login shell that is not exported. It goes on to the commands, unless an environment cannot hold it.
+compops_functions=$(declare -f)
+if [ "\${#compops_functions}" -le 65536 ]; then
+  while read -r _ _ compops_name; do export -f "$compops_name"; done < <(declare -F)
+fi 2>/dev/null
+# Start files may have changed how this shell behaves.
+set +e +u +f +C +o pipefail
+IFS=$' \\t\\n'
+umask 077
+`
+
+export const wrapper = `compops_i=\${compops_index:-0}
+compops_caught=
+compops_signals=0
+compops_child=
+
+compops_leave() {
+  printf 'compops: %s\\n' "$2" >&2
+  exit "$1"
+}
+# Standard input becomes the file $1 in one step: who reads it sees all of it or nothing.
+compops_store() { command cat >"$compops_dir/new.$1" && command mv -f -- "$compops_dir/new.$1" "$compops_dir/$1"; }
+
+# Hooks; a dialect may have its own.
+compops_launch() { "$@" & compops_child=$!; }
+compops_pass_on() {
+  compops_caught=$1
+  compops_signals=$((compops_signals + 1))
+  [ -z "$compops_child" ] || kill -s "$1" "$compops_child" 2>/dev/null
+}
+compops_after() { :; }
+`
+
+export const wrapperBody = `# The fence. One copy of an attempt runs, whatever was submitted twice, and none once it was given up. A copy leaves with 75 and without a
+# trace, so that neither a dependency nor anybody else takes it for a success.
+[ ! -e "$compops_dir/fenced" ] || compops_leave 75 "this attempt was given up; job $compops_native does nothing"
+compops_claim=new.started.$compops_i.$compops_native
+printf '%s %s\\n' "$compops_native" "$(command date +%s)" >"$compops_dir/$compops_claim" ||
+  compops_leave 74 "cannot write to $compops_dir on $(uname -n)"
+# A hard link is never seen half written, on NFS too; where the file system has none, noclobber (O_EXCL) makes the file.
+command ln -- "$compops_dir/$compops_claim" "$compops_dir/started.$compops_i" 2>/dev/null ||
+  (set -C && command cat -- "$compops_dir/$compops_claim" >"$compops_dir/started.$compops_i") 2>/dev/null
+command rm -f -- "$compops_dir/$compops_claim"
+compops_owner=
+for compops_try in 1 2 3 4 5; do
+  { read -r compops_owner _ <"$compops_dir/started.$compops_i"; } 2>/dev/null
+  [ -z "$compops_owner" ] || break
+  command sleep 1
+done
+# The same id again is the scheduler's own requeue, and goes on.
+[ "$compops_owner" = "$compops_native" ] ||
+  compops_leave 75 "this attempt runs as job \${compops_owner:-(unknown)}; the copy $compops_native does nothing"
+# Asked again now that our claim stands: whoever gives the attempt up writes \`fenced\` first and then looks for a claim, so one sees the other.
+[ ! -e "$compops_dir/fenced" ] || compops_leave 75 "this attempt was given up; job $compops_native does nothing"
+
+for compops_name in exit outputs metrics metrics-problem environment killed; do
+  command rm -f -- "$compops_dir/$compops_name.$compops_i"
+done
+# By hand rather than by the scheduler's option, which some honour only at the end; append, since a requeued job goes on.
+exec </dev/null >>"$compops_dir/log.$compops_i" 2>&1 || compops_leave 74 "cannot write to $compops_dir/log.$compops_i"
+[ "$compops_restarts" = 0 ] || printf 'compops: started again by the scheduler (%s)\\n' "$compops_restarts"
+
+{
+  printf 'host %s\\n' "$(command uname -n)"
+  printf 'system %s\\n' "$(command uname -srm)"
+  printf 'bash %s\\n' "$BASH_VERSION"
+  printf 'nodes %s\\n' "$compops_nodes"
+  printf 'modules %s\\n' "\${LOADEDMODULES-}"
+  printf 'commit %s\\n' "$(command git -C "$compops_work" rev-parse HEAD 2>/dev/null)"
+} | compops_store "environment.$compops_i"
+
+# A time limit or a cancellation reaches the commands too, so that they can write what they have. Slurm sends TERM to all processes and KILL
+# some seconds later (KillWait), and \`--signal=B:USR1\` to this shell alone.
+for compops_name in HUP INT QUIT TERM USR1 USR2 XCPU; do
+  trap "compops_pass_on $compops_name" "$compops_name"
+done
+
+command mkdir -p -- "$compops_output"
+if builtin cd -- "$compops_work"; then
+  compops_launch "$(type -P env)" \\
+    "\${compops_env[@]}" "\${compops_variables[@]}" "COMPOPS_ARRAY_INDEX=$compops_index" \\
+    "$BASH" --noprofile --norc "$compops_dir/commands"
+  compops_code=
+  while :; do
+    compops_before=$compops_signals
+    wait "$compops_child"
+    compops_again=$?
+    # 127: bash has told the child's code before and forgot it.
+    [ "$compops_again" = 127 ] && [ -n "$compops_code" ] || compops_code=$compops_again
+    # A caught signal interrupts \`wait\`, and what it returns then is not the child's code.
+    [ "$compops_before" != "$compops_signals" ] || break
+  done
+else
+  printf 'compops: the checkout %s cannot be entered on %s\\n' "$compops_work" "$(command uname -n)"
+  compops_code=74
+fi
+compops_after
+
+# Whether no directory above $1 is a link: outputs are files of the checkout, not of wherever a link leads.
+compops_inside() {
+  local up=\${1%/*}
+  [ "$up" != "$1" ] && [ "$up" != "$compops_checked" ] || return 0
+  local at=$up
+  while :; do
+    [ ! -L "$at" ] || return 1
+    case $at in */*) at=\${at%/*} ;; *) break ;; esac
+  done
+  compops_checked=$up
+}
+
+compops_digest() {
+  if command -v sha256sum >/dev/null; then command sha256sum; else command shasum -a 256; fi <"$1" 2>/dev/null
+}
+
+compops_list_outputs() (
+  LC_ALL=C IFS=
+  shopt -s globstar nullglob
+  shopt -u dotglob failglob nocaseglob
+  declare -A seen
+  total=0 began=$SECONDS
+  for place in checkout output; do
+    case $place in checkout) root=$compops_work ;; *) root=$compops_output ;; esac
+    builtin cd -P -- "$root" || continue
+    for pattern in "\${compops_patterns[@]}"; do
+      case /$pattern/ in */../* | //*) continue ;; esac
+      compops_checked=
+      if [ -d "\${pattern%/}" ] && [ ! -L "\${pattern%/}" ]; then set -- "\${pattern%/}"/**; else set -- $pattern; fi
+      for file; do
+        [ -f "$file" ] && [ ! -L "$file" ] && compops_inside "$file" || continue
+        [ -z "\${seen["$place/$file"]+x}" ] || continue
+        seen["$place/$file"]=1
+        total=$((total + 1))
+        [ "$total" -le "$compops_list_limit" ] || continue
+        size=$(command wc -c <"$file") || continue
+        size=\${size//[!0-9]/}
+        digest=-
+        # Cancelled or out of time: the list matters more than the digests.
+        if [ -z "$compops_caught" ] && [ "\${size:-0}" -le "$compops_hash_limit" ] && [ $((SECONDS - began)) -lt 600 ]; then
+          digest=$(compops_digest "$file")
+          digest=\${digest:0:64}
+        fi
+        file=\${file//\\\\/\\\\\\\\}
+        file=\${file//$'\\n'/\\\\n}
+        printf '%s %s %s %s\\n' "$place" "\${size:-0}" "\${digest:--}" "$file"
+      done
+    done
+  done
+  printf 'total %s\\n' "$total"
+)
+
+compops_copy_metrics() {
+  local place problem='was not written'
+  for place in "$compops_work" "$compops_output"; do
+    builtin cd -P -- "$place" || continue
+    compops_checked=
+    [ -e "$compops_metrics" ] || [ -L "$compops_metrics" ] || continue
+    if [ -L "$compops_metrics" ] || ! compops_inside "$compops_metrics"; then
+      problem='is a link, or lies behind one'
+    elif [ ! -f "$compops_metrics" ]; then
+      problem='is not a file'
+    elif [ "$(command wc -c <"$compops_metrics")" -gt 262144 ]; then
+      problem='is larger than 256 KiB'
+    elif compops_store "metrics.$compops_i" <"$compops_metrics"; then
+      return
+    else
+      problem='cannot be read'
+    fi
+  done
+  printf '%s\\n' "$problem" | compops_store "metrics-problem.$compops_i"
+}
+
+if [ "\${#compops_patterns[@]}" -gt 0 ]; then compops_list_outputs | compops_store "outputs.$compops_i"; fi 2>/dev/null
+if [ -n "$compops_metrics" ]; then compops_copy_metrics; fi 2>/dev/null
+
+# The last act.
+printf '%s %s %s %s\\n' "$compops_native" "$compops_restarts" "$compops_code" "$(command date +%s)" | compops_store "exit.$compops_i"
+exit "$compops_code"
+`
