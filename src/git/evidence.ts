@@ -1,0 +1,219 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CompopsError } from '../errors.ts'
+import { GitError, gitWords } from './errors.ts'
+import { git } from './git.ts'
+import { asWriter, inScratch, type Mirror, readHead } from './mirror.ts'
+import { isRefName, isTreePath } from './names.ts'
+
+export interface EvidenceCommit {
+  /** Short name, such as `compops/evidence`. */
+  readonly branch: string
+  readonly message: string
+  readonly trailers: Readonly<Record<string, string>>
+  readonly author: { readonly name: string; readonly email: string }
+  /** From the data, not from the clock: the same facts give the same commit. */
+  readonly date: Date
+  /** What the files should hold, seen from the branch as it is; null removes one. Called again when somebody else was faster. */
+  readonly build: (read: (path: string) => Promise<string | null>) => Promise<ReadonlyMap<string, string | null>>
+  /** Beside `ci.skip`. */
+  readonly pushOptions?: readonly string[]
+}
+
+export interface EvidenceResult {
+  /** The tip of the branch; forty zeros when there is neither branch nor content. */
+  readonly sha: string
+  /** False: the branch already holds all that. */
+  readonly pushed: boolean
+}
+
+const ATTEMPTS = 6
+const NO_COMMIT = '0'.repeat(40)
+
+/**
+ * Commits files to a branch, made in the mirror and pushed forward only; a branch that is not there begins without history, or where we last
+ * saw it. A push whose answer was lost is found done the next time.
+ *
+ * @throws GitError 'rejected' with GitLab's words when it refuses (transient only if others kept being faster), else as any git command.
+ */
+export async function commitEvidence(mirror: Mirror, evidence: EvidenceCommit): Promise<EvidenceResult> {
+  const ref = `refs/heads/${evidence.branch}`
+  if (!isRefName(ref)) throw new CompopsError(`${JSON.stringify(evidence.branch)} is not the name of a branch`)
+  if (Number.isNaN(evidence.date.getTime())) throw new CompopsError('the evidence has no date')
+  return asWriter(mirror, () =>
+    inScratch(mirror, async scratch => {
+      for (let attempt = 1; ; attempt++) {
+        const dir = join(scratch, String(attempt))
+        await mkdir(dir)
+        const result = await commitOnce(mirror, evidence, ref, dir)
+        if (result !== 'moved') return result
+        if (attempt >= ATTEMPTS) {
+          const message = `git push ${mirror.url}: ${evidence.branch} moved ${ATTEMPTS} times while evidence was being added`
+          throw new GitError('rejected', message, { transient: true })
+        }
+        await sleep(Math.random() * 40 * 2 ** attempt)
+      }
+    }),
+  )
+}
+
+async function commitOnce(
+  mirror: Mirror,
+  evidence: EvidenceCommit,
+  ref: string,
+  dir: string,
+): Promise<EvidenceResult | 'moved'> {
+  const remote = await readHead(mirror, ref)
+  const tip = remote ?? (await lastKnown(mirror, evidence.branch))
+  if (remote !== null) await follow(mirror, evidence.branch, remote)
+  const changes = await evidence.build(path => readAt(mirror, tip, path))
+  const tree = await buildTree(mirror, tip, changes, dir)
+  const same = tip === null ? changes.size === 0 : tree === (await treeOf(mirror, tip))
+  if (same && (remote !== null || tip === null)) return { sha: tip ?? NO_COMMIT, pushed: false }
+  // The same content, but the branch was deleted: it is put back as it was.
+  const sha = same && tip !== null ? tip : await commitTree(mirror, evidence, tree, tip)
+  if (!(await push(mirror, evidence, ref, sha))) return 'moved'
+  await git(mirror, ['update-ref', lastRef(evidence.branch), sha])
+  return { sha, pushed: true }
+}
+
+const lastRef = (branch: string) => `refs/compops/last/${branch}`
+
+async function lastKnown(mirror: Mirror, branch: string): Promise<string | null> {
+  const { code, stdout } = await git(mirror, ['rev-parse', '--quiet', '--verify', `${lastRef(branch)}^{commit}`], {
+    accept: [1, 128],
+  })
+  return code === 0 ? stdout.toString().trim() : null
+}
+
+/** Has the tip here, and remembers it in case that somebody deletes the branch. */
+async function follow(mirror: Mirror, branch: string, sha: string): Promise<void> {
+  if ((await lastKnown(mirror, branch)) === sha) return
+  const options = ['--no-tags', '--no-write-fetch-head', '--no-recurse-submodules', '--progress']
+  await git(mirror, ['fetch', ...options, '--', mirror.url, sha], { remote: true })
+  await git(mirror, ['update-ref', lastRef(branch), sha])
+}
+
+async function readAt(mirror: Mirror, tip: string | null, path: string): Promise<string | null> {
+  checkPath(path)
+  if (tip === null) return null
+  const listing = await git(mirror, ['ls-tree', '-z', '--full-tree', tip, '--', path])
+  const oid = /^100\d+ blob ([0-9a-f]+)\t/.exec(listing.stdout.toString())?.[1]
+  return oid === undefined ? null : (await git(mirror, ['cat-file', 'blob', oid])).stdout.toString()
+}
+
+function checkPath(path: string): void {
+  if (!isTreePath(path)) {
+    throw new CompopsError(
+      `${JSON.stringify(path)} is no place for evidence: relative paths only, without empty, ".", ".." or ".git" parts`,
+    )
+  }
+}
+
+async function treeOf(mirror: Mirror, commit: string): Promise<string> {
+  return (await git(mirror, ['rev-parse', '--verify', `${commit}^{tree}`])).stdout.toString().trim()
+}
+
+/** The tree of the tip with the changes, in an index of its own. */
+async function buildTree(
+  mirror: Mirror,
+  tip: string | null,
+  changes: ReadonlyMap<string, string | null>,
+  dir: string,
+): Promise<string> {
+  const environment = { GIT_INDEX_FILE: join(dir, 'index') }
+  await git(mirror, ['read-tree', ...(tip === null ? ['--empty'] : [tip])], { environment })
+  for (const path of changes.keys()) checkPath(path)
+  const written = [...changes].filter((change): change is [string, string] => change[1] !== null)
+  const oids = await storeBlobs(
+    mirror,
+    written.map(([, text]) => text),
+    dir,
+  )
+  // Removals first: a file may have become a folder.
+  const removed = [...changes].filter(([, text]) => text === null).map(([path]) => `0 ${NO_COMMIT}\t${path}\0`)
+  const added = written.map(([path], index) => `100644 ${oids[index]} 0\t${path}\0`)
+  await git(mirror, ['update-index', '-z', '--index-info'], { environment, input: [...removed, ...added].join('') })
+  return (await git(mirror, ['write-tree'], { environment })).stdout.toString().trim()
+}
+
+/** All in one process: git reads them from files that we name. */
+async function storeBlobs(mirror: Mirror, texts: string[], dir: string): Promise<string[]> {
+  const paths = texts.map((_, index) => join(dir, `blob-${index}`))
+  for (const [index, text] of texts.entries()) await writeFile(paths[index]!, text)
+  const { stdout } = await git(mirror, ['hash-object', '-w', '--no-filters', '--stdin-paths'], {
+    input: paths.map(path => `${path}\n`).join(''),
+  })
+  return stdout.toString().split('\n').filter(Boolean)
+}
+
+async function commitTree(mirror: Mirror, evidence: EvidenceCommit, tree: string, tip: string | null): Promise<string> {
+  const date = `@${Math.max(0, Math.floor(evidence.date.getTime() / 1000))} +0000`
+  const name = oneLine(evidence.author.name).replace(/[<>]/g, '') || 'ComputationalOps'
+  const email = oneLine(evidence.author.email).replace(/[<>\s]/g, '')
+  const environment = {
+    GIT_AUTHOR_NAME: name,
+    GIT_AUTHOR_EMAIL: email,
+    GIT_AUTHOR_DATE: date,
+    GIT_COMMITTER_NAME: name,
+    GIT_COMMITTER_EMAIL: email,
+    GIT_COMMITTER_DATE: date,
+  }
+  const parents = tip === null ? [] : ['-p', tip]
+  const input = formatMessage(evidence.message, evidence.trailers)
+  return (await git(mirror, ['commit-tree', ...parents, tree], { environment, input })).stdout.toString().trim()
+}
+
+/** The message, then the trailers as a paragraph of their own, so that no message can pass for one of them. */
+export function formatMessage(message: string, trailers: Readonly<Record<string, string>>): string {
+  const text = message
+    .replace(/\r\n?/g, '\n')
+    .replace(/[\0-\x08\x0b-\x1f\x7f]/g, '')
+    .trim()
+  const lines = Object.entries(trailers).map(([key, value]) => {
+    if (!/^[A-Za-z0-9-]+$/.test(key)) throw new CompopsError(`${JSON.stringify(key)} cannot be the name of a trailer`)
+    return `${key}: ${oneLine(value)}`
+  })
+  return `${[text || 'Evidence', lines.join('\n')].filter(Boolean).join('\n\n')}\n`
+}
+
+function oneLine(text: string): string {
+  return text.replace(/[\0-\x20\x7f]+/g, ' ').trim()
+}
+
+/** False when the branch has moved meanwhile. */
+async function push(mirror: Mirror, evidence: EvidenceCommit, ref: string, sha: string): Promise<boolean> {
+  const options = ['ci.skip', ...(evidence.pushOptions ?? [])].flatMap(option => ['-o', option])
+  const args = [
+    'push',
+    '--porcelain',
+    '--progress',
+    '--no-verify',
+    '--no-follow-tags',
+    '--recurse-submodules=no',
+    ...options,
+  ]
+  const answer = await git(mirror, [...args, '--', mirror.url, `${sha}:${ref}`], { remote: true, accept: [1] })
+  if (answer.code === 0) return true
+  const status =
+    answer.stdout
+      .toString()
+      .split('\n')
+      .find(line => line.startsWith('!')) ?? ''
+  // send-pack.c says the first line when it saw the move itself, receive-pack.c the others when it lost the race for the ref.
+  if (
+    /\[rejected\]/.test(status) ||
+    /failed to update ref|cannot lock ref|incorrect old value|reference already exists|failed to lock/.test(status)
+  ) {
+    return false
+  }
+  const said = gitWords(answer.stderr)
+    .split('\n')
+    .filter(line => line.startsWith('remote:'))
+    .map(line => line.slice('remote:'.length).trim())
+    .filter(Boolean)
+    .join('\n')
+  const why = /\(([^()]*)\)\s*$/.exec(status)?.[1] ?? gitWords(answer.stderr)
+  throw new GitError('rejected', `GitLab refused the push to ${evidence.branch}: ${said || why}`)
+}
