@@ -1,0 +1,262 @@
+import type { Resources } from '../model/job-spec.ts'
+import { type ResourceName, readResource, resourceKeys, resourceNames } from '../model/resources.ts'
+import { asLine, asScalar, asSwitch, isEmpty, join, listOf, nameOf, type Read, type Report } from './fields.ts'
+import { nearest } from './nearest.ts'
+import type { ClusterConfig, Intervals, SshConfig } from './schema.ts'
+import { openSection, type Section } from './section.ts'
+import {
+  anySecret,
+  asEmptyList,
+  asHost,
+  asInterval,
+  asPort,
+  asUser,
+  keyFile,
+  readableFile,
+  readSecret,
+  remoteDirectory,
+  type Surroundings,
+  wholeNumber,
+} from './values.ts'
+import { type Located, quote } from './yaml.ts'
+
+const clusterKeys = [
+  'scheduler',
+  'ssh',
+  'transport',
+  'root',
+  'poll_interval',
+  'max_poll_interval',
+  'max_submitted',
+  'events',
+  'allow_directives',
+  'defaults',
+  'keep',
+  'path',
+]
+
+const notYet = (key: string, what: string) => `\`${key}: ${what}\` is not supported yet.`
+
+export function readCluster(
+  name: string,
+  node: Located,
+  path: string,
+  intervals: Intervals,
+  around: Surroundings,
+  report: Report,
+): ClusterConfig | undefined {
+  const section = openSection(node, path, 'a cluster', clusterKeys, report)
+  if (section === undefined) return undefined
+  const scheduler = section.need(
+    'scheduler',
+    asScheduler,
+    'Write `scheduler: slurm`, or `local` to run jobs without one.',
+  )
+  const ssh = section.has('ssh') ? section.read('ssh', sshReader(around)) : null
+  const root = section.need(
+    'root',
+    remoteDirectory,
+    'Write the directory on the cluster where runs shall live, for example `root: /scratch/compops`.',
+  )
+  const pollInterval = section.read('poll_interval', asInterval) ?? (scheduler === 'local' ? 2_000 : 15_000)
+  if (scheduler === 'slurm' && pollInterval < intervals.shortestPoll)
+    section.complain(
+      'poll_interval',
+      `\`poll_interval\` is shorter than ${intervals.shortestPoll / 1_000} s.`,
+      'Write at least `5s`: every manual page of Slurm asks not to poll faster.',
+    )
+  if (scheduler === 'local' && pollInterval < 50)
+    section.complain('poll_interval', '`poll_interval` is shorter than 50 ms.', 'Write for example `1s`.')
+  const maxPollInterval = section.read('max_poll_interval', asInterval) ?? Math.max(120_000, pollInterval)
+  if (maxPollInterval < pollInterval)
+    section.complain(
+      'max_poll_interval',
+      '`max_poll_interval` is shorter than `poll_interval`.',
+      'Make it at least as long.',
+    )
+  const maxSubmitted = section.read('max_submitted', wholeNumber(1, 1_000_000)) ?? 500
+  const allowDirectives = section.read('allow_directives', listOf(asDirectivePattern)) ?? []
+  const defaults = section.read('defaults', readDefaults) ?? {}
+  const searchPath = section.read('path', asSearchPath)
+  refuseLater(section)
+  if (scheduler === undefined || ssh === undefined || root === undefined) return undefined
+  return {
+    name,
+    scheduler,
+    ssh,
+    root,
+    pollInterval,
+    maxPollInterval,
+    maxSubmitted,
+    allowDirectives,
+    defaults,
+    ...(searchPath === undefined ? {} : { path: searchPath }),
+  }
+}
+
+const asScheduler: Read<ClusterConfig['scheduler']> = (node, path, report) => {
+  const scalar = asScalar(node, path, report)
+  if (scalar === undefined) return undefined
+  const { value } = scalar
+  if (value === 'slurm' || value === 'local') return value
+  const later =
+    value === 'lsf' || value === 'pbs' || value === 'sge' || (typeof value === 'string' && value.startsWith('./'))
+  const near = nearest(scalar.source, ['slurm', 'local'])
+  report(
+    node,
+    path,
+    later ? notYet('scheduler', String(value).slice(0, 60)) : `There is no scheduler ${quote(scalar.source)}.`,
+    `${near === null || later ? '' : `Did you mean \`${near}\`? `}It is \`slurm\` or \`local\`.`,
+  )
+  return undefined
+}
+
+function sshReader(around: Surroundings): Read<SshConfig> {
+  return (node, path, report) => {
+    const keys = ['host', 'port', 'user', 'identity_file', 'passphrase', 'passphrase_file', 'known_hosts_file', 'jump']
+    const section = openSection(node, path, '`ssh`', keys, report)
+    if (section === undefined) return undefined
+    const host = section.need('host', asHost, 'Write the login node, for example `host: falcon.example.org`.')
+    const port = section.read('port', asPort) ?? 22
+    const user = section.need('user', asUser, 'Write the account that submits the jobs.')
+    const identityFile = section.need(
+      'identity_file',
+      keyFile(around),
+      'Write the private key, for example `identity_file: ~/.ssh/id_ed25519`.',
+    )
+    const passphrase = readSecret(section, 'passphrase', anySecret, around) ?? null
+    const knownHostsFile = section.has('known_hosts_file')
+      ? section.read('known_hosts_file', readableFile(around))
+      : readableFile(around)(defaultKnownHosts(section), join(path, 'known_hosts_file'), report)
+    if (section.has('jump') && section.read('jump', asEmptyList) === undefined)
+      section.complain('jump', '`jump` is not supported yet.', 'Name a host that this machine reaches directly.')
+    if (host === undefined || user === undefined || identityFile === undefined || knownHostsFile === undefined)
+      return undefined
+    return { host, port, user, identityFile, passphrase, knownHostsFile }
+  }
+}
+
+function defaultKnownHosts({ place }: Section): Located {
+  const source = '~/.ssh/known_hosts'
+  return { kind: 'scalar', line: place.line, column: place.column, value: source, plain: true, source }
+}
+
+function refuseLater(section: Section): void {
+  const transport = section.read('transport', asLine)
+  if (transport === 'openssh')
+    section.complain('transport', notYet('transport', 'openssh'), 'Leave it out: ssh2 is used.')
+  else if (transport !== undefined && transport !== 'ssh2')
+    section.complain('transport', `There is no transport ${quote(transport)}.`, 'Leave it out: ssh2 is used.')
+  if (section.read('events', asSwitch) === true)
+    section.complain('events', notYet('events', 'on'), 'Leave it out: the cluster is polled.')
+  if (section.has('keep'))
+    section.complain(
+      'keep',
+      '`keep` is not supported yet.',
+      'Leave it out: run directories stay until somebody removes them.',
+    )
+}
+
+const asDirectivePattern: Read<string> = (node, path, report) => {
+  const text = asLine(node, path, report)
+  if (text === undefined || /^--?[A-Za-z*]/.test(text)) return text
+  report(
+    node,
+    path,
+    `${quote(text)} is not an option.`,
+    'Write an option of the scheduler, `*` for anything: `--hint=*`.',
+  )
+  return undefined
+}
+
+const asSearchPath: Read<string> = (node, path, report) => {
+  const text = asLine(node, path, report)
+  if (text === undefined || text.split(':').every(part => part.startsWith('/'))) return text
+  report(
+    node,
+    path,
+    `${nameOf(path)} must hold whole paths.`,
+    'Write directories of the cluster with `:` between, for example `/opt/slurm/bin`.',
+  )
+  return undefined
+}
+
+/** Resources as a job would ask for them, other tools' names included. */
+export const readDefaults: Read<Resources> = (node, path, report) => {
+  const section = openSection(node, path, '`defaults` of a cluster', everyName, report)
+  if (section === undefined) return undefined
+  const resources: Record<string, unknown> = {}
+  for (const name of resourceNames) {
+    const { kind, aliases } = resourceKeys[name]
+    const found = [[name, kind] as const, ...Object.entries(aliases)].filter(([key]) => section.has(key))
+    const [first, second] = found
+    if (first === undefined) continue
+    if (second !== undefined)
+      section.complain(second[0], `\`${first[0]}\` and \`${second[0]}\` mean the same.`, 'Keep one of them.')
+    const value = section.read(first[0], (at, where, tell) => {
+      const scalar = isEmpty(at) ? undefined : asScalar(at, where, tell)
+      if (scalar === undefined) return undefined
+      const parsed = readResource(first[1], scalar.value, !scalar.plain)
+      if (parsed.ok) return parsed.value
+      tell(at, where, `${nameOf(where)}: ${parsed.message}`, parsed.remedy)
+      return undefined
+    })
+    if (value !== undefined) resources[name] = value
+  }
+  if (section.has('mem') && section.has('mem_per_cpu'))
+    section.complain('mem_per_cpu', '`mem` and `mem_per_cpu` exclude each other.', 'Keep one of them.')
+  return resources as Resources
+}
+
+const everyName: readonly string[] = resourceNames.flatMap((name: ResourceName) => [
+  name,
+  ...Object.keys(resourceKeys[name].aliases),
+])
+
+/** The map of clusters, each under its name. */
+export function readClusters(
+  node: Located,
+  path: string,
+  intervals: Intervals,
+  around: Surroundings,
+  report: Report,
+): { clusters: ClusterConfig[]; names: string[] } {
+  const clusters: ClusterConfig[] = []
+  const names: string[] = []
+  if (node.kind !== 'map') {
+    report(
+      node,
+      path,
+      '`clusters` must hold a name and, below it, keys for each cluster.',
+      'Write `falcon:` and below it `scheduler: slurm`.',
+    )
+    return { clusters, names }
+  }
+  for (const entry of node.entries) {
+    const here = join(path, entry.key)
+    names.push(entry.key)
+    if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(entry.key))
+      report(
+        entry,
+        here,
+        `${quote(entry.key)} cannot be the name of a cluster.`,
+        'Use letters, digits, `_`, `.` and `-`.',
+      )
+    if (entry.value.kind !== 'map') reportUnknownShape(entry.value, here, report)
+    else {
+      const cluster = readCluster(entry.key, entry.value, here, intervals, around, report)
+      if (cluster !== undefined) clusters.push(cluster)
+    }
+  }
+  if (names.length === 0) report(node, path, 'There is no cluster.', 'Name at least one.')
+  return { clusters, names }
+}
+
+function reportUnknownShape(node: Located, path: string, report: Report): void {
+  report(
+    node,
+    path,
+    `${nameOf(path)} must hold the keys of a cluster.`,
+    'Write at least `scheduler` and `root` below it.',
+  )
+}

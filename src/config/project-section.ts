@@ -1,0 +1,167 @@
+import { asLine, asSwitch, choice, join, listOf, nameOf, type Read, type Report } from './fields.ts'
+import { namesWebhookSecret, readWebhookSecrets } from './gitlab-section.ts'
+import { nearest } from './nearest.ts'
+import type { ProjectConfig, RunAs } from './schema.ts'
+import { openSection } from './section.ts'
+import {
+  anySecret,
+  asBranch,
+  asGlob,
+  asUser,
+  keyFile,
+  longSecret,
+  readSecret,
+  remoteDirectory,
+  type Surroundings,
+} from './values.ts'
+import { type Located, type Place, quote } from './yaml.ts'
+
+const projectKeys = [
+  'path',
+  'clusters',
+  'token',
+  'token_file',
+  'webhook_secret',
+  'webhook_secret_file',
+  'webhook_signing_token',
+  'webhook_signing_token_file',
+  'run_as',
+  'shared_account',
+  'branches',
+  'statuses',
+  'evidence',
+  'notify',
+]
+
+export interface LocatedProject extends ProjectConfig {
+  readonly place: Place
+  readonly namesWebhookSecret: boolean
+}
+
+export function readProject(
+  node: Located,
+  path: string,
+  clusterNames: readonly string[],
+  around: Surroundings,
+  report: Report,
+): LocatedProject | undefined {
+  const section = openSection(node, path, 'a project', projectKeys, report)
+  if (section === undefined) return undefined
+  const glob = section.need('path', asGlob, 'Write which projects are meant, for example `path: physics/*`.')
+  const clusters = section.need(
+    'clusters',
+    someOf(knownCluster(clusterNames)),
+    'Write the clusters they may use, for example `clusters: [falcon]`.',
+  )
+  if (clusters !== undefined && new Set(clusters).size < clusters.length)
+    section.complain('clusters', 'A cluster stands here twice.', 'Keep one.')
+  const token = readSecret(section, 'token', longSecret, around) ?? null
+  const secrets = readWebhookSecrets(section, around)
+  const runAs = section.read('run_as', runAsReader(around)) ?? null
+  const sharedAccount = section.read('shared_account', asSwitch) ?? false
+  const branches = section.read('branches', someOf(asBranchRule)) ?? null
+  const statuses = section.read('statuses', choice(['all', 'final', 'none'])) ?? 'all'
+  const evidence = section.read('evidence', readEvidence) ?? { branch: 'compops/evidence' }
+  const notify = section.read('notify', choice(['failed', 'finished', 'never'])) ?? 'failed'
+  if (glob === undefined || clusters === undefined || clusters.length === 0) return undefined
+  return {
+    path: glob,
+    clusters,
+    token,
+    ...secrets,
+    runAs,
+    sharedAccount,
+    branches,
+    statuses,
+    evidence,
+    notify,
+    place: section.at('path'),
+    namesWebhookSecret: namesWebhookSecret(section),
+  }
+}
+
+/** A list of at least one. */
+function someOf<T>(read: Read<T>): Read<T[]> {
+  return (node, path, report) => {
+    if (node.kind === 'list' && node.items.length === 0)
+      report(node, path, `${nameOf(path)} is empty.`, 'Name at least one, or leave the key out.')
+    return listOf(read)(node, path, report)
+  }
+}
+
+function knownCluster(names: readonly string[]): Read<string> {
+  return (node, path, report) => {
+    const name = asLine(node, path, report)
+    if (name === undefined || names.includes(name)) return name
+    const near = nearest(name, names)
+    report(
+      node,
+      path,
+      `There is no cluster ${quote(name)}.`,
+      `${near === null ? '' : `Did you mean ${quote(near)}? `}${names.length === 0 ? 'Name one under `clusters`.' : `Under \`clusters\` stand ${names.map(n => quote(n)).join(', ')}.`}`,
+    )
+    return undefined
+  }
+}
+
+function runAsReader(around: Surroundings): Read<RunAs> {
+  return (node, path, report) => {
+    const section = openSection(
+      node,
+      path,
+      '`run_as`',
+      ['user', 'identity_file', 'passphrase', 'passphrase_file', 'root'],
+      report,
+    )
+    if (section === undefined) return undefined
+    const user = section.need('user', asUser, 'Write the account on the cluster.')
+    const identityFile = section.need('identity_file', keyFile(around), "Write that account's private key.")
+    const passphrase = readSecret(section, 'passphrase', anySecret, around) ?? null
+    const root = section.need('root', remoteDirectory, 'Write a directory on the cluster that belongs to that account.')
+    return user === undefined || identityFile === undefined || root === undefined
+      ? undefined
+      : { user, identityFile, passphrase, root }
+  }
+}
+
+const asBranchRule: Read<string> = (node, path, report) => {
+  const section = openSection(node, path, 'a branch rule', ['match'], report)
+  return section?.need('match', asGlob, 'Write which branches are meant, for example `match: calc/**`.')
+}
+
+const readEvidence: Read<{ branch: string }> = (node, path, report) => {
+  const section = openSection(node, path, '`evidence`', ['branch'], report)
+  const branch = section?.need('branch', asBranch, 'Write the branch, for example `branch: compops/evidence`.')
+  return branch === undefined ? undefined : { branch }
+}
+
+export function readProjects(
+  node: Located,
+  path: string,
+  clusterNames: readonly string[],
+  around: Surroundings,
+  report: Report,
+): LocatedProject[] {
+  if (node.kind !== 'list') {
+    report(node, path, '`projects` must be a list.', 'Begin each with `- path: group/project`.')
+    return []
+  }
+  const projects: LocatedProject[] = []
+  const seen = new Map<string, number>()
+  node.items.forEach((item, i) => {
+    const here = `${path}[${i}]`
+    const project = readProject(item, here, clusterNames, around, report)
+    if (project === undefined) return
+    const first = seen.get(project.path)
+    if (first === undefined) seen.set(project.path, project.place.line)
+    else
+      report(
+        project.place,
+        join(here, 'path'),
+        `${quote(project.path)} stands here twice; line ${first} has it first.`,
+        'Keep one: the first that matches holds.',
+      )
+    projects.push(project)
+  })
+  return projects
+}

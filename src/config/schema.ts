@@ -1,0 +1,108 @@
+import type { Resources } from '../model/job-spec.ts'
+
+/** What compops.config.yml says, checked, with every default applied. Paths are absolute, times in the unit their comment names. */
+export interface Config {
+  /** The file it was read from. */
+  readonly file: string
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Without a slash at the end. */
+  readonly publicUrl: string
+  readonly dataDir: string
+  /** null: the embedded database under dataDir. Holds a password: never to be shown. */
+  readonly databaseUrl: string | null
+  readonly timeZone: string
+  readonly gitlab: GitLabConfig
+  readonly clusters: readonly ClusterConfig[]
+  /** The first that matches a project holds. */
+  readonly projects: readonly ProjectConfig[]
+  readonly intervals: Intervals
+  /** What is not wrong but should be known; `compops check` shows it. */
+  readonly warnings: readonly string[]
+}
+
+export interface GitLabConfig {
+  /** Without a slash at the end; may have a path. */
+  readonly url: string
+  readonly caFile: string | null
+  readonly token: SecretSource
+  readonly webhookSecret: SecretSource | null
+  readonly webhookSigningToken: SecretSource | null
+  readonly webhook: boolean
+  /** Seconds to wait for the pipeline of a commit that has a CI file. */
+  readonly ciPipelineWait: number
+}
+
+export interface ClusterConfig {
+  readonly name: string
+  readonly scheduler: 'slurm' | 'local'
+  /** null: the scheduler's commands run on this machine. */
+  readonly ssh: SshConfig | null
+  /** Where run directories live, on the cluster. */
+  readonly root: string
+  /** Milliseconds. */
+  readonly pollInterval: number
+  readonly maxPollInterval: number
+  readonly maxSubmitted: number
+  readonly allowDirectives: readonly string[]
+  readonly defaults: Resources
+  /** Directories to put before PATH on the cluster, `/opt/slurm/bin:/opt/x/bin`. */
+  readonly path?: string
+}
+
+export interface SshConfig {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly identityFile: string
+  readonly passphrase: SecretSource | null
+  readonly knownHostsFile: string
+}
+
+export interface ProjectConfig {
+  /** Glob on path_with_namespace. */
+  readonly path: string
+  /** Names of the clusters that are allowed; the first is the default. Never empty. */
+  readonly clusters: readonly string[]
+  /** null: GitLabConfig's. */
+  readonly token: SecretSource | null
+  readonly webhookSecret: SecretSource | null
+  readonly webhookSigningToken: SecretSource | null
+  /** This project's own account on the clusters; null: the cluster's. */
+  readonly runAs: RunAs | null
+  readonly sharedAccount: boolean
+  /** Globs of the branches that are computations; null: every branch that has a .compops.yml, except the default branch. */
+  readonly branches: readonly string[] | null
+  readonly statuses: 'all' | 'final' | 'none'
+  readonly evidence: { readonly branch: string }
+  readonly notify: 'failed' | 'finished' | 'never'
+}
+
+export interface RunAs {
+  readonly user: string
+  readonly identityFile: string
+  readonly passphrase: SecretSource | null
+  readonly root: string
+}
+
+/** Milliseconds. For tests and unusual sites; nobody else needs them. */
+export interface Intervals {
+  /** Between two comparisons of heads. */
+  readonly heads: number
+  /** Between two edits of a note. */
+  readonly note: number
+  /** How long the reason of an end is awaited from accounting. */
+  readonly accounting: number
+  /** How long a submission whose answer was lost may take to appear. */
+  readonly settle: number
+  /** The least that poll_interval may be where there is a real scheduler. */
+  readonly shortestPoll: number
+}
+
+/** A secret and where it comes from. Files are read again at each read, so that a replaced token needs no restart. */
+export interface SecretSource {
+  read(): Promise<string>
+  /** e.g. `set, from $GITLAB_TOKEN`. Never the value. */
+  describe(): string
+  /** Every value it has had since the start, for redaction. */
+  values(): string[]
+}

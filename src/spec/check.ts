@@ -1,0 +1,190 @@
+import { asLine, asMap, isEmpty, join, reportUnknown } from '../config/fields.ts'
+import { nearest } from '../config/nearest.ts'
+import { asBranch } from '../config/values.ts'
+import { type Located, type LocatedEntry, type Place, quote } from '../config/yaml.ts'
+import type { ComputationSpec } from '../model/job-spec.ts'
+import type { SpecContext, SpecLimits } from './context.ts'
+import { buildJob, type JobLevel } from './job.ts'
+import { laterRemedy, topKeys } from './keys.ts'
+import { emptyLevel, type Level, readLevel, type Written } from './level.ts'
+import { findCycles } from './needs.ts'
+import type { Problems } from './problems.ts'
+
+/** What the tree names as `file`, so that the files can be fetched before the checking, which waits for nothing. */
+export function namedFiles(root: Located): string[] {
+  const jobs = root.kind === 'map' ? root.entries.find(entry => entry.key === 'jobs')?.value : undefined
+  if (jobs?.kind !== 'map') return []
+  const files = jobs.entries.flatMap(({ value }) =>
+    value.kind === 'map' ? value.entries.filter(e => e.key === 'file' || e.key === 'sbatch').map(e => e.value) : [],
+  )
+  return [
+    ...new Set(
+      files.flatMap(node =>
+        node.kind === 'scalar' && typeof node.value === 'string' ? [node.value.replace(/^\.\//, '')] : [],
+      ),
+    ),
+  ]
+}
+
+interface Checked {
+  readonly spec: ComputationSpec
+  readonly notices: readonly string[]
+}
+
+/** A located tree as a computation; null where anything was reported. Linear in the tree. */
+export function checkSpec(root: Located, context: SpecContext, limits: SpecLimits, problems: Problems): Checked | null {
+  if (isEmpty(root)) {
+    problems.report(root, '', 'The file is empty.', 'Write `jobs:` and below it at least one job with a `script`.')
+    return null
+  }
+  const top = asMap(root, '', problems.report)
+  if (top === undefined) return null
+  const entries = new Map<string, LocatedEntry>()
+  for (const entry of top.entries) {
+    const remedy = laterRemedy(entry.key)
+    if ((topKeys as readonly string[]).includes(entry.key)) entries.set(entry.key, entry)
+    else if (remedy !== null)
+      problems.report(entry, join('', entry.key), `${quote(entry.key)} is not supported yet.`, remedy)
+    else reportUnknown(entry, join('', entry.key), 'this file', problems.full() ? [] : topKeys, problems.report)
+  }
+  const parent = readParent(entries.get('parent'), problems)
+  const defaults = readDefaults(entries.get('defaults'), problems)
+  const topCluster = readTopCluster(entries.get('cluster'), problems)
+  const levels = readJobs(entries.get('jobs'), top, limits, problems)
+  checkNeeds(levels, problems)
+
+  const weight = levels.reduce((sum, level) => sum + level.weight + defaults.weight, 0)
+  if (weight > limits.weight) {
+    problems.tell(
+      'jobs',
+      `With \`defaults\` applied, the jobs hold more than ${limits.weight / 1_048_576} MiB.`,
+      'Move long scripts and data into files of the repository.',
+    )
+    return null
+  }
+  const notices: string[] = []
+  const jobs = levels.map(level => buildJob(level, defaults, topCluster, context, limits, problems, notices))
+  const complete = jobs.filter(job => job !== null)
+  return problems.list().length > 0 || complete.length < jobs.length
+    ? null
+    : { spec: { parent, jobs: complete }, notices }
+}
+
+function readParent(entry: LocatedEntry | undefined, problems: Problems): string | null {
+  return entry === undefined ? null : (asBranch(entry.value, 'parent', problems.report) ?? null)
+}
+
+function readTopCluster(entry: LocatedEntry | undefined, problems: Problems): Written<string> | null {
+  if (entry === undefined) return null
+  const value = asLine(entry.value, 'cluster', problems.report)
+  return value === undefined ? null : { value, place: entry }
+}
+
+function readDefaults(entry: LocatedEntry | undefined, problems: Problems): Level {
+  const map = entry === undefined ? undefined : asMap(entry.value, 'defaults', problems.report)
+  return map === undefined ? emptyLevel('defaults') : readLevel(map, 'defaults', 'defaults', problems)
+}
+
+function readJobs(entry: LocatedEntry | undefined, top: Place, limits: SpecLimits, problems: Problems): JobLevel[] {
+  const remedy = 'Write `jobs:` and below it at least one job with a `script`.'
+  if (entry === undefined || isEmpty(entry.value)) {
+    problems.report(entry ?? top, 'jobs', 'There are no jobs.', remedy)
+    return []
+  }
+  const map = asMap(entry.value, 'jobs', problems.report)
+  if (map === undefined) return []
+  if (map.entries.length === 0) problems.report(entry, 'jobs', 'There are no jobs.', remedy)
+  if (map.entries.length > limits.jobs) {
+    problems.report(
+      entry,
+      'jobs',
+      `There are ${map.entries.length} jobs; ${limits.jobs} are the most.`,
+      'Make one job of several, or loop in a script.',
+    )
+    return []
+  }
+  return map.entries.flatMap(job => {
+    const path = join('jobs', job.key)
+    if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(job.key))
+      problems.report(
+        job,
+        path,
+        `${quote(job.key)} cannot be the name of a job.`,
+        'Use letters, digits, `_`, `.` and `-`, a letter or digit in front, at most 63.',
+      )
+    const body = isEmpty(job.value) ? undefined : asMap(job.value, path, problems.report)
+    if (body === undefined) {
+      if (isEmpty(job.value))
+        problems.report(job, path, `The job ${quote(job.key)} has nothing to do.`, 'Write a `script` below it.')
+      return []
+    }
+    const level = {
+      ...readLevel(body, path, 'job', problems),
+      name: job.key,
+      place: { line: job.line, column: job.column },
+    }
+    checkWork(level, problems)
+    return [level]
+  })
+}
+
+/** Exactly one of `script` and `file`. */
+function checkWork(level: JobLevel, problems: Problems): void {
+  const { path, place, name } = level
+  const script = level.keys.get('script')
+  const file = level.keys.get('file')
+  if (script !== undefined && file !== undefined)
+    problems.report(
+      script.line > file.line ? script : file,
+      join(path, script.line > file.line ? 'script' : 'file'),
+      `The job ${quote(name)} has both \`script\` and \`file\`.`,
+      'Keep one of them.',
+    )
+  else if (script === undefined && file === undefined)
+    problems.report(
+      place,
+      path,
+      `The job ${quote(name)} has nothing to do.`,
+      'Write a `script`, or the `file` of a batch script.',
+    )
+  else if (level.script?.value.every(line => line.trim() === '') === true)
+    problems.report(level.script.place, join(path, 'script'), 'The `script` is empty.', 'Write at least one command.')
+}
+
+function checkNeeds(levels: readonly JobLevel[], problems: Problems): void {
+  const names = new Set(levels.map(level => level.name))
+  const graph = new Map<string, string[]>()
+  for (const level of levels) {
+    const needed: string[] = []
+    for (const need of level.needs?.value ?? []) {
+      const path = join(level.path, 'needs')
+      if (need.value === level.name)
+        problems.report(need.place, path, `The job ${quote(level.name)} needs itself.`, 'Take it out.')
+      else if (needed.includes(need.value))
+        problems.report(need.place, path, `${quote(need.value)} stands here twice.`, 'Keep one.')
+      else if (names.has(need.value)) needed.push(need.value)
+      else {
+        const near = nearest(need.value, names)
+        problems.report(
+          need.place,
+          path,
+          `There is no job ${quote(need.value)} to need.`,
+          near === null ? 'Name a job of this file.' : `Did you mean ${quote(near)}?`,
+        )
+      }
+    }
+    graph.set(level.name, needed)
+  }
+  for (const cycle of findCycles(graph)) {
+    const level = levels.find(l => l.name === cycle[0])
+    const need = level?.needs?.value.find(n => n.value === cycle[1])
+    if (level === undefined || need === undefined) continue
+    const shown = cycle.length > 12 ? [...cycle.slice(0, 6), '…', ...cycle.slice(-5)] : cycle
+    problems.report(
+      need.place,
+      join(level.path, 'needs'),
+      `These jobs wait for each other for ever: ${shown.map(n => (n === '…' ? n : quote(n))).join(' needs ')}.`,
+      'Take one of them out of `needs`.',
+    )
+  }
+}

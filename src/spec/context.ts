@@ -1,0 +1,70 @@
+import type { ComputationSpec, Resources, SpecProblem } from '../model/job-spec.ts'
+
+/** What a batch script's own directive lines say, as the dialect of a cluster reads them. Line numbers count from 1. */
+export interface BatchDirectives {
+  readonly resources: Resources
+  /** Key of `resources` to the line it came from. */
+  readonly lines: Readonly<Record<string, number>>
+  /** Options there is no key for, kept as they stand; each still has to be allowed by the site. */
+  readonly directives: readonly { readonly directive: string; readonly line: number }[]
+  /** Left out, with the reason, e.g. `--output`: the service redirects. No mistake, but worth telling. */
+  readonly dropped: readonly { readonly directive: string; readonly line: number; readonly reason: string }[]
+}
+
+/** A cluster that the project may use. */
+export interface SpecCluster {
+  readonly name: string
+  /** e.g. `slurm`, for messages. */
+  readonly dialectName: string
+  /** What begins a directive line of a batch script, e.g. `#SBATCH`; null where the dialect has none. */
+  readonly directivePrefix: string | null
+  readonly defaults: Resources
+  readonly allowDirectives: readonly string[]
+  /** Names of its partitions where they are known: others are refused. */
+  readonly partitions?: readonly string[]
+}
+
+export interface SpecLimits {
+  readonly bytes: number
+  readonly lines: number
+  readonly jobs: number
+  /** Characters of all jobs together, with `defaults` applied to each. */
+  readonly weight: number
+  /** Bytes of a batch script. */
+  readonly batchFile: number
+}
+
+export const specLimits: SpecLimits = {
+  bytes: 262_144,
+  lines: 10_000,
+  jobs: 200,
+  weight: 4_194_304,
+  batchFile: 1_048_576,
+}
+
+/** What `.compops.yml` is read against. */
+export interface SpecContext<File = string | null> {
+  /** Allowed for the project; the first is the default. */
+  readonly clusters: readonly SpecCluster[]
+  /** The text of a file of the same commit; null where there is none. What it throws goes on to the caller: it is not the file's fault. */
+  readFile(path: string): File
+  /** The directive lines of a batch script in the language of a cluster. A CompopsError it throws becomes a mistake of the file. */
+  readBatchDirectives(cluster: SpecCluster, text: string): BatchDirectives
+  /** true, or the reason why a raw option of the scheduler is not allowed. */
+  allowedDirective(cluster: SpecCluster, directive: string): true | string
+  readonly limits?: Partial<SpecLimits>
+}
+
+export type SpecResult =
+  | {
+      readonly spec: ComputationSpec
+      /** Of the text of the file. */
+      readonly sha256: string
+      /** What was left out of batch scripts, and why: for the plan. */
+      readonly notices: readonly string[]
+    }
+  | {
+      /** All mistakes at once, sorted by line. */
+      readonly problems: readonly SpecProblem[]
+      readonly sha256: string
+    }

@@ -1,0 +1,251 @@
+import { join } from '../config/fields.ts'
+import { nearest } from '../config/nearest.ts'
+import { type Place, quote } from '../config/yaml.ts'
+import { CompopsError, describeError } from '../errors.ts'
+import type { JobSpec, Origin, ParamValue, Resources } from '../model/job-spec.ts'
+import type { ResourceName } from '../model/resources.ts'
+import { readInterpreter } from './batch-file.ts'
+import type { BatchDirectives, SpecCluster, SpecContext, SpecLimits } from './context.ts'
+import type { Level, Written } from './level.ts'
+import type { Problems } from './problems.ts'
+
+/** A job's own keys, under its name. */
+export interface JobLevel extends Level {
+  readonly name: string
+  readonly place: Place
+}
+
+function chooseCluster(
+  level: JobLevel,
+  top: Written<string> | null,
+  context: SpecContext,
+  problems: Problems,
+): { cluster: SpecCluster; origin: Origin } | null {
+  const written = level.cluster ?? top
+  const [first] = context.clusters
+  if (first === undefined) {
+    problems.tell('', 'This project may use no cluster.', 'Ask who runs the service to allow one.')
+    return null
+  }
+  if (written === null) return { cluster: first, origin: 'first cluster of the project' }
+  const found = context.clusters.find(cluster => cluster.name === written.value)
+  if (found !== undefined) return { cluster: found, origin: lineOf(written.place) }
+  const names = context.clusters.map(cluster => cluster.name)
+  const near = nearest(written.value, names)
+  problems.report(
+    written.place,
+    level.cluster === undefined ? 'cluster' : join(level.path, 'cluster'),
+    `This project may not use a cluster ${quote(written.value)}.`,
+    `${near === null ? '' : `Did you mean ${quote(near)}? `}It may use ${names.map(name => quote(name)).join(', ')}.`,
+  )
+  return null
+}
+
+function lineOf(place: Place): Origin {
+  return `.compops.yml line ${place.line}`
+}
+
+/** One job with everything applied: cluster default, then the lines of its batch script, then `defaults`, then its own keys; each later one wins. */
+export function buildJob(
+  level: JobLevel,
+  defaults: Level,
+  top: Written<string> | null,
+  context: SpecContext,
+  limits: SpecLimits,
+  problems: Problems,
+  notices: string[],
+): JobSpec | null {
+  const chosen = chooseCluster(level, top, context, problems)
+  if (chosen === null) return null
+  const { cluster } = chosen
+  const origins: Record<string, Origin> = { cluster: chosen.origin }
+  const batch = level.file === undefined ? null : readBatch(level.file, level, cluster, context, limits, problems)
+  for (const { directive, line, reason } of batch?.lines.dropped ?? [])
+    notices.push(`${level.name}: ${batch?.path}, line ${line}: ${quote(directive)} is left out: ${reason}`)
+
+  const resources: Record<string, Resources[ResourceName]> = {}
+  const apply = (name: ResourceName, value: Resources[ResourceName], origin: Origin) => {
+    // One excludes the other; what is nearer to the job wins.
+    const rival = name === 'mem' ? 'mem_per_cpu' : name === 'mem_per_cpu' ? 'mem' : null
+    if (rival !== null) {
+      delete resources[rival]
+      delete origins[rival]
+    }
+    resources[name] = value
+    origins[name] = origin
+  }
+  for (const [name, value] of Object.entries(cluster.defaults))
+    apply(name as ResourceName, value as Resources[ResourceName], `default of cluster ${cluster.name}`)
+  for (const [name, value] of Object.entries(batch?.lines.resources ?? {}))
+    apply(
+      name as ResourceName,
+      value as Resources[ResourceName],
+      batchOrigin(batch, cluster, batch?.lines.lines[name] ?? null),
+    )
+  for (const from of [defaults, level])
+    for (const [name, { value, place }] of from.resources) apply(name, value, lineOf(place))
+  checkPartition(resources.partition as string | undefined, level, defaults, cluster, problems)
+
+  const directives = checkDirectives(level, defaults, batch, cluster, context, problems, origins)
+  const env = mergeMaps<string>('env', defaults.env, level.env, origins)
+  const params = mergeMaps<ParamValue>('params', defaults.params, level.params, origins)
+  const nearer = <K extends 'setup' | 'outputs' | 'metrics' | 'requeue'>(key: K) => {
+    const written = level[key] ?? defaults[key]
+    if (written !== undefined) origins[key] = lineOf(written.place)
+    return written?.value as NonNullable<Level[K]>['value'] | undefined
+  }
+  for (const key of ['needs', 'script', 'file'] as const) {
+    const written = level[key]
+    if (written !== undefined) origins[key] = lineOf(written.place)
+  }
+  return {
+    name: level.name,
+    cluster: cluster.name,
+    needs: level.needs?.value.map(need => need.value) ?? [],
+    setup: nearer('setup') ?? [],
+    script: level.script?.value ?? null,
+    file: batch === null ? null : { path: batch.path, interpreter: batch.interpreter },
+    resources: resources as Resources,
+    env,
+    params,
+    outputs: nearer('outputs') ?? [],
+    metrics: nearer('metrics') ?? null,
+    directives,
+    requeue: nearer('requeue') ?? false,
+    origins,
+  }
+}
+
+function mergeMaps<T>(
+  key: string,
+  defaults: ReadonlyMap<string, Written<T>>,
+  own: ReadonlyMap<string, Written<T>>,
+  origins: Record<string, Origin>,
+): Record<string, T> {
+  const merged: Record<string, T> = {}
+  for (const from of [defaults, own])
+    for (const [name, { value, place }] of from) {
+      merged[name] = value
+      origins[`${key}.${name}`] = lineOf(place)
+    }
+  return merged
+}
+
+function checkPartition(
+  name: string | undefined,
+  level: JobLevel,
+  defaults: Level,
+  cluster: SpecCluster,
+  problems: Problems,
+): void {
+  if (name === undefined || cluster.partitions === undefined || cluster.partitions.length === 0) return
+  // Slurm takes a list and starts where it can first.
+  const unknown = name.split(',').find(part => cluster.partitions?.includes(part) === false)
+  if (unknown === undefined) return
+  const near = nearest(unknown, cluster.partitions)
+  const from = level.resources.has('partition') ? level : defaults
+  const place = from.resources.get('partition')?.place ?? level.place
+  problems.report(
+    place,
+    join(from.path, 'partition'),
+    `The cluster ${quote(cluster.name)} has no partition ${quote(unknown)}.`,
+    `${near === null ? '' : `Did you mean ${quote(near)}? `}It has ${cluster.partitions
+      .slice(0, 20)
+      .map(p => quote(p))
+      .join(', ')}.`,
+  )
+}
+
+interface Batch {
+  readonly path: string
+  readonly interpreter: readonly string[]
+  readonly lines: BatchDirectives
+  readonly place: Place
+}
+
+function readBatch(
+  file: Written<string>,
+  level: JobLevel,
+  cluster: SpecCluster,
+  context: SpecContext,
+  limits: SpecLimits,
+  problems: Problems,
+): Batch | null {
+  const path = join(level.path, 'file')
+  const refuse = (message: string, remedy: string | null) => problems.report(file.place, path, message, remedy)
+  const text = context.readFile(file.value)
+  if (text === null) {
+    refuse(
+      `There is no file ${quote(file.value)} in this commit.`,
+      'Commit it, or correct the path; it begins at the top folder of the repository.',
+    )
+    return null
+  }
+  if (Buffer.byteLength(text) > limits.batchFile) {
+    refuse(`${quote(file.value)} is larger than ${limits.batchFile / 1_048_576} MiB.`, 'Name a batch script.')
+    return null
+  }
+  const read = readInterpreter(text)
+  if (!read.ok) {
+    refuse(`${quote(file.value)} ${read.message}.`, read.remedy)
+    return null
+  }
+  try {
+    const lines = context.readBatchDirectives(cluster, text)
+    return { path: file.value, interpreter: read.interpreter, lines, place: file.place }
+  } catch (error) {
+    if (!(error instanceof CompopsError)) throw error
+    refuse(`${quote(file.value)}: ${inert(describeError(error))}.`, null)
+    return null
+  }
+}
+
+function batchOrigin(batch: Batch | null, cluster: SpecCluster, line: number | null): Origin {
+  const prefix = cluster.directivePrefix ?? 'directive'
+  return line === null ? `${prefix} of ${batch?.path}` : `${prefix} line ${line} of ${batch?.path}`
+}
+
+/** The raw options: those of the batch script first, since a scheduler lets the later win. */
+function checkDirectives(
+  level: JobLevel,
+  defaults: Level,
+  batch: Batch | null,
+  cluster: SpecCluster,
+  context: SpecContext,
+  problems: Problems,
+  origins: Record<string, Origin>,
+): string[] {
+  const directives: string[] = []
+  const list =
+    cluster.allowDirectives.length === 0
+      ? 'The site allows none there.'
+      : `The site allows ${cluster.allowDirectives.map(d => quote(d)).join(', ')}.`
+  const add = (text: string, origin: Origin, place: Place, path: string, where: string) => {
+    const allowed = context.allowedDirective(cluster, text)
+    if (allowed !== true) {
+      problems.report(place, path, `${where}${quote(text)} is not allowed: ${inert(allowed)}.`, list)
+      return
+    }
+    origins[`directives[${directives.length}]`] = origin
+    directives.push(text)
+  }
+  if (batch !== null)
+    for (const { directive, line } of batch.lines.directives)
+      add(
+        directive,
+        batchOrigin(batch, cluster, line),
+        batch.place,
+        join(level.path, 'file'),
+        `${quote(batch.path)}, line ${line}: `,
+      )
+  const from = level.directives === undefined ? defaults : level
+  for (const { value, place } of from.directives?.value ?? [])
+    add(value, lineOf(place), place, join(from.path, 'directives'), '')
+  return directives
+}
+
+/** A dialect's sentence may repeat what a stranger wrote: then it is shown as code, which does nothing in Markdown. */
+function inert(sentence: string): string {
+  const text = sentence.replace(/\.$/, '')
+  return /^[\w\s.,:;()'"=*/-]*$/.test(text) && !text.includes('\n') ? text : quote(text, 300)
+}

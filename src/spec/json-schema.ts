@@ -1,0 +1,117 @@
+import { type ResourceKind, resourceKeys, resourceNames } from '../model/resources.ts'
+import { isInDefaults, type JobKey, type OwnKey, ownKeyNames, ownKeys } from './keys.ts'
+
+type Schema = { readonly [key: string]: unknown }
+
+const kinds: Readonly<Record<ResourceKind, Schema>> = {
+  word: { type: 'string', pattern: '^[^-\\s\'"`\\\\$;<>#][^\\s\'"`\\\\$;<>#]*$' },
+  count: { type: 'integer', minimum: 1 },
+  integer: { type: 'integer' },
+  flag: { type: 'boolean' },
+  time: {
+    type: 'string',
+    pattern: '^(\\s*(\\d+\\s*d)?\\s*(\\d+\\s*h)?\\s*(\\d+\\s*m)?\\s*(\\d+\\s*s)?|(\\d+-)?\\d+:[0-5]?\\d:[0-5]?\\d)$',
+    minLength: 2,
+    examples: ['30m', '2h', '1-12:00:00'],
+  },
+  memory: { type: 'string', pattern: '^\\d+(\\.\\d+)?\\s*[KMGTkmgt]([Ii]?[Bb])?$', examples: ['512M', '2G'] },
+  gpus: {
+    anyOf: [
+      { type: 'integer', minimum: 1 },
+      { type: 'string', pattern: '^([A-Za-z][A-Za-z0-9_.-]*(:[0-9]+)?|[0-9]+)$' },
+    ],
+    examples: [1, 'a100', 'a100:2'],
+  },
+  minutes: { type: 'integer', minimum: 1 },
+  seconds: { type: 'integer', minimum: 1 },
+  mebibytes: { type: 'integer', minimum: 1 },
+}
+
+const text: Schema = { type: 'string', minLength: 1 }
+const texts: Schema = { type: 'array', items: text }
+const textOrTexts: Schema = { anyOf: [text, texts] }
+const commands: Schema = { anyOf: [text, { type: 'array', items: { anyOf: [{ type: 'string' }, texts] } }] }
+
+const own: Readonly<Record<OwnKey, Schema>> = {
+  cluster: text,
+  needs: {
+    type: 'array',
+    uniqueItems: true,
+    items: {
+      anyOf: [text, { type: 'object', properties: { job: text }, required: ['job'], additionalProperties: false }],
+    },
+  },
+  setup: commands,
+  script: commands,
+  file: text,
+  env: {
+    type: 'object',
+    propertyNames: { pattern: '^(?!COMPOPS_)[A-Za-z_][A-Za-z0-9_]*$' },
+    additionalProperties: { type: 'string' },
+  },
+  params: { type: 'object', propertyNames: { pattern: '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$' } },
+  outputs: textOrTexts,
+  metrics: text,
+  directives: textOrTexts,
+  requeue: { type: 'boolean' },
+}
+
+/** The JSON Schema of `.compops.yml` for editors, from the same tables that the reader uses. `gitlab/compops.schema.json` is this, printed. */
+export function jsonSchema(): Schema {
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: '.compops.yml',
+    description: 'The computation that a git branch stands for.',
+    type: 'object',
+    required: ['jobs'],
+    additionalProperties: false,
+    properties: {
+      cluster: { ...text, description: 'The cluster of all jobs that name none.' },
+      parent: {
+        ...text,
+        description:
+          "The branch this one was computed from. Without it: the merge request's target, or the branch it was forked from.",
+      },
+      defaults: { $ref: '#/definitions/defaults', description: 'What jobs share; a job that says otherwise wins.' },
+      jobs: {
+        type: 'object',
+        description: 'The jobs, each under its name.',
+        minProperties: 1,
+        propertyNames: { pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$' },
+        additionalProperties: { $ref: '#/definitions/job' },
+      },
+    },
+    definitions: {
+      defaults: { type: 'object', additionalProperties: false, properties: properties(key => isInDefaults(key)) },
+      job: { type: 'object', additionalProperties: false, properties: properties(() => true) },
+    },
+  }
+}
+
+function properties(included: (key: JobKey) => boolean): Schema {
+  const schema: Record<string, Schema> = {}
+  for (const key of ownKeyNames.filter(included)) {
+    schema[key] = { ...own[key], description: ownKeys[key].meaning }
+    for (const alias of ownKeys[key].aliases)
+      schema[alias] = { ...aliasSchema(key, alias), description: `Same as ${key}.` }
+  }
+  for (const key of resourceNames.filter(included)) {
+    const { kind, meaning, aliases } = resourceKeys[key]
+    schema[key] = { ...kinds[kind], description: meaning }
+    for (const [alias, as] of Object.entries(aliases)) {
+      const unit = as === 'minutes' || as === 'seconds' ? `, in ${as}` : as === 'mebibytes' ? ', in MiB' : ''
+      schema[alias] = { ...kinds[as], description: `Same as ${key}${unit}.` }
+    }
+  }
+  return schema
+}
+
+function aliasSchema(key: OwnKey, alias: string): Schema {
+  if (alias !== 'artifacts') return own[key]
+  return {
+    anyOf: [
+      own.outputs,
+      { type: 'object', properties: { paths: own.outputs }, required: ['paths'], additionalProperties: false },
+    ],
+  }
+}

@@ -1,0 +1,113 @@
+import { type ResourceKind, type ResourceName, resourceKeys, resourceNames } from '../model/resources.ts'
+
+/** Keys of a job that are no resources. */
+export const ownKeys = {
+  cluster: own('The cluster it runs on.', [], false),
+  needs: own('Jobs of this file that must have completed before.', [], false),
+  setup: own('Commands before the script: modules, environments.', ['before_script', 'prepend_text', 'pre_run']),
+  script: own('Commands, run one after the other; the first that fails ends the job.', ['commands', 'run'], false),
+  file: own(
+    'An existing batch script of the repository, instead of `script`. Its directive lines are read and kept.',
+    ['sbatch'],
+    false,
+  ),
+  env: own('Variables of the environment.', ['variables', 'envs']),
+  params: own('Parameters: given to the job as params.json and COMPOPS_PARAM_<NAME>.', []),
+  outputs: own('Files to list as results: globs, relative to the repository.', [
+    'collect',
+    'retrieve_list',
+    'artifacts',
+  ]),
+  metrics: own('A JSON file of numbers that the job writes.', []),
+  directives: own('Raw options of the scheduler that the site allows.', [
+    'scheduler_parameters',
+    'SCHEDULER_PARAMETERS',
+    'clusterOptions',
+    'custom_scheduler_commands',
+    'native',
+    'slurm_extra',
+  ]),
+  requeue: own("The scheduler's own requeue after a node failure or preemption.", []),
+} as const
+
+export type OwnKey = keyof typeof ownKeys
+export type JobKey = OwnKey | ResourceName
+
+export const ownKeyNames = Object.keys(ownKeys) as OwnKey[]
+
+function own(meaning: string, aliases: readonly string[], inDefaults = true) {
+  return { meaning, aliases, inDefaults }
+}
+
+/** What a written key stands for: itself, or what another tool's name means here. */
+export interface KeyMeaning {
+  readonly key: JobKey
+  /** How a resource is written under this name; null for other keys. */
+  readonly kind: ResourceKind | null
+}
+
+const meanings = new Map<string, KeyMeaning>()
+for (const key of ownKeyNames)
+  for (const name of [key, ...ownKeys[key].aliases]) meanings.set(name, { key, kind: null })
+for (const key of resourceNames) {
+  meanings.set(key, { key, kind: resourceKeys[key].kind })
+  for (const [name, kind] of Object.entries(resourceKeys[key].aliases)) meanings.set(name, { key, kind })
+}
+
+export function meaningOf(written: string): KeyMeaning | null {
+  return meanings.get(written) ?? null
+}
+
+export const canonicalJobKeys: readonly JobKey[] = [...ownKeyNames, ...resourceNames]
+
+export function isInDefaults(key: JobKey): boolean {
+  return key in resourceKeys || ownKeys[key as OwnKey].inDefaults
+}
+
+export const topKeys = ['cluster', 'parent', 'defaults', 'jobs'] as const
+
+/** Keys that are known and will come; each with what to do until then. */
+const later: Readonly<Record<string, string>> = {
+  array: 'Write one job for each value, or loop in the script.',
+  job_array_request: 'Write one job for each value, or loop in the script.',
+  parallel: 'Write one job for each value.',
+  retry: 'Leave it out; `/compops retry` runs a job again.',
+  extends: 'Put what jobs share under `defaults`.',
+  template: 'Put what jobs share under `defaults`.',
+  include: 'Write the jobs in this file.',
+  rules: 'Leave it out: every job runs.',
+  on: 'Leave it out: every job runs.',
+  when: 'Leave it out: a job runs when what it `needs` has completed.',
+  schedule: 'Leave it out: a run starts when the branch moves.',
+  timeout: 'Write the wall time limit as `time: 2h`.',
+  image: 'Call the container in the `script`.',
+  container: 'Call the container in the `script`.',
+  workdir: 'Change the directory in the `script`.',
+  secrets: 'Keep secrets in a file on the cluster that the `script` reads.',
+  cache: 'Keep what is worth keeping in a directory on the cluster.',
+  gate: 'Leave it out.',
+  chain: 'Leave it out.',
+  inputs: 'Let the `script` fetch its input; the repository is there already.',
+  copy: 'Let the `script` fetch its input; the repository is there already.',
+  clean: 'Let the `script` remove what it no longer needs.',
+  on_stale: 'Leave it out.',
+  on_fail: 'Leave it out: what needs a failed job is skipped.',
+  supersede: 'Leave it out: a new push cancels what is queued of the old one.',
+  max_wait: 'Leave it out.',
+  stall_timeout: 'Leave it out; `time` ends a job that hangs.',
+  fail_on: 'Let the `script` look for it and `exit 1`.',
+  checks: 'Let the `script` check and `exit 1`.',
+  keep: 'Leave it out: run directories stay.',
+  notify: 'Leave it out.',
+  environment: 'Write variables under `env`.',
+  stage: 'Write what must come before under `needs`.',
+  stages: 'Write what must come before under `needs` of each job.',
+  dependencies: 'Write what must come before under `needs`.',
+  allow_failure: 'Let the `script` end with `|| true`.',
+  tags: 'Write `cluster` or `partition`.',
+}
+
+/** What to do instead of a key that is known but not there yet; null for any other key. */
+export function laterRemedy(written: string): string | null {
+  return Object.hasOwn(later, written) ? (later[written] ?? null) : null
+}

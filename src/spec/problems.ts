@@ -1,0 +1,50 @@
+import type { Report } from '../config/fields.ts'
+import type { SpecProblem } from '../model/job-spec.ts'
+
+/** Collects mistakes; beyond `most` they are only counted, so that a file of nonsense costs no more than one of a hundred mistakes. */
+export interface Problems {
+  readonly report: Report
+  /** For what has no place of its own in the file. */
+  tell(path: string, message: string, remedy: string | null): void
+  /** No more will be kept: what is dear to work out (the nearest key) can be saved. */
+  full(): boolean
+  list(): SpecProblem[]
+}
+
+export function collectProblems(most = 100): Problems {
+  const kept: SpecProblem[] = []
+  let more = 0
+  const add = (problem: SpecProblem) => {
+    if (kept.length >= most) more++
+    else if (
+      !kept.some(
+        p =>
+          p.path === problem.path &&
+          p.line === problem.line &&
+          p.column === problem.column &&
+          p.message === problem.message,
+      )
+    )
+      kept.push(problem)
+  }
+  return {
+    report: (at, path, message, remedy) => add({ path, line: at.line, column: at.column, message, remedy }),
+    tell: (path, message, remedy) => add({ path, line: null, column: null, message, remedy }),
+    full: () => kept.length >= most,
+    list() {
+      const last = Number.POSITIVE_INFINITY
+      const sorted = [...kept].sort(
+        (a, b) => (a.line ?? last) - (b.line ?? last) || (a.column ?? last) - (b.column ?? last),
+      )
+      if (more > 0)
+        sorted.push({
+          path: '',
+          line: null,
+          column: null,
+          message: `${more} more mistakes are not listed.`,
+          remedy: null,
+        })
+      return sorted
+    },
+  }
+}
