@@ -1,0 +1,273 @@
+/**
+ * The YAML record of a run, as it is committed. The same facts give the same bytes: keys in a fixed order, maps of others sorted, times in
+ * UTC, no clock of ours. Text that another reader (YAML 1.1: `no`, `12:30`) would take for something else is quoted.
+ */
+import { Document, type Node, Scalar, YAMLMap, YAMLSeq } from 'yaml'
+import type { Resources } from '../model/job-spec.ts'
+import type { Attempt, Job, Run } from '../model/run.ts'
+import { evidencePath } from './links.ts'
+import { oneLine } from './markdown.ts'
+import { coreSeconds, cpuEfficiency } from './outcome.ts'
+
+export interface EvidenceOptions {
+  /** The run of the parent branch whose results this one was computed from. */
+  readonly parentRun?: { readonly id: string; readonly sha: string } | null
+}
+
+export function renderEvidence(run: Run, options: EvidenceOptions = {}): string {
+  const { parent, spec } = run
+  const record = block({
+    run: run.id,
+    project: run.projectPath,
+    branch: run.branch,
+    commit: flow({ sha: run.sha, author: text(run.commit?.author), message: text(run.commit?.subject) }),
+    parent:
+      parent === null
+        ? null
+        : flow({
+            branch: parent.branch,
+            run: options.parentRun?.id,
+            sha: options.parentRun?.sha,
+            why: text(parent.why),
+          }),
+    triggered_by: text(run.causedHow),
+    cause: run.cause,
+    spec: spec === null ? null : flow({ file: '.compops.yml', sha256: spec.sha256 }),
+    state: run.state,
+    problem: text(run.problem),
+    problems: (spec?.problems ?? []).map(problem =>
+      flow({ line: problem.line, message: text(problem.message), remedy: text(problem.remedy) }),
+    ),
+    superseded_by: run.supersededBy,
+    submitted_at: time(run.createdAt),
+    ended_at: time(run.endedAt),
+    core_hours: rounded(coreSeconds(run, run.endedAt ?? run.createdAt) / 3600, 4),
+    jobs: sortedMap(new Map(run.jobs.map(job => [job.name, jobRecord(job)]))),
+  })
+  return write(
+    'ComputationalOps evidence, schema 1. Written by the service; the history of this branch is the audit trail.',
+    record,
+  )
+}
+
+function jobRecord(job: Job): Node {
+  const collected = job.attempts.at(-1)?.collected ?? null
+  return block({
+    state: job.state,
+    reason: job.reason,
+    message: text(job.message),
+    cluster: job.cluster,
+    scheduler: text(job.scheduler),
+    needs: flowList(job.spec.needs),
+    file: job.spec.file?.path,
+    params: sortedMap(new Map(Object.entries(job.spec.params))),
+    directives: [...job.spec.directives],
+    attempts: job.attempts.map(attempt => attemptRecord(attempt, job.spec.resources)),
+    outputs: (collected?.outputs ?? [])
+      .toSorted((a, b) => (a.path < b.path ? -1 : 1))
+      .map(({ path, size, sha256, at }) => flow({ path, size, sha256, at })),
+    outputs_omitted: collected === null || collected.outputsOmitted === 0 ? null : collected.outputsOmitted,
+    metrics: sortedMap(new Map(Object.entries(collected?.metrics ?? {}))),
+    metrics_problem: text(collected?.metricsProblem),
+  })
+}
+
+function attemptRecord(attempt: Attempt, asked: Resources): Node {
+  const { accounting } = attempt
+  return block({
+    native_id: attempt.nativeId === null ? null : quoted(attempt.nativeId),
+    state: attempt.state,
+    reason: attempt.reason,
+    queue: text(attempt.queue ?? accounting?.queue),
+    account: text(accounting?.account),
+    nodes: flowList(attempt.nodes),
+    submitted_at: time(attempt.submittedAt),
+    queued_at: time(attempt.queuedAt),
+    started_at: time(attempt.startedAt),
+    ended_at: time(attempt.endedAt),
+    exit_code: attempt.exitCode ?? accounting?.exitCode,
+    signal: attempt.signal ?? accounting?.signal,
+    restarts: attempt.restarts === 0 ? null : attempt.restarts,
+    requested: flow(requested(asked)),
+    used: flow({
+      cpu: accounting?.cpuSeconds == null ? null : compactDuration(accounting.cpuSeconds),
+      max_rss: accounting?.maxRss == null ? null : compactSize(accounting.maxRss),
+      cpu_efficiency: rounded(cpuEfficiency(attempt), 2),
+    }),
+    allocated: text(accounting?.allocatedTres),
+    script: flow({ sha256: attempt.scriptSha256 }),
+    environment: environment(attempt.collected?.environment ?? {}),
+  })
+}
+
+/** In the words and units of .compops.yml, so that it can be copied back. */
+function requested(asked: Resources): Record<string, unknown> {
+  const gpus = (request: Resources['gpus']) =>
+    request === undefined ? null : request.type === null ? request.count : `${request.type}:${request.count}`
+  return {
+    partition: asked.partition,
+    account: asked.account,
+    qos: asked.qos,
+    time: asked.time === undefined ? null : compactDuration(asked.time),
+    nodes: asked.nodes,
+    ntasks: asked.ntasks,
+    ntasks_per_node: asked.ntasks_per_node,
+    cpus_per_task: asked.cpus_per_task,
+    mem: asked.mem === undefined ? null : compactMebibytes(asked.mem),
+    mem_per_cpu: asked.mem_per_cpu === undefined ? null : compactMebibytes(asked.mem_per_cpu),
+    gpus: gpus(asked.gpus),
+    gpus_per_node: gpus(asked.gpus_per_node),
+    gres: asked.gres,
+    constraint: asked.constraint,
+    reservation: asked.reservation,
+    exclusive: asked.exclusive,
+    licenses: asked.licenses,
+    nice: asked.nice,
+  }
+}
+
+/** Loaded modules as a list, all else as it was found. */
+function environment(found: Readonly<Record<string, string>>): Node | null {
+  const entries = new Map<string, unknown>()
+  for (const [name, value] of Object.entries(found))
+    if (name === 'LOADEDMODULES') entries.set('modules', flowList(value.split(':').filter(part => part !== '')))
+    else entries.set(name, oneLine(value, 400))
+  return sortedMap(entries)
+}
+
+/** `45s`, `30m`, `1h30m`, `5m22s`: as a time is written in .compops.yml. */
+function compactDuration(seconds: number): string {
+  const whole = Math.round(seconds)
+  const parts: [number, string][] = [
+    [Math.floor(whole / 3600), 'h'],
+    [Math.floor(whole / 60) % 60, 'm'],
+    [whole % 60, 's'],
+  ]
+  return parts.map(([value, unit]) => (value === 0 ? '' : `${value}${unit}`)).join('') || '0s'
+}
+
+function compactMebibytes(mebibytes: number): string {
+  return mebibytes % 1024 === 0 && mebibytes > 0 ? `${mebibytes / 1024}G` : `${mebibytes}M`
+}
+
+function compactSize(bytes: number): string {
+  const units = ['B', 'K', 'M', 'G', 'T']
+  let value = bytes
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit += 1
+  }
+  return `${Number(value.toFixed(1))}${units[unit]}`
+}
+
+function rounded(value: number | null, digits: number): number | null {
+  return value === null || value === 0 ? null : Number(value.toFixed(digits))
+}
+
+export interface BranchRecord {
+  readonly project: string
+  readonly branch: string
+  readonly parent: Run['parent']
+  readonly stale: boolean
+  readonly children: readonly string[]
+  readonly run: Run
+}
+
+/** `branches/<branch>.yml`: a node of the tree, for programs. */
+export function renderBranchRecord(view: BranchRecord): string {
+  const { run } = view
+  const record = block({
+    branch: view.branch,
+    project: view.project,
+    parent: view.parent === null ? null : flow({ branch: view.parent.branch, why: text(view.parent.why) }),
+    children: view.children.toSorted(),
+    stale: view.stale,
+    state: run.state,
+    run: flow({ id: run.id, sha: run.sha, evidence: evidencePath(run) }),
+    submitted_at: time(run.createdAt),
+    ended_at: time(run.endedAt),
+  })
+  return write('ComputationalOps computation branch, schema 1. Written by the service.', record)
+}
+
+/** A time stands unquoted, as in every other YAML file; for the library it is text. */
+class Time {
+  readonly text: string
+  constructor(date: Date) {
+    this.text = date.toISOString().replace(/\.\d{3}Z$/, 'Z')
+  }
+}
+
+const timeTag = {
+  tag: 'tag:compops,time',
+  default: true as const,
+  identify: (value: unknown) => value instanceof Time,
+  test: /^(?!)/,
+  resolve: (source: string) => source,
+  stringify: (item: Scalar) => (item.value as Time).text,
+}
+
+/** Makes the nodes; each record is written by taking its place as the contents. */
+const plain = new Document(null, {
+  version: '1.2',
+  compat: 'yaml-1.1',
+  aliasDuplicateObjects: false,
+  customTags: tags => [...tags, timeTag],
+})
+
+function time(date: Date | null): Time | null {
+  return date === null ? null : new Time(date)
+}
+
+/** Prose of others: one line, without control and direction characters. Paths and ids stand as they are. */
+function text(value: string | null | undefined): string | null {
+  const line = value == null ? '' : oneLine(value, 1000)
+  return line === '' ? null : line
+}
+
+function quoted(value: string): Scalar {
+  const scalar = new Scalar(value)
+  scalar.type = Scalar.QUOTE_DOUBLE
+  return scalar
+}
+
+/** A map in the order of its keys here; what is null, or an empty list, is left out. */
+function block(entries: Readonly<Record<string, unknown>>): YAMLMap {
+  return mapOf(Object.entries(entries))
+}
+
+function mapOf(entries: readonly (readonly [string, unknown])[]): YAMLMap {
+  const map = new YAMLMap(plain.schema)
+  for (const [key, value] of entries) {
+    if (value === null || value === undefined || (Array.isArray(value) && value.length === 0)) continue
+    // Never through an object: a job or metric named `__proto__` is a name like any other.
+    map.add(plain.createPair(key, value instanceof Time ? new Scalar(value) : value))
+  }
+  return map
+}
+
+function flow(entries: Readonly<Record<string, unknown>>): YAMLMap | null {
+  const map = block(entries)
+  map.flow = true
+  return map.items.length === 0 ? null : map
+}
+
+function sortedMap(entries: ReadonlyMap<string, unknown>): YAMLMap | null {
+  const map = mapOf([...entries].sort(([a], [b]) => (a < b ? -1 : 1)))
+  return map.items.length === 0 ? null : map
+}
+
+function flowList(values: readonly unknown[]): Node | null {
+  if (values.length === 0) return null
+  const list = new YAMLSeq(plain.schema)
+  for (const value of values) list.add(plain.createNode(value))
+  list.flow = true
+  return list
+}
+
+function write(comment: string, record: Node): string {
+  plain.contents = record
+  plain.commentBefore = ` ${comment}`
+  return plain.toString({ lineWidth: 0 })
+}

@@ -1,0 +1,31 @@
+/** Addresses of our own pages and of files on the evidence branch, in one place. */
+import type { Run } from '../model/run.ts'
+
+export function runUrl(publicUrl: string, run: { readonly id: string }): string {
+  return `${publicUrl}/runs/${encodeURIComponent(run.id)}`
+}
+
+export function jobUrl(publicUrl: string, run: { readonly id: string }, job: { readonly name: string }): string {
+  return `${runUrl(publicUrl, run)}/jobs/${encodeURIComponent(job.name)}`
+}
+
+/** `runs/calc/heat/4d/1adad2a7-0190….yml` */
+export function evidencePath(run: Pick<Run, 'id' | 'branch' | 'sha'>): string {
+  return `runs/${run.branch}/${run.sha.slice(0, 8)}-${run.id}.yml`
+}
+
+/** `branches/calc/heat/4d.md` */
+export function branchPath(branch: string, kind: 'yml' | 'md'): string {
+  return `branches/${branch}.${kind}`
+}
+
+/** A path as a relative link: each segment encoded, the slashes kept. */
+export function pathUrl(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/')
+}
+
+/** From a page at `from` to a file at `to`, both relative to the root of the evidence branch. */
+export function relativeUrl(from: string, to: string): string {
+  const up = '../'.repeat(from.split('/').length - 1)
+  return `${up}${pathUrl(to)}`
+}

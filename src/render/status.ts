@@ -1,0 +1,176 @@
+/**
+ * Commit statuses. GitLab keeps a description only when the state changes (`running` to `running` is refused), so each says what stays
+ * true for as long as GitLab's state lasts: `pending` is one state from waiting to the scheduler's queue.
+ */
+import { createHash } from 'node:crypto'
+import { type GitLabState, gitlabState } from '../model/job-state.ts'
+import type { Job, Run } from '../model/run.ts'
+import { countOf, formatDuration, formatMebibytes, formatPercent, formatTime, secondsBetween } from './amounts.ts'
+import { jobUrl, runUrl } from './links.ts'
+import { cut, cutMiddle, oneLine } from './markdown.ts'
+import {
+  clustersOf,
+  coresOf,
+  cpuEfficiency,
+  failureInWords,
+  isInfrastructure,
+  lastAttempt,
+  openNeeds,
+  ranSeconds,
+} from './outcome.ts'
+
+export interface StatusOptions {
+  readonly publicUrl: string
+  readonly timeZone: string
+}
+
+export interface CommitStatus {
+  readonly name: string
+  readonly state: GitLabState
+  /** At most 140 characters. */
+  readonly description: string
+  readonly targetUrl: string
+}
+
+/** GitLab takes 255; the list of a pipeline shows about half of it. */
+export const maxDescription = 140
+const maxName = 200
+
+export function renderJobStatus(job: Job, run: Run, options: StatusOptions): CommitStatus {
+  return {
+    name: statusName(job.name),
+    state: gitlabState(job.state, job.reason),
+    description: oneLine(describeJob(job, run, options.timeZone), maxDescription),
+    targetUrl: jobUrl(options.publicUrl, run, job),
+  }
+}
+
+/** The run as a whole: `compops/tree`. */
+export function renderTreeStatus(run: Run, options: StatusOptions): CommitStatus {
+  return {
+    name: 'compops/tree',
+    state: treeState(run),
+    description: oneLine(describeRun(run), maxDescription),
+    targetUrl: runUrl(options.publicUrl, run),
+  }
+}
+
+/** `compops/<job>`; a name too long for GitLab keeps its start and gets a digest, so that two stay two. */
+export function statusName(job: string): string {
+  const name = `compops/${oneLine(job, 4 * maxName)}`
+  if (name.length <= maxName) return name
+  const digest = createHash('sha256').update(job).digest('hex').slice(0, 8)
+  return `${cut(name, maxName - 9)}~${digest}`
+}
+
+function describeJob(job: Job, run: Run, timeZone: string): string {
+  const attempt = lastAttempt(job)
+  const where = attempt?.nativeId == null ? job.cluster : `${job.cluster} ${attempt.nativeId}`
+  const ran = attempt?.endedAt == null ? null : ranSeconds(attempt, attempt.endedAt)
+  const after = ran === null ? '' : ` after ${formatDuration(ran)}`
+  const attempts = job.attempts.length > 1 ? ` · ${job.attempts.length} attempts` : ''
+  const said = job.message === null ? '' : `: ${job.message}`
+  switch (job.state) {
+    case 'waiting': {
+      const needs = openNeeds(job, run)
+      return needs.length > 0 ? `waits for ${listed(needs)}, then for ${job.cluster}` : `${where} · waits for its turn`
+    }
+    case 'submitting':
+      return `${job.cluster} · waits for its turn`
+    case 'held':
+      return `${where} · held at first${said}`
+    case 'queued': {
+      const since = attempt?.queuedAt ?? attempt?.submittedAt ?? null
+      const queue = attempt?.queue ?? job.spec.resources.partition
+      return `${where} · queued${queue === undefined ? '' : ` in ${queue}`}${since === null ? '' : ` since ${time(since, run, timeZone)}`}`
+    }
+    case 'running':
+    case 'suspended': {
+      const limit = job.spec.resources.time
+      const started = attempt?.startedAt == null ? 'started' : `started ${time(attempt.startedAt, run, timeZone)}`
+      return `${where} · ${started}${limit === undefined ? '' : `, limit ${formatDuration(limit)}`} · live at the link`
+    }
+    case 'completed': {
+      const used = cpuEfficiency(attempt)
+      const cost = used === null ? '' : ` · ${countOf(coresOf(job), 'core')}, ${formatPercent(used)} used`
+      return `${where} · completed${ran === null ? '' : ` in ${formatDuration(ran)}`}${cost}${attempts}`
+    }
+    case 'failed':
+      if (job.reason === 'submit') return `${job.cluster} · not accepted${said}`
+      if (isInfrastructure(job))
+        return `${where} · ${failureInWords(job)}${after}: the cluster, not the commit${attempts}`
+      return `${where} · ${failureInWords(job)}${asked(job)}${after}${attempts}`
+    case 'canceled':
+      return `${where} · canceled${after}${said}`
+    case 'skipped':
+      return `skipped${said === '' ? upstream(job, run) : said}`
+  }
+}
+
+/** A date is added to a time only if it is not the day on which the run began. */
+function time(date: Date, run: Run, timeZone: string): string {
+  return formatTime(date, timeZone, { seenFrom: run.createdAt })
+}
+
+function asked(job: Job): string {
+  const { mem, mem_per_cpu: perCpu } = job.spec.resources
+  if (job.reason !== 'memory') return ''
+  if (mem !== undefined) return ` (asked ${formatMebibytes(mem)})`
+  return perCpu === undefined ? '' : ` (asked ${formatMebibytes(perCpu)} per CPU)`
+}
+
+function upstream(job: Job, run: Run): string {
+  const needs = openNeeds(job, run)
+  return needs.length === 0 ? '' : `: needs ${listed(needs)}`
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 3).map(name => cut(name, 30))
+  return names.length > 3 ? `${shown.join(', ')} and ${names.length - 3} more` : shown.join(', ')
+}
+
+function treeState(run: Run): GitLabState {
+  if (run.problem !== null || run.jobs.length === 0) return 'failed'
+  const failed = run.jobs.filter(job => job.state === 'failed')
+  if (run.state === 'failed' && failed.length > 0 && failed.every(isInfrastructure)) return 'canceled'
+  return gitlabState(run.state, null)
+}
+
+function describeRun(run: Run): string {
+  const mistakes = run.spec?.problems ?? []
+  const mistake = mistakes[0]
+  if (mistake !== undefined) {
+    const line = mistake.line === null ? '' : ` line ${mistake.line}`
+    const more = mistakes.length > 1 ? ` (and ${countOf(mistakes.length - 1, 'more mistake')})` : ''
+    const text = `\`.compops.yml\`${line}: ${oneLine(mistake.message)}`
+    return `${cut(text, maxDescription - more.length)}${more}`
+  }
+  if (run.problem !== null) return run.problem
+  const branch = cutMiddle(run.branch, 50)
+  const self = run.parent === null ? branch : `${branch}, child of ${cutMiddle(run.parent.branch, 40)}`
+  const total = countOf(run.jobs.length, 'job')
+  const on = clustersOf(run) === '' ? '' : ` on ${cut(clustersOf(run), 40)}`
+  const took = secondsBetween(run.createdAt, run.endedAt)
+  const within = took === null ? '' : ` in ${formatDuration(took)}`
+  const failed = run.jobs.filter(job => job.state === 'failed')
+  switch (treeState(run)) {
+    case 'success':
+      return `${self} · ${total} completed${within}`
+    case 'failed':
+      return `${branch} · ${failed.length} of ${total} failed: ${failures(failed)}`
+    case 'canceled':
+      return failed.length > 0
+        ? `${branch} · ${failures(failed)}: the cluster, not the commit`
+        : `${branch} · canceled${within}`
+    case 'skipped':
+      return `${branch} · skipped`
+    case 'pending':
+    case 'running':
+      return `${self} · ${total}${on}`
+  }
+}
+
+function failures(failed: readonly Job[]): string {
+  const shown = failed.slice(0, 2).map(job => `${cut(job.name, 30)} (${failureInWords(job)})`)
+  return failed.length > 2 ? `${shown.join(', ')} and ${failed.length - 2} more` : shown.join(', ')
+}
