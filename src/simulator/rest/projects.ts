@@ -1,0 +1,101 @@
+import type { Hono } from 'hono'
+import { accessLevel, canSee } from '../access.ts'
+import { notFound } from '../refusal.ts'
+import type { World } from '../world.ts'
+import { userOf } from '../world.ts'
+import { showMember, showProject } from './entities.ts'
+import type { RestEnv } from './request.ts'
+import {
+  boolean,
+  integer,
+  oneOf,
+  paginate,
+  pathInteger,
+  readPage,
+  requireProject,
+  requireUser,
+  text,
+} from './request.ts'
+
+export function addProjectRoutes(api: Hono<RestEnv>, world: World): void {
+  api.get('/projects', c => {
+    const params = c.get('params')
+    const user = c.get('credentials')?.user ?? null
+    const minimum = integer(params, 'min_access_level') ?? 0
+    const membership = boolean(params, 'membership') ?? false
+    const search = text(params, 'search')?.toLowerCase()
+    const namespaces = boolean(params, 'search_namespaces') ?? false
+    const ascending = oneOf(params, 'sort', ['asc', 'desc'], 'desc') === 'asc'
+    const order = oneOf(
+      params,
+      'order_by',
+      ['id', 'created_at', 'name', 'path', 'last_activity_at', 'updated_at'],
+      'created_at',
+    )
+    const after = integer(params, 'id_after')
+    const before = integer(params, 'id_before')
+    const key = (p: { id: number; name: string; path: string; lastActivityAt: Date }) =>
+      order === 'name'
+        ? p.name
+        : order === 'path'
+          ? p.path
+          : order === 'id' || order === 'created_at'
+            ? p.id
+            : p.lastActivityAt.getTime()
+    const found = [...world.projects.values()]
+      .filter(
+        project =>
+          canSee(user, project) &&
+          (!membership || (user !== null && project.members.has(user.id))) &&
+          (minimum === 0 || accessLevel(user, project) >= minimum) &&
+          (search === undefined ||
+            `${project.name} ${project.path} ${namespaces ? project.fullPath : ''}`.toLowerCase().includes(search)) &&
+          (after === undefined || project.id > after) &&
+          (before === undefined || project.id < before),
+      )
+      .sort((a, b) => {
+        const [x, y] = [key(a), key(b)]
+        return (x < y ? -1 : x > y ? 1 : a.id - b.id) * (ascending ? 1 : -1)
+      })
+    if (text(params, 'pagination') !== 'keyset') return c.json(paginate(c, found).map(p => showProject(world, p)))
+    // Keyset: no page numbers, only the address of what follows.
+    const { perPage } = readPage(params)
+    const shown = found.slice(0, perPage)
+    const last = shown.at(-1)
+    if (found.length > perPage && last) {
+      const next = new URL(c.req.url)
+      next.searchParams.set(ascending ? 'id_after' : 'id_before', String(last.id))
+      c.header('link', `<${next.href}>; rel="next"`)
+    }
+    return c.json(shown.map(p => showProject(world, p)))
+  })
+
+  api.get('/projects/:id', c => {
+    const project = requireProject(world, c)
+    const user = c.get('credentials')?.user ?? null
+    const level = accessLevel(user, project)
+    const access = level === 0 ? null : { access_level: level, notification_level: 3 }
+    return c.json({ ...showProject(world, project), permissions: { project_access: access, group_access: null } })
+  })
+
+  for (const path of ['/projects/:id/members/all', '/projects/:id/members'] as const) {
+    api.get(path, c => {
+      const project = requireProject(world, c)
+      requireUser(c)
+      const query = text(c.get('params'), 'query')?.toLowerCase()
+      const members = [...project.members]
+        .map(([id, level]) => showMember(world, userOf(world, id), level))
+        .filter(m => query === undefined || `${m.name} ${m.username}`.toLowerCase().includes(query))
+      return c.json(paginate(c, members))
+    })
+
+    api.get(`${path}/:user_id`, c => {
+      const project = requireProject(world, c)
+      requireUser(c)
+      const user = world.users.get(pathInteger(c, 'user_id'))
+      const level = user && project.members.get(user.id)
+      if (!user || level === undefined) throw notFound()
+      return c.json(showMember(world, user, level))
+    })
+  }
+}

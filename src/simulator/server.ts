@@ -1,0 +1,108 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { HttpBindings } from '@hono/node-server'
+import { getRequestListener } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { Hono } from 'hono'
+import type { FaultBook, FaultEffect } from './faults.ts'
+import { handleGit, readGitRequest } from './git-http.ts'
+import { createLfs, isLfsPath } from './lfs.ts'
+import { createPages } from './pages/pages.ts'
+import { pause } from './pipelines.ts'
+import { createApi } from './rest/api.ts'
+import type { World } from './world.ts'
+
+/** One port for the API, git and the pages, and the faults in front of all of them. */
+export function createSimulatorServer(world: World, faults: FaultBook): Server {
+  const app = new Hono<{ Bindings: HttpBindings }>()
+  app.route('/api/v4', createApi(world))
+  app.all('/api/*', c => c.json({ error: '404 Not Found' }, 404))
+  const lfs = createLfs(world)
+  app.use('*', async function splitLfs(c, next) {
+    return isLfsPath(c.req.path) ? lfs.fetch(c.req.raw) : next()
+  })
+  app.route('/', createPages(world))
+
+  const spoiled = new WeakMap<IncomingMessage, FaultEffect>()
+  const listener = getRequestListener(async (request, env) => {
+    const { incoming, outgoing } = env as HttpBindings
+    const response = await app.fetch(request, env)
+    const fault = spoiled.get(incoming)
+    if (!fault) return response
+    if (fault.half) await sendHalf(outgoing as ServerResponse, response)
+    resetConnection(incoming)
+    return RESPONSE_ALREADY_SENT
+  })
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'http://simulator')
+    const method = request.method ?? 'GET'
+    const fault = faults.take(method, `${url.pathname}${url.search}`)
+    if (fault && (await spoilBefore(world, fault, request, response))) return
+    const spoilsAfter = fault?.resetAfterDoing === true || fault?.half === true
+    const asked = readGitRequest(method, url)
+    if (asked === null) {
+      if (fault && spoilsAfter) spoiled.set(request, fault)
+      await listener(request, response)
+      return
+    }
+    const beforeAnswer = () => {
+      if (spoilsAfter) resetConnection(request)
+      return spoilsAfter
+    }
+    await handleGit(world, asked, request, response, { beforeAnswer })
+  }
+
+  return createServer((request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      world.log(`simulator: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+      if (!response.headersSent) response.writeHead(500, { 'Content-Type': 'text/plain' })
+      response.end('500 Internal Server Error\n')
+    })
+  })
+}
+
+/** True when the fault was the answer. */
+async function spoilBefore(
+  world: World,
+  fault: FaultEffect,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<boolean> {
+  if (fault.delayMs !== undefined) await pause(world, fault.delayMs)
+  if (fault.hang) return true
+  if (fault.reset) {
+    resetConnection(request)
+    return true
+  }
+  if (fault.status === undefined) return false
+  request.resume()
+  response.writeHead(fault.status, { 'Content-Type': 'text/html', ...fault.headers })
+  response.end(fault.body ?? `${fault.status}\n`)
+  return true
+}
+
+function resetConnection(request: IncomingMessage): void {
+  request.socket.resetAndDestroy()
+}
+
+async function sendHalf(outgoing: ServerResponse, response: Response): Promise<void> {
+  const body = Buffer.from(await response.arrayBuffer())
+  outgoing.writeHead(response.status, { ...Object.fromEntries(response.headers), 'content-length': body.length })
+  await new Promise<void>(resolve => {
+    outgoing.write(body.subarray(0, Math.floor(body.length / 2)), () => resolve())
+  })
+}
+
+export async function listen(server: Server, port: number, host: string): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const { port: actual } = server.address() as AddressInfo
+  return `http://${host.includes(':') ? `[${host}]` : host}:${actual}`
+}
