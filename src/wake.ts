@@ -1,8 +1,10 @@
-/** Tells a sleeping worker that a row of its kind has changed. Only a hint: who misses it looks again at its interval. */
+/** Tells sleeping workers that a row of their kind has changed. Only a hint: who misses it looks again at its interval. */
 export interface Wake {
   call(topic: Topic): void
-  /** Resolves when somebody calls the topic, after `ms`, or when `signal` aborts. A call made since the last wait counts. */
-  wait(topic: Topic, ms: number, signal: AbortSignal): Promise<void>
+  /** The number of calls so far: taken before looking, so that a call made while looking is not missed. */
+  mark(topic: Topic): number
+  /** Resolves when the topic has been called since `mark`, after `ms`, or when `signal` aborts. */
+  wait(topic: Topic, mark: number, ms: number, signal: AbortSignal): Promise<void>
 }
 
 export type Topic =
@@ -18,30 +20,27 @@ export type Topic =
   | 'evidence'
 
 export function createWake(): Wake {
-  const called = new Set<Topic>()
-  const waiting = new Map<Topic, Set<() => void>>()
+  const calls = new Map<Topic, number>()
+  const sleepers = new Map<Topic, Set<() => void>>()
   return {
     call(topic) {
-      const sleepers = waiting.get(topic)
-      if (sleepers === undefined || sleepers.size === 0) {
-        called.add(topic)
-        return
-      }
-      for (const stop of [...sleepers]) stop()
+      calls.set(topic, (calls.get(topic) ?? 0) + 1)
+      for (const stop of [...(sleepers.get(topic) ?? [])]) stop()
     },
-    wait(topic, ms, signal) {
-      if (called.delete(topic) || signal.aborted) return Promise.resolve()
+    mark: topic => calls.get(topic) ?? 0,
+    wait(topic, mark, ms, signal) {
+      if ((calls.get(topic) ?? 0) > mark || signal.aborted) return Promise.resolve()
       return new Promise(resolve => {
-        const sleepers = waiting.get(topic) ?? new Set()
-        waiting.set(topic, sleepers)
+        const here = sleepers.get(topic) ?? new Set()
+        sleepers.set(topic, here)
         const stop = () => {
           clearTimeout(timer)
-          sleepers.delete(stop)
+          here.delete(stop)
           signal.removeEventListener('abort', stop)
           resolve()
         }
         const timer = setTimeout(stop, ms)
-        sleepers.add(stop)
+        here.add(stop)
         signal.addEventListener('abort', stop, { once: true })
       })
     },

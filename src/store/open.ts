@@ -3,8 +3,6 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type SQL, sql } from 'drizzle-orm'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
-import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
-import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
 import { CompopsError, describeError } from '../errors.ts'
 import { lockDataDir } from './data-dir.ts'
 import { createPgliteDirectory, pgliteMajor } from './pglite-directory.ts'
@@ -45,9 +43,10 @@ async function openPglite(dataDir: string): Promise<Store> {
     await createPgliteDirectory(dataDir, directory)
     const { PGlite } = await import('@electric-sql/pglite')
     const { drizzle } = await import('drizzle-orm/pglite')
+    const { migrate } = await import('drizzle-orm/pglite/migrator')
     const client = await PGlite.create(directory)
     const db = drizzle(client, { schema })
-    await migratePglite(db, { migrationsFolder })
+    await migrate(db, { migrationsFolder })
     const version = await first<{ server_version: string }>(db as unknown as Db, sql`show server_version`)
     return {
       db: db as unknown as Db,
@@ -67,11 +66,12 @@ async function openPglite(dataDir: string): Promise<Store> {
 async function openPostgres(url: string): Promise<Store> {
   const { default: postgres } = await import('postgres')
   const { drizzle } = await import('drizzle-orm/postgres-js')
+  const { migrate } = await import('drizzle-orm/postgres-js/migrator')
   const quiet = { onnotice: () => {}, connect_timeout: 10 }
   const migrator = postgres(url, { ...quiet, max: 1 })
   try {
     await migrator`select pg_advisory_lock(${migrationLock})`
-    await migratePostgres(drizzle(migrator, { schema }), { migrationsFolder })
+    await migrate(drizzle(migrator, { schema }), { migrationsFolder })
     await migrator`select pg_advisory_unlock(${migrationLock})`
   } catch (cause) {
     throw new CompopsError(`the database at database_url cannot be used: ${describeError(cause)}`, {

@@ -1,0 +1,164 @@
+import { sql } from 'drizzle-orm'
+import { Hono, type Context as HonoContext } from 'hono'
+import { matchGlob, projectFor } from './config/index.ts'
+import type { Context } from './context.ts'
+import { describeError } from './errors.ts'
+import { isId } from './model/id.ts'
+import { whereToLook } from './run/where-to-look.ts'
+import { insertDeliveries } from './store/deliveries.ts'
+import { rows } from './store/open.ts'
+import { connections, projects } from './store/schema.ts'
+import { createWebhookRoute, type ProjectSecret } from './webhook/route.ts'
+
+/** The HTTP face: webhook, health, metrics. Config in, nothing read from the environment. */
+export async function createApp(context: Context): Promise<Hono> {
+  const { config, metrics } = context
+  const secrets = await projectSecrets(context)
+  const app = new Hono()
+
+  app.route(
+    '/',
+    createWebhookRoute({
+      secretsFor: () => secrets,
+      botIds: context.botIds,
+      evidenceBranch: path => projectFor(config, path)?.evidence.branch ?? '',
+      projectKnown: path => projectFor(config, path) !== null,
+      insert: batch => insertDeliveries(context.db, batch),
+      wake: () => context.wake.call('deliveries'),
+      now: () => context.clock.now(),
+      log: (fields, message) => context.log.info({ step: 'webhook', ...fields }, message),
+      count: (_, labels) => metrics.deliveries.inc({ result: labels.result ?? '' }),
+    }),
+  )
+
+  /** Alive: the event loop turns. Nothing else is asked, so that a sick peer never gets a healthy process killed. */
+  app.get('/healthz', c => c.json({ status: 'ok' }))
+
+  app.get('/readyz', async c => {
+    const state = await readiness(context)
+    return c.json(state, state.ready ? 200 : 503)
+  })
+
+  app.get('/metrics', async c => {
+    await gauge(context)
+    return c.text(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType })
+  })
+
+  /** Where statuses and notes point: on to the page in GitLab, which knows who may see it. */
+  app.get('/runs/:id/*', toGitLab)
+  app.get('/runs/:id', toGitLab)
+  async function toGitLab(c: HonoContext): Promise<Response> {
+    const id = c.req.param('id') ?? ''
+    const url = isId(id) ? await whereToLook(context, id) : null
+    return url === null ? c.json({ error: 'there is no such run' }, 404) : c.redirect(url)
+  }
+
+  app.get('/', c => c.html(frontPage(config.gitlab.url)))
+  app.notFound(c => c.json({ error: `nothing is at ${c.req.path}` }, 404))
+  app.onError((error, c) => {
+    context.log.error({ step: 'http', path: c.req.path, err: describeError(error) }, 'request failed')
+    return c.json({ error: 'this did not work; the log says why' }, 500)
+  })
+  return app
+}
+
+/** Every configured secret with the projects it may speak for. A project's own replaces the instance's. */
+async function projectSecrets(context: Context): Promise<ProjectSecret[]> {
+  const { gitlab, projects: rules } = context.config
+  const read = async (secret: { read(): Promise<string> } | null) => (secret === null ? null : await secret.read())
+  const own = rules.filter(rule => rule.webhookSecret !== null || rule.webhookSigningToken !== null)
+  const secrets: ProjectSecret[] = []
+  for (const rule of own) {
+    secrets.push({
+      token: await read(rule.webhookSecret),
+      signingToken: await read(rule.webhookSigningToken),
+      matches: path => projectFor(context.config, path) === rule && matchGlob(rule.path, path),
+    })
+  }
+  if (gitlab.webhookSecret !== null || gitlab.webhookSigningToken !== null) {
+    secrets.push({
+      token: await read(gitlab.webhookSecret),
+      signingToken: await read(gitlab.webhookSigningToken),
+      matches: path => {
+        const rule = projectFor(context.config, path)
+        return rule !== null && !own.includes(rule)
+      },
+    })
+  }
+  return secrets
+}
+
+interface PeerState {
+  readonly ok: boolean
+  readonly since: string | null
+  readonly error: string | null
+}
+
+/** Ready: the database answers. A GitLab or a cluster that is away is said, with since when, but deliveries are still taken. */
+async function readiness(context: Context): Promise<{
+  ready: boolean
+  database: PeerState
+  gitlab: PeerState
+  clusters: Record<string, PeerState>
+  projects: Record<string, string>
+}> {
+  let database: PeerState = { ok: true, since: null, error: null }
+  const clusters: Record<string, PeerState> = {}
+  const troubled: Record<string, string> = {}
+  try {
+    await context.store.ping()
+    for (const row of await context.db.select().from(connections)) {
+      clusters[row.name] = {
+        ok: row.unreachableSince === null,
+        since: row.unreachableSince?.toISOString() ?? null,
+        error: row.lastError,
+      }
+    }
+    for (const row of await context.db.select().from(projects))
+      if (row.lastError !== null) troubled[row.path] = row.lastError
+  } catch (error) {
+    database = { ok: false, since: context.clock.now().toISOString(), error: describeError(error) }
+  }
+  const states = context.gitlabs().map(client => client.reachability())
+  const away = states.find(state => !state.reachable)
+  const gitlab: PeerState = {
+    ok: away === undefined,
+    since: away?.since?.toISOString() ?? null,
+    error: away?.lastError ?? null,
+  }
+  return { ready: database.ok, database, gitlab, clusters, projects: troubled }
+}
+
+async function gauge(context: Context): Promise<void> {
+  const { metrics, db } = context
+  metrics.jobs.reset()
+  for (const row of await rows<{ connection: string; state: string; n: number | string }>(
+    db,
+    sql`select connection, state, count(*) as n from jobs where state not in ('completed', 'failed', 'canceled', 'skipped') group by 1, 2`,
+  ))
+    metrics.jobs.set({ connection: row.connection, state: row.state }, Number(row.n))
+  metrics.reportsDue.reset()
+  for (const row of await rows<{ kind: string; n: number | string }>(
+    db,
+    sql`select kind, count(*) as n from reports where sent_hash is distinct from desired_hash and parked_at is null group by 1`,
+  ))
+    metrics.reportsDue.set({ kind: row.kind }, Number(row.n))
+  for (const table of ['deliveries', 'reports', 'attempts']) {
+    const parked = await rows<{ n: number | string }>(
+      db,
+      sql`select count(*) as n from ${sql.identifier(table)} where parked_at is not null`,
+    )
+    metrics.parked.set({ table }, Number(parked[0]?.n ?? 0))
+  }
+  for (const connection of context.connections())
+    metrics.sshConnects.set({ connection }, context.clusterOf(connection).stats().connects)
+}
+
+function frontPage(gitlabUrl: string): string {
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>ComputationalOps</title>
+<style>body{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem;color-scheme:light dark}</style>
+<h1>ComputationalOps</h1>
+<p>This service runs the computations of <a href="${gitlabUrl.replaceAll('"', '%22').replaceAll('<', '%3C')}">GitLab</a> on a cluster. Push a branch with a <code>.compops.yml</code>:
+its state shows on the commit and the merge request, its evidence on the branch <code>compops/evidence</code>.</p>
+<p><a href="/readyz">Is everything well?</a> · <a href="/metrics">metrics</a></p></html>`
+}

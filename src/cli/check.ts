@@ -1,0 +1,125 @@
+import {
+  type ClusterConfig,
+  type Config,
+  loadConfig,
+  type ProjectConfig,
+  type SecretSource,
+  sharedAccounts,
+} from '../config/index.ts'
+import { ConfigError } from '../errors.ts'
+import { formatResource, type ResourceName } from '../model/resources.ts'
+import { formatWalltime } from '../model/walltime.ts'
+import { configPath, type RunCommand } from './command.ts'
+import { formatTable } from './table.ts'
+
+/** `compops check`: reads the configuration as the service would and says what it means. Exit code 1 where anything is wrong. Connects to nothing. */
+export const run: RunCommand = async (args, io) => {
+  const path = configPath(args, io.env)
+  try {
+    io.stdout.write(`${describeConfig(await loadConfig(path, io.env))}\n`)
+    return 0
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    io.stderr.write(`${error.message}\n`)
+    return 1
+  }
+}
+
+/** What a configuration means, for people. Never shows a secret. */
+export function describeConfig(config: Config): string {
+  const { gitlab } = config
+  const parts = [
+    `${config.file} is right.`,
+    formatTable([
+      ['listens on', `${config.listen.host}:${config.listen.port}`],
+      ['links lead to', config.publicUrl],
+      [
+        'database',
+        config.databaseUrl === null
+          ? 'embedded, under the data directory'
+          : `PostgreSQL at ${hostOf(config.databaseUrl)}`,
+      ],
+      ['data directory', config.dataDir],
+      ['time zone', config.timeZone],
+      ['GitLab', gitlab.url],
+      ['  token', describe(gitlab.token)],
+      ['  webhook secret', describe(gitlab.webhookSecret)],
+      ['  webhook signing token', describe(gitlab.webhookSigningToken)],
+      ['  certificates', gitlab.caFile ?? 'those of the system'],
+    ]),
+    formatTable([
+      ['CLUSTER', 'SCHEDULER', 'REACHED BY', 'ROOT', 'POLLED EVERY', 'AT MOST', 'DEFAULTS', 'DIRECTIVES'],
+      ...config.clusters.map(clusterRow),
+    ]),
+    config.projects.length === 0
+      ? '  No projects.'
+      : formatTable([
+          ['PROJECTS', 'CLUSTERS', 'RUN AS', 'BRANCHES', 'STATUSES', 'NOTIFY', 'EVIDENCE', 'OWN SECRETS'],
+          ...config.projects.map(projectRow),
+        ]),
+  ]
+  const shared = sharedAccounts(config)
+  if (shared.length > 0)
+    parts.push(
+      `  Accounts that projects share\n${formatTable(
+        shared.map(s => [
+          `${s.account}:`,
+          s.projects.join(', '),
+          s.agreed ? '(shared_account: true)' : '(not agreed, see below)',
+        ]),
+        '    ',
+      )}`,
+    )
+  if (config.warnings.length > 0) parts.push(`  Worth knowing\n${config.warnings.map(w => `    ! ${w}`).join('\n')}`)
+  return parts.join('\n\n')
+}
+
+function clusterRow(cluster: ClusterConfig): string[] {
+  const { ssh } = cluster
+  const defaults = Object.entries(cluster.defaults).map(
+    ([name, value]) => `${name} ${formatResource(name as ResourceName, value)}`,
+  )
+  return [
+    cluster.name,
+    cluster.scheduler,
+    ssh === null
+      ? 'this machine'
+      : `ssh ${ssh.user}@${ssh.host}:${ssh.port}${ssh.passphrase === null ? '' : `, passphrase ${ssh.passphrase.describe()}`}`,
+    cluster.root,
+    `${formatInterval(cluster.pollInterval)} to ${formatInterval(cluster.maxPollInterval)}`,
+    `${cluster.maxSubmitted} jobs`,
+    defaults.join(', ') || '-',
+    cluster.allowDirectives.join(' ') || '-',
+  ]
+}
+
+function projectRow(project: ProjectConfig): string[] {
+  const secrets = [
+    ['token', project.token],
+    ['webhook secret', project.webhookSecret],
+    ['signing token', project.webhookSigningToken],
+  ] as const
+  return [
+    project.path,
+    project.clusters.join(', '),
+    project.runAs === null ? "the cluster's account" : `${project.runAs.user} in ${project.runAs.root}`,
+    project.branches?.join(' ') ?? 'with a .compops.yml',
+    project.statuses,
+    project.notify,
+    project.evidence.branch,
+    secrets.flatMap(([name, source]) => (source === null ? [] : [`${name} ${source.describe()}`])).join(', ') || '-',
+  ]
+}
+
+function describe(source: SecretSource | null): string {
+  return source === null ? 'not set' : source.describe()
+}
+
+function formatInterval(milliseconds: number): string {
+  return milliseconds < 1_000 ? `${milliseconds} ms` : formatWalltime(milliseconds / 1_000)
+}
+
+function hostOf(url: string): string {
+  const parsed = URL.parse(url)
+  return parsed === null ? '?' : `${parsed.host}${parsed.pathname}`
+}

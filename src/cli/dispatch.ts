@@ -1,0 +1,54 @@
+import { readFile } from 'node:fs/promises'
+import { nearest } from '../config/nearest.ts'
+import { quote } from '../config/yaml.ts'
+import { CompopsError } from '../errors.ts'
+import { type Io, type RunCommand, UsageError } from './command.ts'
+
+const commands: Readonly<Record<string, string>> = {
+  serve: 'run the service: compops serve [--config FILE]',
+  check: 'say what the configuration means, and what is wrong with it: compops check [--config FILE]',
+  demo: 'show the main job on this machine, with a simulated GitLab',
+  help: 'show this',
+}
+
+const help = `compops makes GitLab the front end of an HPC cluster.
+
+${Object.entries(commands)
+  .map(([name, meaning]) => `  compops ${name.padEnd(8)}${meaning}`)
+  .join('\n')}
+  compops --version
+
+The configuration is the file of --config, of COMPOPS_CONFIG, or compops.config.yml in this folder.
+`
+
+/** Finds the command, loads its file only now, runs it. Resolves with the exit code: 0 fine, 1 failed, 2 the command line is wrong. */
+export async function dispatch(args: readonly string[], io: Io): Promise<number> {
+  const [name = 'help', ...rest] = args
+  if (name === 'help' || name === '--help' || name === '-h' || rest.includes('--help') || rest.includes('-h')) {
+    io.stdout.write(help)
+    return 0
+  }
+  if (name === '--version' || name === '-V') {
+    io.stdout.write(`${await version()}\n`)
+    return 0
+  }
+  if (!Object.hasOwn(commands, name)) {
+    const near = nearest(name, Object.keys(commands))
+    const hint = near === null ? 'See `compops help`.' : `Did you mean \`compops ${near}\`?`
+    io.stderr.write(`compops: there is no command ${quote(name)}. ${hint}\n`)
+    return 2
+  }
+  try {
+    const command = (await import(new URL(`./${name}.ts`, import.meta.url).href)) as { run: RunCommand }
+    return await command.run(rest, io)
+  } catch (error) {
+    if (!(error instanceof CompopsError)) throw error
+    io.stderr.write(`compops ${name}: ${error.message}\n`)
+    return error instanceof UsageError ? 2 : 1
+  }
+}
+
+async function version(): Promise<string> {
+  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}

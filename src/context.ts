@@ -1,0 +1,217 @@
+import { join } from 'node:path'
+import type { Clock } from './clock.ts'
+import { type Cluster, openCluster } from './cluster/cluster.ts'
+import { type ClusterConfig, type Config, type ProjectConfig, projectFor, type SecretSource } from './config/index.ts'
+import { CompopsError, describeError } from './errors.ts'
+import { type Mirror, openMirror } from './git/mirror.ts'
+import { createGitLab, type GitLab, type TokenSource } from './gitlab/gitlab.ts'
+import type { Audit, Log, Secrets } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import { newId } from './model/id.ts'
+import { openRemote } from './remote/open.ts'
+import { dialectOf } from './scheduler/index.ts'
+import type { Db, Store } from './store/open.ts'
+import { bots } from './store/schema.ts'
+import type { Wake } from './wake.ts'
+
+/** Everything a verb needs, made once and passed on. No verb reads the environment or a global. */
+export interface Context {
+  readonly config: Config
+  readonly store: Store
+  readonly db: Db
+  readonly clock: Clock
+  readonly log: Log
+  readonly audit: Audit
+  readonly metrics: Metrics
+  readonly wake: Wake
+  /** This process, as holder of leases. */
+  readonly holder: string
+  /** The client with the token of the rule that matches the project, else the instance's. */
+  gitlabOf(projectPath: string): GitLab
+  gitlabs(): readonly GitLab[]
+  clusterOf(connection: string): Cluster
+  clusterConfig(connection: string): ClusterConfig
+  /** Every account on a cluster that the configuration can use. */
+  connections(): readonly string[]
+  mirror(project: { id: number; path: string }): Promise<Mirror>
+  /** Ids of every GitLab user we have ever been. */
+  botIds(): ReadonlySet<number>
+  /** Asks GitLab who we are, and remembers it. Throws what GitLab answers. */
+  learnBots(): Promise<void>
+  /** Reads token files again: git, unlike the API client, cannot tell an expired token from a missing right. */
+  renewTokens(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface ContextParts {
+  readonly config: Config
+  readonly store: Store
+  readonly clock: Clock
+  readonly log: Log
+  readonly audit: Audit
+  readonly metrics: Metrics
+  readonly secrets: Secrets
+  readonly wake: Wake
+}
+
+/** A cluster's name, with the account where a project has one of its own. */
+export function connectionName(cluster: string, rule: ProjectConfig): string {
+  return rule.runAs === null ? cluster : `${cluster}#${rule.runAs.user}`
+}
+
+export async function createContext(parts: ContextParts): Promise<Context> {
+  const { config, store, log, metrics, secrets } = parts
+  for (const secret of secretsOf(config)) secrets.add(await secret.read())
+
+  const clients = new Map<SecretSource, GitLab>()
+  for (const source of [config.gitlab.token, ...config.projects.map(rule => rule.token)]) {
+    if (source === null || clients.has(source)) continue
+    const onCall = (call: { method: string; route: string; status: number | string }) =>
+      metrics.gitlabCalls.inc({ method: call.method, route: call.route, status: String(call.status) })
+    clients.set(source, createGitLab({ url: config.gitlab.url, token: await tokenSource(source, secrets), onCall }))
+  }
+  const clientOf = (rule: ProjectConfig | null) => clients.get(rule?.token ?? config.gitlab.token)!
+  const ruleOf = (path: string) => projectFor(config, path)
+
+  const clusters = new Map<string, Cluster>()
+  const mirrors = new Map<number, { url: string; mirror: Promise<Mirror> }>()
+  const bot = new Set<number>((await store.db.select({ id: bots.userId }).from(bots)).map(row => row.id))
+  const connections = [
+    ...new Set(config.projects.flatMap(rule => rule.clusters.map(cluster => connectionName(cluster, rule)))),
+  ]
+
+  function clusterConfig(connection: string): ClusterConfig {
+    const name = connection.split('#')[0]!
+    const cluster = config.clusters.find(one => one.name === name)
+    if (cluster === undefined) throw new CompopsError(`the cluster ${name} is not configured (any more)`)
+    return cluster
+  }
+
+  function open(connection: string): Cluster {
+    const cluster = clusterConfig(connection)
+    const runAs =
+      config.projects.find(
+        rule =>
+          rule.runAs !== null && connection.endsWith(`#${rule.runAs.user}`) && rule.clusters.includes(cluster.name),
+      )?.runAs ?? null
+    const ssh =
+      cluster.ssh === null
+        ? null
+        : {
+            ...cluster.ssh,
+            ...(runAs === null
+              ? {}
+              : { user: runAs.user, identityFile: runAs.identityFile, passphrase: runAs.passphrase }),
+          }
+    const remote = openRemote(
+      ssh === null
+        ? {}
+        : {
+            ssh: {
+              host: ssh.host,
+              port: ssh.port,
+              user: ssh.user,
+              identity_file: ssh.identityFile,
+              known_hosts_file: ssh.knownHostsFile,
+              passphrase: ssh.passphrase?.values().at(-1),
+            },
+          },
+      event => {
+        if (event.type === 'error')
+          log.warn({ step: 'ssh', connection, err: describeError(event.error) }, 'connection trouble')
+        else log.info({ step: 'ssh', connection, ...event }, `${connection} ${event.type}`)
+      },
+    )
+    return openCluster({
+      name: connection,
+      dialect: dialectOf(cluster.scheduler),
+      remote,
+      root: runAs?.root ?? cluster.root,
+      settle: config.intervals.settle / 1000,
+      ...(cluster.path === undefined ? {} : { shellPath: cluster.path }),
+    })
+  }
+
+  return {
+    ...parts,
+    db: store.db,
+    holder: newId(),
+    gitlabOf: path => clientOf(ruleOf(path)),
+    gitlabs: () => [...new Set(clients.values())],
+    clusterConfig,
+    connections: () => connections,
+    clusterOf(connection) {
+      const known = clusters.get(connection)
+      if (known !== undefined) return known
+      const cluster = open(connection)
+      clusters.set(connection, cluster)
+      return cluster
+    },
+    async mirror(project) {
+      const url = `${config.gitlab.url}/${project.path}.git`
+      const known = mirrors.get(project.id)
+      if (known?.url === url) return known.mirror
+      const source = ruleOf(project.path)?.token ?? config.gitlab.token
+      const token = await tokenSource(source, secrets)
+      const mirror = openMirror({
+        dir: join(config.dataDir, 'git', `${project.id}.git`),
+        url,
+        gitlabUrl: config.gitlab.url,
+        token: token.current,
+        ...(config.gitlab.caFile === null ? {} : { caFile: config.gitlab.caFile }),
+      })
+      mirrors.set(project.id, { url, mirror })
+      mirror.catch(() => mirrors.delete(project.id))
+      return mirror
+    },
+    botIds: () => bot,
+    async learnBots() {
+      for (const client of new Set(clients.values())) {
+        const me = await client.me()
+        if (!bot.has(me.id))
+          log.info({ step: 'gitlab', user: me.username, id: me.id }, `this service is ${me.username} on GitLab`)
+        await store.db.insert(bots).values({ userId: me.id, username: me.username }).onConflictDoNothing()
+        bot.add(me.id)
+      }
+    },
+    async renewTokens() {
+      for (const source of clients.keys()) await (await tokenSource(source, secrets)).renew().catch(() => false)
+    },
+    async close() {
+      await Promise.allSettled([...clusters.values()].map(cluster => cluster.close()))
+      await parts.audit.close()
+      await store.close()
+    },
+  }
+}
+
+function secretsOf(config: Config): SecretSource[] {
+  const all = [config.gitlab.token, config.gitlab.webhookSecret, config.gitlab.webhookSigningToken]
+  for (const rule of config.projects)
+    all.push(rule.token, rule.webhookSecret, rule.webhookSigningToken, rule.runAs?.passphrase ?? null)
+  for (const cluster of config.clusters) all.push(cluster.ssh?.passphrase ?? null)
+  return all.filter(secret => secret !== null)
+}
+
+const sources = new WeakMap<SecretSource, Promise<TokenSource>>()
+
+/** One token for API and git alike: when one of them notices a replaced token_file, the other has the new one too. */
+function tokenSource(secret: SecretSource, secrets: Secrets): Promise<TokenSource> {
+  const known = sources.get(secret)
+  if (known !== undefined) return known
+  const made = (async () => {
+    let current = await secret.read()
+    return {
+      current: () => current,
+      async renew() {
+        const next = await secret.read()
+        const changed = next !== current
+        secrets.add(next)
+        current = next
+        return changed
+      },
+    }
+  })()
+  sources.set(secret, made)
+  return made
+}

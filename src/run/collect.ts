@@ -1,0 +1,62 @@
+import { and, eq, isNull, sql } from 'drizzle-orm'
+import type { Context } from '../context.ts'
+import { CompopsError, describeError, toError } from '../errors.ts'
+import type { Db } from '../store/open.ts'
+import { type AttemptRow, touchRuns } from '../store/runs.ts'
+import { attempts } from '../store/schema.ts'
+import { claimable, inArray, leaseFor, putBack } from '../store/work.ts'
+
+// After this long the record is written without what could not be fetched.
+const patience = 24 * 3_600_000
+
+/** Fetches what ended attempts left behind: outputs with their digests, metrics, the last lines of the log, the environment. Returns how many. */
+export async function collectResults(context: Context): Promise<number> {
+  const open = and(eq(attempts.final, true), isNull(attempts.collected), isNull(attempts.collectProblem))
+  const claimed = await context.db
+    .update(attempts)
+    .set({ leaseUntil: leaseFor(300), attempts: sql`${attempts.attempts} + 1` })
+    .where(inArray(attempts.id, claimable(context.db, attempts, open, 20)))
+    .returning()
+  const byConnection = Map.groupBy(claimed, attempt => attempt.connection)
+  await Promise.all(
+    [...byConnection.values()].map(async group => {
+      for (const attempt of group) await collect(context, attempt)
+    }),
+  )
+  return claimed.length
+}
+
+async function collect(context: Context, attempt: AttemptRow): Promise<void> {
+  const log = context.log.child({ step: 'collect', run: attempt.runId, job: attempt.jobId, attempt: attempt.id })
+  try {
+    const collected = await context.clusterOf(attempt.connection).collect(attempt)
+    await close(context, attempt, { collected })
+    log.info({ outputs: collected.outputs.length, metrics: Object.keys(collected.metrics).length }, 'results collected')
+  } catch (thrown) {
+    const error = toError(thrown)
+    const since = context.clock.now().getTime() - (attempt.endedAt?.getTime() ?? 0)
+    context.metrics.failures.inc({ verb: 'collect' })
+    log.warn({ err: describeError(error) }, 'results could not be collected')
+    if (since > patience || !(error instanceof CompopsError && error.transient)) {
+      if (since > patience || attempt.attempts >= 5)
+        return close(context, attempt, { collectProblem: describeError(error) })
+    }
+    await putBack(context.db, attempts, attempt.id, new CompopsError(error.message, { transient: true, cause: error }))
+  }
+}
+
+async function close(
+  context: Context,
+  attempt: AttemptRow,
+  what: Partial<Pick<AttemptRow, 'collected' | 'collectProblem'>>,
+): Promise<void> {
+  await context.db.transaction(async tx => {
+    await tx
+      .update(attempts)
+      .set({ ...what, leaseUntil: null })
+      .where(eq(attempts.id, attempt.id))
+    await touchRuns(tx as unknown as Db, [attempt.runId])
+  })
+  context.wake.call('finish')
+  context.wake.call('compose')
+}

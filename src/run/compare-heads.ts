@@ -1,0 +1,117 @@
+import { and, eq, sql } from 'drizzle-orm'
+import { projectFor } from '../config/index.ts'
+import type { Context } from '../context.ts'
+import { describeError } from '../errors.ts'
+import { listHeads } from '../git/mirror.ts'
+import { newId } from '../model/id.ts'
+import { allProjects, type ProjectRow, saveProject } from '../store/projects.ts'
+import { branches, projects } from '../store/schema.ts'
+import { branchGone } from './branch-gone.ts'
+import { branchRefused, headMoved } from './head.ts'
+import { isTokenTrouble } from './outage.ts'
+
+/**
+ * Finds what no webhook told: compares the heads of every known project with the store. At the first sight of a project its heads become
+ * the baseline and nothing runs. Returns how many projects were compared.
+ */
+export async function compareHeads(context: Context): Promise<number> {
+  await learnProjects(context)
+  let compared = 0
+  for (const project of await allProjects(context.db)) {
+    if (projectFor(context.config, project.path) === null) continue
+    try {
+      await compareProject(context, project)
+      compared++
+    } catch (error) {
+      if (isTokenTrouble(error)) await context.renewTokens()
+      // No listing, no conclusion: an outage and a revoked token both look like this.
+      context.metrics.failures.inc({ verb: 'compare heads' })
+      await context.db
+        .update(projects)
+        .set({ lastError: describeError(error) })
+        .where(eq(projects.id, project.id))
+      context.log.warn(
+        { step: 'heads', project: project.path, err: describeError(error) },
+        'heads could not be compared',
+      )
+    }
+  }
+  return compared
+}
+
+/** Projects that the configuration names outright are known before their first delivery. */
+async function learnProjects(context: Context): Promise<void> {
+  const known = new Set((await allProjects(context.db)).map(project => project.path))
+  for (const rule of context.config.projects) {
+    if (/[*?[{]/.test(rule.path) || known.has(rule.path)) continue
+    try {
+      const found = await context.gitlabOf(rule.path).project(rule.path)
+      if (found !== null)
+        await saveProject(context.db, {
+          id: found.id,
+          path: found.pathWithNamespace,
+          defaultBranch: found.defaultBranch,
+        })
+      else
+        context.log.warn(
+          { step: 'heads', project: rule.path },
+          'the configuration names a project that the token cannot see',
+        )
+    } catch (error) {
+      context.log.warn(
+        { step: 'heads', project: rule.path, err: describeError(error) },
+        'project could not be read from GitLab',
+      )
+    }
+  }
+}
+
+async function compareProject(context: Context, project: ProjectRow): Promise<void> {
+  const rule = projectFor(context.config, project.path)!
+  const mirror = await context.mirror(project)
+  const heads = await listHeads(mirror)
+  const rows = await context.db.select().from(branches).where(eq(branches.projectId, project.id))
+  const known = new Map(rows.map(row => [row.ref, row]))
+
+  if (project.baselineAt === null) {
+    const fresh = [...heads].filter(([ref]) => !known.has(ref) && branchRefused(rule, project, ref) === null)
+    for (let start = 0; start < fresh.length; start += 500) {
+      const values = fresh
+        .slice(start, start + 500)
+        .map(([ref, sha]) => ({ id: newId(), projectId: project.id, ref, headSha: sha }))
+      await context.db.insert(branches).values(values).onConflictDoNothing()
+    }
+    context.log.info(
+      { step: 'heads', project: project.path, branches: fresh.length },
+      'first sight of the project: its heads are the baseline, nothing runs',
+    )
+  } else {
+    for (const [ref, sha] of heads) {
+      if (known.get(ref)?.headSha === sha || branchRefused(rule, project, ref) !== null) continue
+      const result = await headMoved(context, {
+        projectId: project.id,
+        ref,
+        by: null,
+        how: 'found by comparing heads',
+        delivered: false,
+        deliveryId: null,
+        sha,
+      })
+      context.log.info({ step: 'heads', project: project.path, ref, sha, result }, result)
+    }
+  }
+  for (const row of rows) {
+    if (row.state === 'gone') continue
+    if (heads.has(row.ref)) {
+      if (row.missingSince !== null)
+        await context.db.update(branches).set({ missingSince: null }).where(eq(branches.id, row.id))
+    } else {
+      const result = await branchGone(context, { projectId: project.id, ref: row.ref, delivered: false, heads })
+      context.log.info({ step: 'heads', project: project.path, ref: row.ref, result }, result)
+    }
+  }
+  await context.db
+    .update(projects)
+    .set({ headsAt: sql`now()`, lastError: null, baselineAt: sql`coalesce(${projects.baselineAt}, now())` })
+    .where(and(eq(projects.id, project.id)))
+}

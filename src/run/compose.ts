@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto'
+import { eq, gt, sql } from 'drizzle-orm'
+import { type ProjectConfig, projectFor } from '../config/index.ts'
+import type { Context } from '../context.ts'
+import { describeError } from '../errors.ts'
+import type { Run } from '../model/run.ts'
+import { type NoteView, renderNote } from '../render/note.ts'
+import { renderReply } from '../render/reply.ts'
+import { renderJobStatus, renderTreeStatus } from '../render/status.ts'
+import { type MergeRequestRow, openMergeRequests, saveMergeRequest } from '../store/merge-requests.ts'
+import type { Db } from '../store/open.ts'
+import { findProject } from '../store/projects.ts'
+import { type ReportToWrite, writeOnce, writeReports } from '../store/reports.ts'
+import { loadRun, type RunRow } from '../store/runs.ts'
+import { branches, runs } from '../store/schema.ts'
+import { comparisonsWith, pageOf } from './page.ts'
+
+/** Between steps 5 and 6: turns what has changed of runs into what GitLab should show. Returns how many runs were looked at. */
+export async function composeReports(context: Context): Promise<number> {
+  const due = await context.db
+    .select()
+    .from(runs)
+    .where(gt(runs.version, runs.reportedVersion))
+    .orderBy(runs.id)
+    .limit(50)
+  for (const row of due) await compose(context, row)
+  if (due.length > 0) {
+    context.wake.call('send')
+    context.wake.call('evidence')
+  }
+  return due.length
+}
+
+async function compose(context: Context, row: RunRow): Promise<void> {
+  const project = await findProject(context.db, row.projectId)
+  const rule = project === null ? null : projectFor(context.config, project.path)
+  if (project === null || rule === null) return markReported(context.db, row)
+  const run = await loadRun(context.db, row.id)
+  if (row.reportedVersion === 0) await learnMergeRequests(context, run)
+  const open = await openMergeRequests(context.db, run.projectId, run.branch)
+  const latest = await isLatest(context.db, row)
+
+  const wanted: ReportToWrite[] = statusReports(context, run, rule)
+  if (latest) for (const mergeRequest of open) wanted.push(await noteReport(context, row, run, mergeRequest))
+  if (run.endedAt !== null) {
+    wanted.push({
+      key: `evidence ${run.id}`,
+      projectId: run.projectId,
+      runId: run.id,
+      desired: { kind: 'evidence', version: row.version },
+      hash: String(row.version),
+      atOnce: true,
+    })
+  }
+  const reply = replyWanted(run, rule)
+  await context.db.transaction(async tx => {
+    await writeReports(tx as unknown as Db, wanted)
+    if (reply && latest) {
+      for (const { iid } of open) {
+        const marker = `<!-- compops:reply run=${run.id} mr=${iid} -->`
+        const body = `${renderReply({ run, person: run.causedBy, publicUrl: context.config.publicUrl }).trimEnd()}\n\n${marker}`
+        await writeOnce(tx as unknown as Db, {
+          key: `reply ${run.id} ${iid}`,
+          projectId: run.projectId,
+          runId: run.id,
+          desired: { kind: 'reply', iid, body },
+          hash: 'once',
+        })
+      }
+    }
+    await markReported(tx as unknown as Db, row)
+  })
+}
+
+async function markReported(db: Db, row: RunRow): Promise<void> {
+  await db
+    .update(runs)
+    .set({ reportedVersion: sql`greatest(${runs.reportedVersion}, ${row.version})` })
+    .where(eq(runs.id, row.id))
+}
+
+/** The hook of a merge request may have been missed, or come before us: once a run, GitLab is asked. */
+async function learnMergeRequests(context: Context, run: Run): Promise<void> {
+  try {
+    for (const found of await context.gitlabOf(run.projectPath).openMergeRequestsOf(run.projectId, run.branch)) {
+      await saveMergeRequest(context.db, {
+        projectId: run.projectId,
+        iid: found.iid,
+        sourceBranch: found.sourceBranch,
+        targetBranch: found.targetBranch,
+        sourceProjectId: found.sourceProjectId ?? 0,
+        state: found.state,
+        headSha: found.sha,
+      })
+    }
+  } catch (error) {
+    context.log.warn(
+      { step: 'compose', run: run.id, err: describeError(error) },
+      'the merge requests of the branch could not be asked for',
+    )
+  }
+}
+
+/** Whether the branch shows this run: a newer one has the note and the branch's page. */
+async function isLatest(db: Db, row: RunRow): Promise<boolean> {
+  const branch = (
+    await db.select({ latest: branches.latestRunId }).from(branches).where(eq(branches.id, row.branchId))
+  )[0]
+  return branch?.latest === row.id
+}
+
+function statusReports(context: Context, run: Run, rule: ProjectConfig): ReportToWrite[] {
+  if (rule.statuses === 'none') return []
+  const options = { publicUrl: context.config.publicUrl, timeZone: context.config.timeZone }
+  const statuses = [...run.jobs.map(job => renderJobStatus(job, run, options)), renderTreeStatus(run, options)]
+  return statuses
+    .filter(status => rule.statuses === 'all' || (status.state !== 'pending' && status.state !== 'running'))
+    .map(status => ({
+      key: `status ${run.projectId} ${run.sha} ${run.branch} ${status.name}`,
+      projectId: run.projectId,
+      runId: run.id,
+      desired: {
+        kind: 'status',
+        sha: run.sha,
+        branch: run.branch,
+        name: status.name,
+        state: status.state,
+        description: status.description,
+        targetUrl: status.targetUrl,
+      },
+      hash: `${run.id} ${status.state}`,
+      atOnce: true,
+    }))
+}
+
+async function noteReport(
+  context: Context,
+  row: RunRow,
+  run: Run,
+  mergeRequest: MergeRequestRow,
+): Promise<ReportToWrite> {
+  const view: NoteView = {
+    ...(await pageOf(context, row, run)),
+    mergeRequest: { projectId: run.projectId, iid: mergeRequest.iid },
+    comparisons: await comparisonsWith(context.db, run, mergeRequest.targetBranch),
+  }
+  const body = renderNote(view)
+  return {
+    key: `note ${run.projectId} ${mergeRequest.iid}`,
+    projectId: run.projectId,
+    runId: run.id,
+    desired: { kind: 'note', iid: mergeRequest.iid, body },
+    hash: createHash('sha256').update(body).digest('hex'),
+    atOnce: run.endedAt !== null,
+  }
+}
+
+/** Edits notify nobody, so the end of a run is told once, to the person who caused it. */
+function replyWanted(run: Run, rule: ProjectConfig): boolean {
+  if (run.endedAt === null || run.supersededBy !== null || rule.notify === 'never') return false
+  return rule.notify === 'finished' || run.state === 'failed'
+}

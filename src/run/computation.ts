@@ -1,0 +1,82 @@
+import type { ClusterConfig } from '../config/index.ts'
+import type { Context } from '../context.ts'
+import { type Mirror, readFile } from '../git/mirror.ts'
+import type { ComputationSpec, SpecProblem } from '../model/job-spec.ts'
+import { dialectOf } from '../scheduler/index.ts'
+import { describeProblem, parseSpec, type SpecCluster, specLimits } from '../spec/index.ts'
+
+/** What the branch's file says at a commit: a spec, or every mistake with its line and remedy. */
+export interface Computation {
+  readonly spec: ComputationSpec | null
+  readonly problems: readonly SpecProblem[]
+  /** The first of them as a sentence; null where all is well. */
+  readonly problem: string | null
+  readonly text: string | null
+  readonly sha256: string | null
+}
+
+export interface ComputationToRead {
+  readonly rule: { readonly clusters: readonly string[] }
+  readonly sha: string
+  readonly mirror: Mirror
+  readonly file: { readonly text: string } | 'too large' | 'not a file'
+}
+
+export async function readComputation(
+  context: Context,
+  { rule, sha, mirror, file }: ComputationToRead,
+): Promise<Computation> {
+  if (file === 'too large' || file === 'not a file') {
+    const message =
+      file === 'too large'
+        ? `The file is larger than ${specLimits.bytes / 1024} KiB.`
+        : 'It is a symbolic link or a directory, not a file.'
+    return wrong(
+      [
+        {
+          path: '',
+          line: null,
+          column: null,
+          message,
+          remedy: file === 'too large' ? 'Move data into files of their own.' : 'Commit the file itself.',
+        },
+      ],
+      null,
+      null,
+    )
+  }
+  const clusters = rule.clusters.map(name => context.config.clusters.find(cluster => cluster.name === name)!)
+  const answer = await parseSpec(file.text, {
+    clusters: clusters.map(toSpecCluster),
+    async readFile(path) {
+      const found = await readFile(mirror, sha, path, { maxBytes: specLimits.batchFile + 1 })
+      return typeof found === 'string' ? null : found.text
+    },
+    readBatchDirectives: (cluster, text) => dialectOf(cluster.dialectName).readDirectives(text),
+    allowedDirective: (cluster, directive) =>
+      dialectOf(cluster.dialectName).allowedDirective(cluster.allowDirectives, directive),
+  })
+  if ('problems' in answer) return wrong(answer.problems, file.text, answer.sha256)
+  return { spec: answer.spec, problems: [], problem: null, text: file.text, sha256: answer.sha256 }
+}
+
+function wrong(problems: readonly SpecProblem[], text: string | null, sha256: string | null): Computation {
+  const first = problems[0]
+  return {
+    spec: null,
+    problems,
+    problem: first === undefined ? 'the file cannot be read' : `.compops.yml: ${describeProblem(first)}`,
+    text,
+    sha256,
+  }
+}
+
+function toSpecCluster(cluster: ClusterConfig): SpecCluster {
+  return {
+    name: cluster.name,
+    dialectName: cluster.scheduler,
+    directivePrefix: dialectOf(cluster.scheduler).prefix,
+    defaults: cluster.defaults,
+    allowDirectives: cluster.allowDirectives,
+  }
+}

@@ -1,0 +1,48 @@
+import { and, eq, isNotNull, notInArray, sql } from 'drizzle-orm'
+import type { Context } from '../context.ts'
+import { describeError } from '../errors.ts'
+import { finalStates, touchRuns } from '../store/runs.ts'
+import { connections, jobs } from '../store/schema.ts'
+
+/** A cluster did not answer. The first time is remembered and shown; states stay as they are. */
+export async function setUnreachable(context: Context, connection: string, error: unknown): Promise<void> {
+  const lastError = describeError(error, 300)
+  const answer = await context.db
+    .insert(connections)
+    .values({ name: connection, unreachableSince: sql`now()`, lastError })
+    .onConflictDoUpdate({
+      target: connections.name,
+      set: { unreachableSince: sql`coalesce(${connections.unreachableSince}, now())`, lastError },
+    })
+    .returning({ since: connections.unreachableSince, now: sql<string>`now()` })
+  context.metrics.unreachable.set({ peer: connection }, 1)
+  const since = answer[0]?.since
+  if (since !== undefined && since !== null && Math.abs(new Date(answer[0]!.now).getTime() - since.getTime()) < 5) {
+    context.log.warn({ step: 'cluster', connection, err: lastError }, `${connection} does not answer; states are kept`)
+    await touchOpenRuns(context, connection)
+  }
+}
+
+export async function setReachable(context: Context, connection: string): Promise<void> {
+  const back = await context.db
+    .update(connections)
+    .set({ unreachableSince: null, lastError: null })
+    .where(and(eq(connections.name, connection), isNotNull(connections.unreachableSince)))
+    .returning({ name: connections.name })
+  if (back.length === 0) return
+  context.metrics.unreachable.set({ peer: connection }, 0)
+  context.log.info({ step: 'cluster', connection }, `${connection} answers again`)
+  await touchOpenRuns(context, connection)
+}
+
+async function touchOpenRuns(context: Context, connection: string): Promise<void> {
+  const open = await context.db
+    .selectDistinct({ runId: jobs.runId })
+    .from(jobs)
+    .where(and(eq(jobs.connection, connection), notInArray(jobs.state, finalStates)))
+  await touchRuns(
+    context.db,
+    open.map(row => row.runId),
+  )
+  context.wake.call('compose')
+}

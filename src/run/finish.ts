@@ -1,0 +1,44 @@
+import { and, eq, isNull, sql } from 'drizzle-orm'
+import type { Context } from '../context.ts'
+import { runState } from '../model/job-state.ts'
+import { type Db, rows } from '../store/open.ts'
+import { jobsOf, touchRuns } from '../store/runs.ts'
+import { runs } from '../store/schema.ts'
+
+/** Step 5: closes runs whose every job is final and whose results are here. What GitLab should show of them follows from the row. Returns how many. */
+export async function finishRuns(context: Context): Promise<number> {
+  const ready = await rows<{ id: string }>(
+    context.db,
+    sql`select r.id from runs r where r.ended_at is null
+      and exists (select 1 from jobs j where j.run_id = r.id)
+      and not exists (select 1 from jobs j where j.run_id = r.id and j.state not in ('completed', 'failed', 'canceled', 'skipped'))
+      and not exists (select 1 from attempts a where a.run_id = r.id and (not a.final or (a.collected is null and a.collect_problem is null)))
+      order by r.id limit 100`,
+  )
+  for (const { id } of ready) await finishRun(context, id)
+  return ready.length
+}
+
+async function finishRun(context: Context, runId: string): Promise<void> {
+  const state = runState((await jobsOf(context.db, runId)).map(job => job.state))
+  const closed = await context.db.transaction(async tx => {
+    const answer = await tx
+      .update(runs)
+      .set({ endedAt: sql`now()`, state })
+      .where(and(eq(runs.id, runId), isNull(runs.endedAt)))
+      .returning()
+    if (answer.length > 0) await touchRuns(tx as unknown as Db, [runId])
+    return answer[0]
+  })
+  if (closed === undefined) return
+  context.wake.call('compose')
+  context.log.info({ step: 'finish', run: runId, state }, `run ${state}`)
+  context.audit.record({
+    act: 'run ended',
+    by: closed.causedBy?.username ?? 'compops',
+    run: runId,
+    ref: closed.ref,
+    sha: closed.sha,
+    result: state,
+  })
+}

@@ -1,0 +1,118 @@
+import { and, eq, sql } from 'drizzle-orm'
+import { matchGlob, type ProjectConfig, projectFor } from '../config/index.ts'
+import type { Context } from '../context.ts'
+import { ensureCommit, readCommit, readFile, readHead } from '../git/mirror.ts'
+import { newId } from '../model/id.ts'
+import type { Person } from '../model/run.ts'
+import { specLimits } from '../spec/index.ts'
+import { first } from '../store/open.ts'
+import { findProject, type ProjectRow } from '../store/projects.ts'
+import { type BranchRow, findRunElsewhere, findRunOf, shortBranch } from '../store/runs.ts'
+import { branches } from '../store/schema.ts'
+import { branchGone } from './branch-gone.ts'
+import { resumeRun } from './resume.ts'
+import { startRun } from './start.ts'
+
+export interface HeadHint {
+  readonly projectId: number
+  /** Full, `refs/heads/x`. */
+  readonly ref: string
+  readonly by: Person | null
+  /** For people: `push by alice`, `found by comparing heads`. */
+  readonly how: string
+  /** A delivered push runs even where comparison had already made the commit the baseline. */
+  readonly delivered: boolean
+  readonly deliveryId: string | null
+  /** The head, where a complete listing has just told it; otherwise it is read from GitLab. */
+  readonly sha?: string
+}
+
+/**
+ * Somebody says that a branch may have moved. Reads its head from GitLab and starts a run if the commit is new there.
+ * Returns what came of it, in words: every "no" has its reason.
+ */
+export async function headMoved(context: Context, hint: HeadHint): Promise<string> {
+  const project = await findProject(context.db, hint.projectId)
+  if (project === null) return `project ${hint.projectId} is not known`
+  const rule = projectFor(context.config, project.path)
+  if (rule === null) return `no rule of the configuration matches ${project.path}`
+  const no = branchRefused(rule, project, hint.ref)
+  if (no !== null) return no
+
+  const mirror = await context.mirror(project)
+  const sha = hint.sha ?? (await readHead(mirror, hint.ref))
+  if (sha === null) return branchGone(context, { projectId: project.id, ref: hint.ref, delivered: false })
+  if (!(await ensureCommit(mirror, sha))) return `commit ${sha.slice(0, 8)} is not there any more`
+
+  const before = await rememberBranch(context, project.id, hint.ref)
+  const known = await findRunOf(context.db, project.id, hint.ref, sha)
+  if (before.headSha === sha) {
+    if (known !== null) return `${short(hint.ref)} is already at ${sha.slice(0, 8)} (run ${known.id})`
+    if (!hint.delivered) return `${short(hint.ref)} is already at ${sha.slice(0, 8)}`
+  }
+  const branch = await moveHead(context, before, sha)
+  if (known !== null) return resumeRun(context, { branch, run: known })
+
+  const commit = await readCommit(mirror, sha)
+  if (commit.trailers['Compops-Evidence'] !== undefined) return 'our own evidence commit'
+  if (/\[(skip compops|compops skip)\]/i.test(commit.message))
+    return `the message of ${sha.slice(0, 8)} says [skip compops]`
+  const elsewhere = await findRunElsewhere(context.db, project.id, hint.ref, sha)
+  if (elsewhere !== null)
+    return `already computed in run ${elsewhere.id} on ${short(elsewhere.ref)}; push a new commit to compute it here too`
+
+  const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
+  if (file === 'absent') return `no .compops.yml at ${sha.slice(0, 8)}: not a computation branch`
+  return startRun(context, {
+    project,
+    rule,
+    branch,
+    sha,
+    cause: `head:${branch.generation}`,
+    by: hint.by,
+    how: hint.how,
+    deliveryId: hint.deliveryId,
+    commit: { author: `${commit.authorName} <${commit.authorEmail}>`, subject: commit.subject },
+    file,
+    mirror,
+  })
+}
+
+/** Why a branch is never a computation branch here; null where it may be one. */
+export function branchRefused(rule: ProjectConfig, project: ProjectRow, ref: string): string | null {
+  if (!ref.startsWith('refs/heads/')) return `${ref} is not a branch`
+  const branch = shortBranch(ref)
+  if (branch === rule.evidence.branch) return 'our own evidence branch'
+  if (rule.branches === null) return branch === project.defaultBranch ? `${branch} is the default branch` : null
+  return rule.branches.some(glob => matchGlob(glob, branch))
+    ? null
+    : `no rule matches ${branch} (branches: ${rule.branches.join(', ')})`
+}
+
+async function rememberBranch(context: Context, projectId: number, ref: string): Promise<BranchRow> {
+  await context.db.insert(branches).values({ id: newId(), projectId, ref }).onConflictDoNothing()
+  const found = await context.db
+    .select()
+    .from(branches)
+    .where(and(eq(branches.projectId, projectId), eq(branches.ref, ref)))
+  return found[0]!
+}
+
+/** Counts the move, unless another worker has counted the same one. */
+async function moveHead(context: Context, before: BranchRow, sha: string): Promise<BranchRow> {
+  const moved = await first<{ generation: number }>(
+    context.db,
+    sql`update branches set head_sha = ${sha}, state = 'active', missing_since = null, updated_at = now(),
+          generation = case when head_sha is distinct from ${sha} then generation + 1 else generation end
+        where id = ${before.id} returning generation`,
+  )
+  return {
+    ...before,
+    headSha: sha,
+    state: 'active',
+    missingSince: null,
+    generation: moved?.generation ?? before.generation + 1,
+  }
+}
+
+const short = shortBranch

@@ -1,0 +1,23 @@
+import { CompopsError, toError } from '../errors.ts'
+
+const mendable: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'auth', 'redirected', 'rejected'])
+
+/**
+ * Troubles that a person or time will mend, and that must not cost us a delivery or a report: an outage, a token that is expired, revoked or not
+ * allowed (yet), a protected branch. A 404 from git is among them, since it is also what a revoked token looks like; the API says 401 for that.
+ */
+export function asOutage(thrown: unknown): Error {
+  const error = toError(thrown)
+  if (!(error instanceof CompopsError) || error.transient || !('kind' in error)) return error
+  const mends = mendable.has(String(error.kind)) || (error.name === 'GitError' && error.kind === 'not found')
+  return mends ? new CompopsError(error.message, { transient: true, cause: error.cause }) : error
+}
+
+/** Whether reading a token file again may help. */
+export function isTokenTrouble(thrown: unknown): boolean {
+  return (
+    thrown instanceof CompopsError &&
+    'kind' in thrown &&
+    (thrown.kind === 'auth' || (thrown.name === 'GitError' && thrown.kind === 'not found'))
+  )
+}

@@ -1,0 +1,202 @@
+import { and, eq, inArray, isNotNull, sql } from 'drizzle-orm'
+import type { Context } from '../context.ts'
+import { describeError, toError } from '../errors.ts'
+import { isFinal, mayFollow } from '../model/job-state.ts'
+import { nextState } from '../model/next-state.ts'
+import type { ClusterFacts, Conclusion, Seen } from '../model/observation.ts'
+import type { Db } from '../store/open.ts'
+import { type AttemptRow, touchRuns } from '../store/runs.ts'
+import { attempts, connections, jobs } from '../store/schema.ts'
+import { setReachable, setUnreachable } from './connection.ts'
+
+export interface PollResult {
+  readonly watched: number
+  readonly changed: number
+  /** An end waits for accounting, or a submission is fresh: look again soon. */
+  readonly due: boolean
+}
+
+/** Step 4: one round for all jobs of one account on a cluster. A round that is not whole says nothing about any job. */
+export async function pollCluster(context: Context, connection: string): Promise<PollResult> {
+  const watched = await context.db
+    .select()
+    .from(attempts)
+    .where(and(eq(attempts.connection, connection), eq(attempts.final, false), isNotNull(attempts.nativeId)))
+    .orderBy(attempts.id)
+  if (watched.length === 0) return { watched: 0, changed: 0, due: false }
+  const cluster = context.clusterOf(connection)
+  const log = context.log.child({ step: 'poll', connection })
+  try {
+    const facts = await cluster.facts()
+    const round = await cluster.observe(watched)
+    context.metrics.schedulerCommands.inc({ connection, what: 'poll' }, round.commands)
+    await rememberRound(context, connection, facts)
+    const cancelling = await cancelRequested(context.db, watched)
+    const changes: Change[] = []
+    let due = false
+    for (const attempt of watched) {
+      const seen = round.seen.get(attempt.id)
+      if (seen === undefined) continue
+      const before = {
+        state: attempt.state,
+        nativeId: attempt.nativeId!,
+        restarts: attempt.restarts,
+        misses: attempt.misses,
+        missedSince: attempt.missedSince,
+        awaiting: attempt.awaiting,
+        cancelRequested: cancelling.has(attempt.jobId),
+      }
+      const after = nextState(before, seen, {
+        facts,
+        now: round.at,
+        accountingWait: context.config.intervals.accounting,
+        inWords: cluster.inWords,
+      })
+      if (after.awaiting !== null || after.misses > 0) due = true
+      if (changedBy(attempt, after, seen)) changes.push({ attempt, after, seen, at: round.at })
+    }
+    await writeChanges(context, changes)
+    for (const { attempt, after } of changes) {
+      if (after.state === attempt.state) continue
+      log.info(
+        {
+          run: attempt.runId,
+          job: attempt.jobId,
+          attempt: attempt.id,
+          nativeId: attempt.nativeId,
+          from: attempt.state,
+          to: after.state,
+          reason: after.reason,
+        },
+        after.message ?? after.state,
+      )
+      if (isFinal(after.state))
+        context.metrics.jobsEnded.inc({ connection, state: after.state, reason: after.reason ?? '' })
+    }
+    return {
+      watched: watched.length,
+      changed: changes.filter(change => change.after.state !== change.attempt.state).length,
+      due,
+    }
+  } catch (thrown) {
+    context.metrics.failures.inc({ verb: 'poll' })
+    const error = toError(thrown)
+    await setUnreachable(context, connection, error)
+    log.warn({ err: describeError(error) }, 'the round was not whole: no job changes state')
+    return { watched: watched.length, changed: 0, due: false }
+  }
+}
+
+interface Change {
+  readonly attempt: AttemptRow
+  readonly after: Conclusion
+  readonly seen: Seen
+  readonly at: Date
+}
+
+async function rememberRound(context: Context, connection: string, facts: ClusterFacts): Promise<void> {
+  await context.db
+    .insert(connections)
+    .values({ name: connection, facts, lastRoundAt: sql`now()` })
+    .onConflictDoUpdate({ target: connections.name, set: { facts, lastRoundAt: sql`now()` } })
+  await setReachable(context, connection)
+}
+
+async function cancelRequested(db: Db, watched: readonly AttemptRow[]): Promise<Set<string>> {
+  const found = await db
+    .select({ id: jobs.id })
+    .from(jobs)
+    .where(
+      and(
+        inArray(
+          jobs.id,
+          watched.map(attempt => attempt.jobId),
+        ),
+        isNotNull(jobs.cancelReason),
+      ),
+    )
+  return new Set(found.map(row => row.id))
+}
+
+function changedBy(attempt: AttemptRow, after: Conclusion, seen: Seen): boolean {
+  return (
+    after.state !== attempt.state ||
+    after.message !== attempt.message ||
+    after.misses !== attempt.misses ||
+    after.awaiting?.getTime() !== attempt.awaiting?.getTime() ||
+    (seen.started !== null && (attempt.startedAt === null || seen.started.nativeId !== attempt.nativeId)) ||
+    (seen.queue !== null &&
+      (seen.queue.restarts > attempt.restarts || (seen.queue.nodes.length > 0 && attempt.nodes.length === 0)))
+  )
+}
+
+/** All changes of a round in one transaction: set-based for the jobs and runs, one statement an attempt that changed. */
+async function writeChanges(context: Context, changes: readonly Change[]): Promise<void> {
+  if (changes.length === 0) return
+  const ended = changes.filter(change => isFinal(change.after.state))
+  await context.db.transaction(async tx => {
+    const touched: string[] = []
+    for (const { attempt, after, seen, at } of changes) {
+      if (!mayFollow(attempt.state, after.state)) continue
+      await tx
+        .update(attempts)
+        .set(attemptColumns(attempt, after, seen, at))
+        .where(and(eq(attempts.id, attempt.id), eq(attempts.final, false)))
+      if (after.state !== attempt.state || after.message !== attempt.message) {
+        await tx
+          .update(jobs)
+          .set({
+            state: after.state,
+            reason: after.reason,
+            // What we asked for says more than "CANCELLED by 1001".
+            message: after.state === 'canceled' ? sql`coalesce(${jobs.cancelReason}, ${after.message})` : after.message,
+          })
+          .where(eq(jobs.id, attempt.jobId))
+        touched.push(attempt.runId)
+      }
+    }
+    await touchRuns(tx as unknown as Db, touched)
+  })
+  context.wake.call('compose')
+  if (ended.length > 0) for (const topic of ['collect', 'submit', 'finish'] as const) context.wake.call(topic)
+}
+
+function attemptColumns(
+  attempt: AttemptRow,
+  after: Conclusion,
+  seen: Seen,
+  at: Date,
+): Partial<typeof attempts.$inferInsert> {
+  const accounted = seen.accounting === 'off' ? null : seen.accounting
+  const nodes = accounted !== null && accounted.nodes.length > 0 ? accounted.nodes : (seen.queue?.nodes ?? [])
+  const ran = after.state === 'running' || after.state === 'suspended'
+  const started =
+    accounted?.startedAt ?? seen.started?.at ?? (ran ? (seen.queue?.startAt ?? at) : null) ?? attempt.startedAt
+  const columns: Partial<typeof attempts.$inferInsert> = {
+    state: after.state,
+    reason: after.reason,
+    message: after.message,
+    // The fence was passed by another copy of this attempt than the one we knew: that one is the job.
+    nativeId: seen.started?.nativeId ?? attempt.nativeId,
+    misses: after.misses,
+    missedSince: after.misses === 0 ? null : (attempt.missedSince ?? at),
+    awaiting: after.awaiting,
+    restarts: Math.max(attempt.restarts, seen.queue?.restarts ?? 0, seen.exit?.restarts ?? 0),
+    nodes: nodes.length > 0 ? nodes : attempt.nodes,
+    queue: accounted?.queue ?? seen.queue?.queue ?? attempt.queue,
+    startedAt: after.state === 'queued' ? null : started,
+  }
+  if (!isFinal(after.state)) return columns
+  const neverStarted = started === null && seen.exit === null
+  return {
+    ...columns,
+    final: true,
+    endedAt: accounted?.endedAt ?? seen.exit?.at ?? seen.queue?.endAt ?? at,
+    exitCode: after.exitCode,
+    signal: accounted?.signal ?? null,
+    accounting: accounted,
+    nextAt: sql`now()` as never,
+    attempts: 0,
+    ...(neverStarted ? { collectProblem: 'it never started' } : {}),
+  }
+}

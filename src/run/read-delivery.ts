@@ -1,0 +1,124 @@
+import { and, eq, sql } from 'drizzle-orm'
+import { projectFor } from '../config/index.ts'
+import type { Context } from '../context.ts'
+import { describeError } from '../errors.ts'
+import type { Event, MergeRequestEvent, PipelineEvent, PushEvent } from '../model/event.ts'
+import { claimDeliveries, closeDelivery, type DeliveryRow } from '../store/deliveries.ts'
+import { saveMergeRequest } from '../store/merge-requests.ts'
+import { saveProject } from '../store/projects.ts'
+import { deliveries, reports } from '../store/schema.ts'
+import { putBack } from '../store/work.ts'
+import { branchGone } from './branch-gone.ts'
+import { headMoved } from './head.ts'
+import { showOnMergeRequest } from './merge-request.ts'
+import { asOutage, isTokenTrouble } from './outage.ts'
+
+/** Step 2 begins: acts on stored deliveries, those of one project in order, several projects side by side. Returns how many were claimed. */
+export async function readDeliveries(context: Context): Promise<number> {
+  const claimed = await claimDeliveries(context.db, 50)
+  const byProject = Map.groupBy(claimed, row => row.projectId ?? 0)
+  await Promise.all(
+    [...byProject.values()].map(async group => {
+      for (const row of group) await readDelivery(context, row)
+    }),
+  )
+  return claimed.length
+}
+
+async function readDelivery(context: Context, row: DeliveryRow): Promise<void> {
+  const log = context.log.child({ delivery: row.id })
+  try {
+    const result = row.event === null ? 'nothing to do' : await actOn(context, row.event, row.id)
+    await closeDelivery(context.db, row.id, result)
+    log.info({ step: 'delivery', kind: row.kind, project: row.projectPath, ref: row.ref, result }, result)
+  } catch (error) {
+    if (isTokenTrouble(error)) await context.renewTokens()
+    const fate = await putBack(context.db, deliveries, row.id, asOutage(error))
+    context.metrics.failures.inc({ verb: 'delivery' })
+    log.warn(
+      { step: 'delivery', kind: row.kind, project: row.projectPath, ref: row.ref, fate, err: describeError(error) },
+      'delivery could not be acted on',
+    )
+  }
+}
+
+/** A delivery is a hint to look: whatever it says is read again from GitLab. Returns what came of it, in words. */
+async function actOn(context: Context, event: Event, deliveryId: string): Promise<string> {
+  if (event.kind === 'other') return event.reason
+  const project = await saveProject(context.db, {
+    id: event.projectId,
+    path: event.projectPath,
+    defaultBranch: event.defaultBranch,
+  })
+  if (projectFor(context.config, project.path) === null) return `no rule of the configuration matches ${project.path}`
+  switch (event.kind) {
+    case 'push':
+      return pushed(context, event, deliveryId)
+    case 'merge request':
+      return mergeRequestChanged(context, event, deliveryId)
+    case 'pipeline':
+      return pipelineAppeared(context, event)
+    case 'note':
+      return 'comment commands come with a later version'
+    case 'tag':
+      return 'tags start nothing'
+  }
+}
+
+async function pushed(context: Context, event: PushEvent, deliveryId: string): Promise<string> {
+  const where = { projectId: event.projectId, ref: event.ref }
+  if (event.after === null) return branchGone(context, { ...where, delivered: true })
+  return headMoved(context, {
+    ...where,
+    by: event.author,
+    how: `push by ${event.author.username}`,
+    delivered: true,
+    deliveryId,
+  })
+}
+
+async function mergeRequestChanged(context: Context, event: MergeRequestEvent, deliveryId: string): Promise<string> {
+  const seen = await context.gitlabOf(event.projectPath).mergeRequest(event.projectId, event.iid)
+  if (seen === null) return `merge request !${event.iid} is not there any more`
+  await saveMergeRequest(context.db, {
+    projectId: event.projectId,
+    iid: seen.iid,
+    sourceBranch: seen.sourceBranch,
+    targetBranch: seen.targetBranch,
+    // A fork that was deleted since has no id: nobody can push to it.
+    sourceProjectId: seen.sourceProjectId ?? 0,
+    state: seen.state,
+    headSha: seen.sha,
+  })
+  if (seen.sourceProjectId !== event.projectId) return 'merge requests from forks wait for a later version'
+  if (seen.state !== 'opened') return `merge request !${seen.iid} is ${seen.state}`
+  // The push hook of the same commits may have been missed; comparing the head costs little and never runs a commit twice.
+  const moved = await headMoved(context, {
+    projectId: event.projectId,
+    ref: `refs/heads/${seen.sourceBranch}`,
+    by: event.author,
+    how: `merge request !${seen.iid} by ${event.author.username}`,
+    delivered: false,
+    deliveryId,
+  })
+  const shown = await showOnMergeRequest(context, event.projectId, seen.sourceBranch)
+  return shown === null ? moved : `${moved}; !${seen.iid} shows run ${shown}`
+}
+
+/** A pipeline of GitLab's own has appeared: statuses that waited for it may go now. */
+async function pipelineAppeared(context: Context, event: PipelineEvent): Promise<string> {
+  const freed = await context.db
+    .update(reports)
+    .set({ nextAt: sql`now()` })
+    .where(
+      and(
+        eq(reports.projectId, event.projectId),
+        eq(reports.kind, 'status'),
+        sql`${reports.desired}->>'sha' = ${event.sha}`,
+        sql`${reports.sentHash} is null`,
+      ),
+    )
+    .returning({ id: reports.id })
+  if (freed.length > 0) context.wake.call('send')
+  return `pipeline ${event.pipelineId} is ${event.status}; ${freed.length} statuses waited for it`
+}

@@ -1,0 +1,163 @@
+import { and, eq, inArray, ne, sql } from 'drizzle-orm'
+import type { Context } from '../context.ts'
+import { CompopsError, describeError } from '../errors.ts'
+import { choosePipeline, type GitLab, isGitLabError, sendCommitStatus } from '../gitlab/gitlab.ts'
+import { openMergeRequests } from '../store/merge-requests.ts'
+import { findProject } from '../store/projects.ts'
+import { type Desired, reports, runs } from '../store/schema.ts'
+import { claimable, leaseFor, putBack } from '../store/work.ts'
+import { asOutage } from './outage.ts'
+
+type Report = typeof reports.$inferSelect
+type Of<Kind extends Desired['kind']> = Extract<Desired, { kind: Kind }>
+
+/** Step 6: sends what GitLab was not told yet: statuses, notes, replies. A lost answer is a repeat, not a loss. Returns how many were tried. */
+export async function sendReports(context: Context): Promise<number> {
+  const unsent = and(ne(reports.kind, 'evidence'), sql`${reports.sentHash} is distinct from ${reports.desiredHash}`)
+  const claimed = await context.db
+    .update(reports)
+    .set({ leaseUntil: leaseFor(120), attempts: sql`${reports.attempts} + 1` })
+    .where(inArray(reports.id, claimable(context.db, reports, unsent, 40)))
+    .returning()
+  // Those of one commit or one merge request in turn, as GitLab locks them; different ones side by side.
+  const lanes = Map.groupBy(
+    claimed,
+    report => `${report.projectId} ${report.desired.kind === 'status' ? report.desired.sha : report.key}`,
+  )
+  await Promise.all(
+    [...lanes.values()].map(async lane => {
+      for (const report of lane) await send(context, report)
+    }),
+  )
+  return claimed.length
+}
+
+async function send(context: Context, report: Report): Promise<void> {
+  const log = context.log.child({ step: 'report', report: report.id, kind: report.kind, run: report.runId })
+  try {
+    const project = await findProject(context.db, report.projectId)
+    if (project === null) throw new CompopsError(`project ${report.projectId} is not known`)
+    const gitlab = context.gitlabOf(project.path)
+    switch (report.desired.kind) {
+      case 'status':
+        await sendStatus(context, gitlab, report, report.desired)
+        break
+      case 'note':
+        await sendNote(context, gitlab, report, report.desired)
+        break
+      case 'reply':
+        await sendReply(context, gitlab, report, report.desired)
+        break
+      case 'evidence':
+        break
+    }
+    log.info({ key: report.key }, `${report.kind} sent`)
+  } catch (thrown) {
+    const retryAfter = isGitLabError(thrown) ? (thrown.retryAfter ?? 0) : 0
+    const fate = await putBack(context.db, reports, report.id, asOutage(thrown), retryAfter)
+    context.metrics.failures.inc({ verb: `send ${report.kind}` })
+    log.warn({ key: report.key, fate, err: describeError(thrown) }, `${report.kind} could not be sent`)
+  }
+}
+
+/** Closes a report with what was sent; what has changed meanwhile differs from it and is sent next. */
+async function sent(
+  context: Context,
+  report: Report,
+  more: Partial<typeof reports.$inferInsert> = {},
+  pauseMs = 0,
+): Promise<void> {
+  await context.db
+    .update(reports)
+    .set({
+      sentHash: report.desiredHash,
+      sentAt: sql`now()`,
+      leaseUntil: null,
+      lastError: null,
+      attempts: 0,
+      nextAt: sql`now() + make_interval(secs => ${pauseMs / 1000})`,
+      ...more,
+    })
+    .where(eq(reports.id, report.id))
+}
+
+async function sendStatus(context: Context, gitlab: GitLab, report: Report, desired: Of<'status'>): Promise<void> {
+  const run = (await context.db.select().from(runs).where(eq(runs.id, report.runId)))[0]!
+  const open = await openMergeRequests(context.db, report.projectId, desired.branch)
+  const iid = open.find(one => one.headSha === desired.sha)?.iid ?? null
+  if (run.hasCi && run.pipelineId === null) {
+    const found = choosePipeline(await gitlab.pipelines(report.projectId, { sha: desired.sha }), {
+      sha: desired.sha,
+      branch: desired.branch,
+      mergeRequestIid: iid,
+    })
+    const age = context.clock.now().getTime() - run.createdAt.getTime()
+    // GitLab makes the pipeline of a push a moment later; a status sent before it would make a second, external one.
+    if (found === null && age < context.config.gitlab.ciPipelineWait * 1000) {
+      await context.db
+        .update(reports)
+        .set({ leaseUntil: null, attempts: 0, nextAt: sql`now() + interval '3 seconds'` })
+        .where(eq(reports.id, report.id))
+      return
+    }
+  }
+  const answer = await sendCommitStatus(gitlab, {
+    projectId: report.projectId,
+    sha: desired.sha,
+    branch: desired.branch,
+    mergeRequestIid: iid,
+    name: desired.name,
+    state: desired.state,
+    description: desired.description,
+    targetUrl: desired.targetUrl,
+    pipelineId: run.pipelineId,
+  })
+  if (answer.pipelineId !== null && answer.pipelineId !== run.pipelineId) {
+    await context.db.update(runs).set({ pipelineId: answer.pipelineId }).where(eq(runs.id, run.id))
+  }
+  if (answer.outcome === 'impossible') {
+    context.log.warn(
+      { step: 'report', run: run.id, name: desired.name, reason: answer.reason },
+      'GitLab does not take the status',
+    )
+    if (answer.retryLater === true)
+      throw new CompopsError(answer.reason ?? 'GitLab refused the status', { transient: true })
+  }
+  await sent(context, report, {
+    externalId: answer.statusId,
+    refused: answer.outcome === 'impossible' ? (answer.reason ?? 'refused') : null,
+  })
+}
+
+async function sendNote(context: Context, gitlab: GitLab, report: Report, desired: Of<'note'>): Promise<void> {
+  const pause = context.config.intervals.note
+  const marker = desired.body.slice(0, desired.body.indexOf('-->') + 3)
+  if (report.externalId !== null && (await edited(gitlab, report, desired, report.externalId))) {
+    return sent(context, report, {}, pause)
+  }
+  // Perhaps it was made and the answer lost; or it was deleted by a person; or a former bot of ours made it, whose notes the present one may not edit.
+  const me = await gitlab.me()
+  const known = await gitlab.findNote(report.projectId, desired.iid, marker, me.id)
+  if (known !== null && (await edited(gitlab, report, desired, known.id)))
+    return sent(context, report, { externalId: known.id }, pause)
+  const made = await gitlab.createNote(report.projectId, desired.iid, desired.body)
+  await sent(context, report, { externalId: made.id }, pause)
+}
+
+async function edited(gitlab: GitLab, report: Report, desired: Of<'note'>, noteId: number): Promise<boolean> {
+  try {
+    await gitlab.updateNote(report.projectId, desired.iid, noteId, desired.body)
+    return true
+  } catch (error) {
+    if (isGitLabError(error) && (error.kind === 'not found' || error.kind === 'forbidden')) return false
+    throw error
+  }
+}
+
+async function sendReply(context: Context, gitlab: GitLab, report: Report, desired: Of<'reply'>): Promise<void> {
+  const marker = desired.body.slice(desired.body.lastIndexOf('<!--'))
+  const me = await gitlab.me()
+  const before = report.attempts > 1 ? await gitlab.findNote(report.projectId, desired.iid, marker, me.id) : null
+  const noteId = before?.id ?? (await gitlab.createNote(report.projectId, desired.iid, desired.body)).id
+  await sent(context, report, { externalId: noteId })
+}

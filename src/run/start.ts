@@ -1,0 +1,140 @@
+import { and, eq, inArray, isNull, ne } from 'drizzle-orm'
+import type { ProjectConfig } from '../config/index.ts'
+import type { Context } from '../context.ts'
+import { connectionName } from '../context.ts'
+import { type Mirror, readFile } from '../git/mirror.ts'
+import { newId } from '../model/id.ts'
+import type { JobState } from '../model/job-state.ts'
+import type { Cause, Person } from '../model/run.ts'
+import type { Db } from '../store/open.ts'
+import type { ProjectRow } from '../store/projects.ts'
+import { type BranchRow, touchRuns } from '../store/runs.ts'
+import { branches, jobs, runs } from '../store/schema.ts'
+import { readComputation } from './computation.ts'
+
+export interface RunToStart {
+  readonly project: ProjectRow
+  readonly rule: ProjectConfig
+  readonly branch: BranchRow
+  readonly sha: string
+  readonly cause: Cause
+  readonly by: Person | null
+  readonly how: string
+  readonly deliveryId: string | null
+  readonly commit: { readonly author: string; readonly subject: string }
+  readonly file: { readonly text: string } | 'too large' | 'not a file'
+  readonly mirror: Mirror
+}
+
+/**
+ * Step 2: reads the computation at the commit and writes the run, its jobs and what GitLab should show in one transaction.
+ * A wrong file makes a failed run without jobs, whose note says key, line and remedy. The same cause twice is one run.
+ */
+export async function startRun(context: Context, start: RunToStart): Promise<string> {
+  const computation = await readComputation(context, start)
+  const hasCi = (await readFile(start.mirror, start.sha, '.gitlab-ci.yml', { maxBytes: 16 * 1024 * 1024 })) !== 'absent'
+  const runId = newId()
+  const state: JobState = computation.spec === null ? 'failed' : 'waiting'
+
+  const written = await context.db.transaction(async tx => {
+    const inserted = await tx
+      .insert(runs)
+      .values({
+        id: runId,
+        projectId: start.project.id,
+        branchId: start.branch.id,
+        ref: start.branch.ref,
+        sha: start.sha,
+        cause: start.cause,
+        causedBy: start.by,
+        causedHow: start.how,
+        deliveryId: start.deliveryId,
+        commit: start.commit,
+        specSha256: computation.sha256,
+        specText: computation.text,
+        problems: computation.problems,
+        problem: computation.problem,
+        state,
+        hasCi,
+        ...(state === 'failed' ? { endedAt: context.clock.now() } : {}),
+      })
+      .onConflictDoNothing()
+      .returning({ id: runs.id })
+    if (inserted.length === 0) return false
+    const specs = computation.spec?.jobs ?? []
+    if (specs.length > 0) {
+      await tx.insert(jobs).values(
+        specs.map((spec, position) => ({
+          id: newId(),
+          runId,
+          projectId: start.project.id,
+          position,
+          name: spec.name,
+          spec,
+          cluster: spec.cluster,
+          connection: connectionName(spec.cluster, start.rule),
+          state: 'waiting' as const,
+          message: spec.needs.length > 0 ? `waits for ${spec.needs.join(', ')}` : null,
+        })),
+      )
+    }
+    await tx.update(branches).set({ latestRunId: runId }).where(eq(branches.id, start.branch.id))
+    await supersede(tx as unknown as Db, start.branch.id, runId, start.sha)
+    return true
+  })
+  if (!written) return `this cause has already started a run (${start.cause})`
+
+  context.wake.call('compose')
+  context.wake.call('submit')
+  context.wake.call('cancel')
+  const count = computation.spec?.jobs.length ?? 0
+  const result =
+    computation.spec === null
+      ? `run ${runId} failed: ${computation.problem}`
+      : `run ${runId} started with ${count} ${count === 1 ? 'job' : 'jobs'}`
+  context.audit.record({
+    act: 'run started',
+    by: start.by?.username ?? 'compops',
+    how: start.how,
+    project: start.project.path,
+    ref: start.branch.ref,
+    sha: start.sha,
+    run: runId,
+    result,
+  })
+  context.log.info(
+    {
+      step: 'start',
+      run: runId,
+      delivery: start.deliveryId,
+      project: start.project.path,
+      ref: start.branch.ref,
+      sha: start.sha,
+      jobs: count,
+    },
+    result,
+  )
+  return result
+}
+
+/** A new commit supersedes: what has not begun of the older runs is cancelled, what runs keeps its investment. */
+async function supersede(tx: Db, branchId: string, by: string, sha: string): Promise<void> {
+  const older = await tx
+    .update(runs)
+    .set({ supersededBy: by })
+    .where(and(eq(runs.branchId, branchId), isNull(runs.endedAt), ne(runs.id, by), isNull(runs.supersededBy)))
+    .returning({ id: runs.id })
+  const ids = older.map(row => row.id)
+  if (ids.length === 0) return
+  await tx
+    .update(jobs)
+    .set({ cancelReason: `superseded by ${sha.slice(0, 8)}` })
+    .where(
+      and(
+        inArray(jobs.runId, ids),
+        inArray(jobs.state, ['waiting', 'held', 'submitting', 'queued']),
+        isNull(jobs.cancelReason),
+      ),
+    )
+  await touchRuns(tx, ids)
+}

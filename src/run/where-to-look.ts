@@ -1,0 +1,38 @@
+import { and, desc, eq } from 'drizzle-orm'
+import { projectFor } from '../config/index.ts'
+import type { Context } from '../context.ts'
+import { evidencePath, pathUrl } from '../render/links.ts'
+import { loadRun } from '../store/runs.ts'
+import { mergeRequests, reports, runs } from '../store/schema.ts'
+
+/**
+ * The page in GitLab where a person reads about a run: its merge request, else its evidence once that is committed, else its commit.
+ * GitLab decides who may see it. null when there is no such run.
+ */
+export async function whereToLook(context: Context, runId: string): Promise<string | null> {
+  const row = (await context.db.select().from(runs).where(eq(runs.id, runId)))[0]
+  if (row === undefined) return null
+  const run = await loadRun(context.db, runId)
+  const project = `${context.config.gitlab.url}/${pathUrl(run.projectPath)}/-`
+  const open = await context.db
+    .select({ iid: mergeRequests.iid })
+    .from(mergeRequests)
+    .where(
+      and(
+        eq(mergeRequests.projectId, run.projectId),
+        eq(mergeRequests.sourceBranch, run.branch),
+        eq(mergeRequests.state, 'opened'),
+      ),
+    )
+    .orderBy(desc(mergeRequests.iid))
+    .limit(1)
+  if (open[0] !== undefined) return `${project}/merge_requests/${open[0].iid}`
+  const evidence = await context.db
+    .select({ sent: reports.sentHash })
+    .from(reports)
+    .where(and(eq(reports.key, `evidence ${runId}`)))
+  const branch = projectFor(context.config, run.projectPath)?.evidence.branch
+  if (evidence[0]?.sent != null && branch !== undefined && run.jobs.length > 0)
+    return `${project}/blob/${pathUrl(branch)}/${pathUrl(evidencePath(run))}`
+  return `${project}/commit/${run.sha}`
+}

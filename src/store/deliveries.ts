@@ -1,0 +1,65 @@
+import { and, eq, isNull, sql } from 'drizzle-orm'
+import type { Event } from '../model/event.ts'
+import { type Db, rows } from './open.ts'
+import { deliveries } from './schema.ts'
+import { claimable, inArray, leaseFor } from './work.ts'
+
+export type DeliveryRow = typeof deliveries.$inferSelect
+
+export interface DeliveryToStore {
+  readonly id: string
+  readonly key: string
+  readonly receivedAt: Date
+  readonly eventHeader: string
+  readonly kind: string
+  readonly projectId: number | null
+  readonly projectPath: string | null
+  readonly ref: string | null
+  readonly sha: string | null
+  readonly outcome: 'accepted' | 'ignored'
+  readonly reason: string | null
+  readonly event: Event | null
+  readonly body: string | null
+  readonly bodySize: number
+  readonly bodySha256: string
+}
+
+/** Stores a batch in one statement and says of each, in order, whether it was new. PostgreSQL's jsonb knows no NUL character: it is shown as U+FFFD. */
+export async function insertDeliveries(
+  db: Db,
+  batch: readonly DeliveryToStore[],
+): Promise<('inserted' | 'duplicate')[]> {
+  const payload = JSON.stringify(batch).replaceAll('\\u0000', '\\ufffd')
+  const inserted = await rows<{ id: string }>(
+    db,
+    sql`insert into deliveries (id, key, received_at, event_header, kind, project_id, project_path, ref, sha, outcome, reason, event, body, body_size, body_sha256, done_at, result)
+      select id, key, "receivedAt", "eventHeader", kind, "projectId", "projectPath", ref, sha, outcome, reason, event, body, "bodySize", "bodySha256",
+        case when outcome = 'ignored' then now() end, case when outcome = 'ignored' then reason end
+      from jsonb_to_recordset(${payload}::jsonb) as d(id uuid, key text, "receivedAt" timestamptz, "eventHeader" text, kind text, "projectId" bigint, "projectPath" text, ref text, sha text,
+        outcome text, reason text, event jsonb, body text, "bodySize" int, "bodySha256" text)
+      on conflict (key) do nothing returning id`,
+  )
+  const fresh = new Set(inserted.map(row => row.id))
+  return batch.map(delivery => (fresh.has(delivery.id) ? 'inserted' : 'duplicate'))
+}
+
+export async function claimDeliveries(db: Db, limit: number): Promise<DeliveryRow[]> {
+  const claimed = await db
+    .update(deliveries)
+    .set({ leaseUntil: leaseFor(300), attempts: sql`${deliveries.attempts} + 1` })
+    .where(inArray(deliveries.id, claimable(db, deliveries, isNull(deliveries.doneAt), limit)))
+    .returning()
+  return claimed.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime() || (a.id < b.id ? -1 : 1))
+}
+
+export async function closeDelivery(db: Db, id: string, result: string): Promise<void> {
+  await db
+    .update(deliveries)
+    .set({ doneAt: sql`now()`, result, leaseUntil: null, lastError: null })
+    .where(and(eq(deliveries.id, id)))
+}
+
+/** Deliveries are kept for `why`; after this many days nobody asks. */
+export async function pruneDeliveries(db: Db, days: number): Promise<void> {
+  await db.delete(deliveries).where(and(sql`${deliveries.doneAt} < now() - make_interval(days => ${days})`))
+}

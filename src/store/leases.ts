@@ -1,0 +1,22 @@
+import { sql } from 'drizzle-orm'
+import { type Db, first } from './open.ts'
+
+/**
+ * Takes or keeps the lease `name` for `seconds`, by the database's clock. Returns its fence, which grows with each change of holder,
+ * or null while another process holds it.
+ */
+export async function holdLease(db: Db, name: string, holder: string, seconds: number): Promise<number | null> {
+  const row = await first<{ fence: string | number }>(
+    db,
+    sql`insert into leases as l (name, holder, fence, until) values (${name}, ${holder}, 1, now() + make_interval(secs => ${seconds}))
+      on conflict (name) do update set holder = excluded.holder, until = excluded.until,
+        fence = case when l.holder = excluded.holder then l.fence else l.fence + 1 end
+      where l.holder = excluded.holder or l.until < now()
+      returning fence`,
+  )
+  return row === undefined ? null : Number(row.fence)
+}
+
+export async function releaseLeases(db: Db, holder: string): Promise<void> {
+  await db.execute(sql`update leases set until = now() where holder = ${holder}`)
+}

@@ -1,0 +1,175 @@
+import { and, asc, desc, eq, inArray, isNull, ne, sql } from 'drizzle-orm'
+import { isFinal, jobStateNames, runState } from '../model/job-state.ts'
+import type { AccountingRow, Collected } from '../model/observation.ts'
+import type { Attempt, Job, Run } from '../model/run.ts'
+import type { Db } from './open.ts'
+import { attempts, type branches, jobs, projects, runs } from './schema.ts'
+
+export type RunRow = typeof runs.$inferSelect
+export type JobRow = typeof jobs.$inferSelect
+export type AttemptRow = typeof attempts.$inferSelect
+export type BranchRow = typeof branches.$inferSelect
+
+export const finalStates = jobStateNames.filter(isFinal)
+export const openStates = jobStateNames.filter(name => !isFinal(name))
+
+/** Says that something a person could see of these runs has changed; whoever composes reports looks at them again. */
+export async function touchRuns(db: Db, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
+  await db
+    .update(runs)
+    .set({ version: sql`${runs.version} + 1` })
+    .where(inArray(runs.id, [...new Set(ids)]))
+}
+
+export async function findRunOf(db: Db, projectId: number, ref: string, sha: string): Promise<RunRow | null> {
+  const found = await db
+    .select()
+    .from(runs)
+    .where(and(eq(runs.projectId, projectId), eq(runs.ref, ref), eq(runs.sha, sha)))
+    .orderBy(desc(runs.createdAt))
+    .limit(1)
+  return found[0] ?? null
+}
+
+/** A run of the same commit on another branch of the project, the newest first: a branch made from it has nothing new to compute. */
+export async function findRunElsewhere(db: Db, projectId: number, ref: string, sha: string): Promise<RunRow | null> {
+  const found = await db
+    .select()
+    .from(runs)
+    .where(and(eq(runs.projectId, projectId), eq(runs.sha, sha), ne(runs.ref, ref)))
+    .orderBy(desc(runs.createdAt))
+    .limit(1)
+  return found[0] ?? null
+}
+
+export async function jobsOf(db: Db, runId: string): Promise<JobRow[]> {
+  return db.select().from(jobs).where(eq(jobs.runId, runId)).orderBy(asc(jobs.position))
+}
+
+export async function attemptsOf(db: Db, jobIds: readonly string[]): Promise<AttemptRow[]> {
+  if (jobIds.length === 0) return []
+  return db
+    .select()
+    .from(attempts)
+    .where(inArray(attempts.jobId, [...jobIds]))
+    .orderBy(asc(attempts.number))
+}
+
+/** The run with everything that is shown of it. Throws when there is none. */
+export async function loadRun(db: Db, id: string): Promise<Run> {
+  const found = await db
+    .select({ run: runs, path: projects.path })
+    .from(runs)
+    .innerJoin(projects, eq(projects.id, runs.projectId))
+    .where(eq(runs.id, id))
+  const row = found[0]
+  if (row === undefined) throw new Error(`there is no run ${id}`)
+  const jobRows = await jobsOf(db, id)
+  const attemptRows = await attemptsOf(
+    db,
+    jobRows.map(job => job.id),
+  )
+  return toRun(row.run, row.path, jobRows, attemptRows)
+}
+
+export function toRun(
+  run: RunRow,
+  projectPath: string,
+  jobRows: readonly JobRow[],
+  attemptRows: readonly AttemptRow[],
+): Run {
+  return {
+    id: run.id,
+    projectId: run.projectId,
+    projectPath,
+    branch: shortBranch(run.ref),
+    sha: run.sha,
+    cause: run.cause,
+    causedBy: run.causedBy,
+    causedHow: run.causedHow,
+    commit: run.commit,
+    parent: run.parent,
+    spec: run.specSha256 === null ? null : { sha256: run.specSha256, problems: run.problems },
+    problem: run.problem,
+    state: jobRows.length === 0 ? run.state : runState(jobRows.map(job => job.state)),
+    createdAt: run.createdAt,
+    endedAt: run.endedAt,
+    jobs: jobRows.map(job => toJob(job, attemptRows)),
+    supersededBy: run.supersededBy,
+  }
+}
+
+function toJob(row: JobRow, attemptRows: readonly AttemptRow[]): Job {
+  return {
+    id: row.id,
+    name: row.name,
+    spec: row.spec,
+    cluster: row.cluster,
+    scheduler: row.scheduler,
+    state: row.state,
+    reason: row.reason,
+    message: row.message,
+    attempts: attemptRows.filter(attempt => attempt.jobId === row.id).map(toAttempt),
+  }
+}
+
+function toAttempt(row: AttemptRow): Attempt {
+  return {
+    id: row.id,
+    number: row.number,
+    nativeId: row.nativeId,
+    state: row.state,
+    reason: row.reason,
+    message: row.message,
+    queue: row.queue,
+    nodes: row.nodes,
+    submittedAt: row.submittedAt,
+    queuedAt: row.queuedAt,
+    startedAt: row.startedAt,
+    endedAt: row.endedAt,
+    exitCode: row.exitCode,
+    signal: row.signal,
+    accounting: reviveAccounting(row.accounting),
+    collected: row.collected satisfies Collected | null,
+    scriptSha256: row.scriptSha256,
+    restarts: row.restarts,
+  }
+}
+
+/** jsonb keeps times as text. */
+function reviveAccounting(row: AccountingRow | null): AccountingRow | null {
+  if (row === null) return null
+  const revive = (value: Date | string | null) => (value === null ? null : new Date(value))
+  return {
+    ...row,
+    submittedAt: revive(row.submittedAt),
+    startedAt: revive(row.startedAt),
+    endedAt: revive(row.endedAt),
+  }
+}
+
+/** The newest runs of a branch, for its history. */
+export async function latestRunsOf(db: Db, branchId: string, limit: number): Promise<Run[]> {
+  const found = await db
+    .select({ id: runs.id })
+    .from(runs)
+    .where(eq(runs.branchId, branchId))
+    .orderBy(desc(runs.createdAt), desc(runs.id))
+    .limit(limit)
+  return Promise.all(found.map(row => loadRun(db, row.id)))
+}
+
+export async function openRunIds(db: Db, limit: number): Promise<string[]> {
+  const found = await db
+    .select({ id: runs.id })
+    .from(runs)
+    .where(isNull(runs.endedAt))
+    .orderBy(asc(runs.createdAt))
+    .limit(limit)
+  return found.map(row => row.id)
+}
+
+export function shortBranch(ref: string): string {
+  return ref.replace(/^refs\/heads\//, '')
+}
