@@ -17,11 +17,11 @@ export async function cancelAttempts(
     rest: listAttempts(reach, attempts),
     urgent: true,
   })
-  reach.count(3)
   if (answer.rc !== 0) throw notWhole(reach.name, 'it cannot be said whether the jobs were cancelled', answer)
   const lines = answer.stdout.split('\n').filter(line => line !== '')
   if (lines.at(-1) !== 'end')
     throw new UnreadableError(`${reach.name}: the answer to the cancellation is not whole`, { transient: true })
+  reach.count(Number(asked))
   const still = new Set(lines.map(line => /^still (\S+)$/.exec(line)?.[1]))
   return new Map(attempts.map(attempt => [attempt.id, still.has(jobName(attempt.id)) ? 'still there' : 'gone']))
 }

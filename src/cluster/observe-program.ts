@@ -71,7 +71,7 @@ printf '\\n%s end\\n' "$mark"
 /**
  * Input: PATH prefix, settle, whether to fence all (yes or no), then lines `<native id or -> <name> <directory>`. Jobs are looked up by
  * name and ended by the id they have now, so neither a reused id nor a second copy matters. Output: the names that are still there, one
- * line `still <name>` each, and at last `end`.
+ * line `still <name>` each, and at last `end <commands of the scheduler>`.
  */
 export function cancelProgram(dialectShell: string): string {
   return `${preamble}
@@ -88,7 +88,6 @@ printf '%s\\n' "$list" | while IFS= read -r line; do
   esac
 done || exit
 
-names=$(printf '%s\\n' "$list" | awk 'NF { print $2 }')
 # Lines <native id> <name> <directory> of those of the list that are active now.
 active_now() {
   active=$(scheduler_active) || return
@@ -97,15 +96,18 @@ active_now() {
     !rest { name = $2; sub(/^[^ ]* [^ ]* /, ""); directory[name] = $0; next }
     $2 in directory { print $1, $2, directory[$2] }'
 }
+asked=1
 here=$(active_now) || exit
 if [ -n "$here" ]; then
   printf '%s\\n' "$here" | scheduler_kill
-  for pause in 0.2 0.3 0.5 1 1 2 2 3; do
-    here=$(active_now) || exit
-    [ -n "$here" ] || break
+  asked=2
+  # Asked again a few times only: schedulers do not like to be asked in loops. What is not gone then is asked for later.
+  for pause in 0.5 1 2 4; do
     sleep $pause 2>/dev/null || sleep 1
+    here=$(active_now) || exit
+    asked=$((asked + 1))
+    [ -n "$here" ] || break
   done
-  here=$(active_now) || exit
 fi
 printf '%s\\n' "$here" | awk 'NF { print "still", $2 }'
 # A submission that was begun and not answered may still make a job.
@@ -119,6 +121,6 @@ printf '%s\\n' "$list" | while IFS= read -r line; do
     [ $((now - began)) -ge "$settle" ] || printf '%s\\n' "$line" | awk '{ print "still", $2 }'
   fi
 done
-echo end
+echo "end $asked"
 `
 }

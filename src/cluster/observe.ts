@@ -69,8 +69,7 @@ async function readPast(
   accounting: boolean,
 ): Promise<Past> {
   const { dialect, root } = reach
-  // Slurm without accounting has told all it knows in the queue; local keeps what it knows beside the job.
-  const ask = accounting || dialect.prefix === null
+  const ask = accounting || dialect.pastWithoutAccounting
   const answer = await reach.run({
     text,
     lines: [root, ask ? 'yes' : 'no'],

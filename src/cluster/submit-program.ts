@@ -22,7 +22,9 @@ while [ "$arguments" -gt 0 ]; do
   arguments=$((arguments - 1))
 done
 
-fail() { printf 'FAILED\\n%s\\n' "$*"; exit 0; }
+# Every answer begins with a word and how many commands of the scheduler it took.
+asked=0
+fail() { printf 'FAILED %s\\n%s\\n' $asked "$*"; exit 0; }
 problem=$(mkdir -p "$project/src" "$attempt" 2>&1) || fail "$problem"
 cd "$attempt" || fail "cannot enter $attempt"
 
@@ -37,33 +39,33 @@ expected=0
 for part in $sizes; do expected=$((expected + part)); done
 [ "$(size "$sent")" -eq "$expected" ] || fail 'the files of the job arrived cut'
 
-accepted() { printf 'ACCEPTED %s\\n' "$1"; exit 0; }
+accepted() { printf 'ACCEPTED %s %s\\n' $asked "$1"; exit 0; }
 keep_id() {
   printf '%s\\n' "$1" | store id || fail "cannot write to $attempt"
   accepted "$1"
 }
 known() {
   if [ -s id ]; then IFS= read -r id <id; accepted "$id"; fi
-  if [ -e refused ]; then echo REFUSED; cat refused; exit 0; fi
+  if [ -e refused ]; then echo "REFUSED $asked"; cat refused; exit 0; fi
   for file in started.*; do
     [ -s "$file" ] || continue
     read -r id _ <"$file"
     keep_id "\${id%%_*}"
   done
-  if [ -e fenced ]; then printf 'REFUSED\\n%s\\n' 'this attempt was given up before it was submitted'; exit 0; fi
+  if [ -e fenced ]; then printf 'REFUSED %s\\n%s\\n' $asked 'this attempt was given up before it was submitted'; exit 0; fi
 }
 known
 
 ${locks}
 # 1. The checkout, once per run.
 if [ ! -d "$run/work" ]; then
-  [ -f "$project/src/$source" ] && [ "$(size "$project/src/$source")" -eq "$source_size" ] || { echo NEEDSOURCE; exit 0; }
+  [ -f "$project/src/$source" ] && [ "$(size "$project/src/$source")" -eq "$source_size" ] || { echo 'NEEDSOURCE 0'; exit 0; }
   tries=0
   until take "$run/work.lock"; do
     [ $? -eq 1 ] || fail "cannot make $run/work.lock"
     [ ! -d "$run/work" ] || break
     tries=$((tries + 1))
-    [ $tries -lt 50 ] || { echo BUSY; exit 0; }
+    [ $tries -lt 50 ] || { echo "BUSY $asked"; exit 0; }
     nap
   done
   if [ ! -d "$run/work" ]; then
@@ -82,18 +84,19 @@ until take lock; do
   [ $? -eq 1 ] || fail "cannot make $attempt/lock"
   known
   tries=$((tries + 1))
-  [ $tries -lt 50 ] || { echo BUSY; exit 0; }
+  [ $tries -lt 50 ] || { echo "BUSY $asked"; exit 0; }
   nap
 done
 trap 'rm -f "$sent" "$said" "$said.first" "$answer"; give_back "$attempt/lock"' EXIT
 known
 
 find_by_name() {
+  asked=$((asked + 1 + $#))
   found=$(scheduler_find "$job" "$@" 2>"$said") || return 1
   # Two of them cannot both run (the fence); the first is the job.
   for id in $found; do keep_id "$id"; done
 }
-unsure() { printf 'UNSURE %s\\n' "$1"; head -c 4000 "$said"; exit 0; }
+unsure() { printf 'UNSURE %s %s\\n' $asked "$1"; head -c 4000 "$said"; exit 0; }
 
 # 3. Is there a job of this name? With a submission begun before, accounting is asked too, and patience is needed.
 if [ -s submitting ]; then
@@ -105,7 +108,7 @@ if [ -s submitting ]; then
     unsure $((settle - age))
   fi
 else
-  find_by_name || { echo TRANSIENT; head -c 4000 "$said"; exit 0; }
+  find_by_name || { echo "TRANSIENT $asked"; head -c 4000 "$said"; exit 0; }
 fi
 
 # 4. The files, then the intent, then the deed.
@@ -119,6 +122,7 @@ for bytes in $sizes; do
 done
 cd "$run/work" || fail "cannot enter $run/work"
 date +%s | store "$attempt/submitting" || fail "cannot write to $attempt"
+asked=$((asked + 1))
 scheduler_submit "$attempt/script" "$@" >"$answer" 2>"$said" </dev/null
 rc=$?
 cd "$attempt" || exit 96
@@ -133,12 +137,12 @@ case $meaning in
   refused)
     head -c 4000 "$said" | store refused
     rm -f submitting
-    echo REFUSED
+    echo "REFUSED $asked"
     cat refused
     ;;
   transient)
     rm -f submitting
-    echo TRANSIENT
+    echo "TRANSIENT $asked"
     head -c 4000 "$said"
     ;;
   *)

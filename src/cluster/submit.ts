@@ -56,8 +56,8 @@ export async function submitAttempt(reach: Reach, request: SubmitRequest): Promi
     if (answer.rc !== 0) throw notWhole(reach.name, 'the submission stopped half way, it is asked for again', answer)
     const [head = '', ...more] = answer.stdout.split('\n')
     const message = more.join('\n').trim()
-    const [word = '', value = ''] = head.split(' ')
-    if (word !== 'NEEDSOURCE') reach.count(2)
+    const [word = '', asked = '', value = ''] = head.split(' ')
+    reach.count(Number(asked) || 0)
     switch (word) {
       case 'NEEDSOURCE':
         if (roundTrips > 1)

@@ -115,7 +115,14 @@ async function makeOneCommitRepository(
     })
   const wanted = [sha, ...tags.filter(tag => tag.annotated).map(tag => tag.oid)]
   const listed = await git(mirror, ['rev-list', '--objects', '--no-object-names', '--no-walk', ...wanted], call)
-  const options = ['--quiet', '--window=0', '--threads=1', '--no-reuse-delta', '--no-reuse-object', '--compression=1']
+  const options = [
+    '--progress',
+    '--window=0',
+    '--threads=1',
+    '--no-reuse-delta',
+    '--no-reuse-object',
+    '--compression=1',
+  ]
   await mkdir(join(gitDir, 'objects', 'pack'), { recursive: true })
   await git(mirror, ['pack-objects', ...options, join(gitDir, 'objects', 'pack', 'pack')], {
     ...call,

@@ -44,7 +44,7 @@ export function kindOf(words: string): GitErrorKind {
 }
 
 const PROGRESS =
-  /^(remote: )?(Enumerating|Counting|Compressing|Receiving|Resolving|Writing|Unpacking|Updating|Filtering|Delta|Total|Checking|Expanding|Processing)\b.*\d|^remote:\s*$|^(hint: |To |Done$|Cloning )/
+  /^(remote: )?(Enumerating|Counting|Compressing|Receiving|Resolving|Writing|Unpacking|Updating|Filtering|Downloading|Delta|Total|Checking|Expanding|Processing)\b.*\d|^remote:\s*$|^(hint: |To |Done$|Cloning )/
 
 /** What git said, without its progress bars: at most `max` characters on a few lines. */
 export function gitWords(stderr: string, max = 1_000): string {

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CompopsError } from '../errors.ts'
-import { GitError, gitWords } from './errors.ts'
+import { GitError, gitWords, kindOf } from './errors.ts'
 import { git } from './git.ts'
 import { asWriter, inScratch, type Mirror, readHead } from './mirror.ts'
 import { isRefName, isTreePath } from './names.ts'
@@ -131,11 +131,22 @@ async function buildTree(
     written.map(([, text]) => text),
     dir,
   )
+  const expected = new Set(await listIndex(mirror, environment))
+  for (const [path, text] of changes) text === null ? expected.delete(path) : expected.add(path)
   // Removals first: a file may have become a folder.
   const removed = [...changes].filter(([, text]) => text === null).map(([path]) => `0 ${NO_COMMIT}\t${path}\0`)
   const added = written.map(([path], index) => `100644 ${oids[index]} 0\t${path}\0`)
   await git(mirror, ['update-index', '-z', '--index-info'], { environment, input: [...removed, ...added].join('') })
+  // Git silently drops a file where a folder of that name is put, and the other way round. Evidence is never dropped.
+  for (const path of await listIndex(mirror, environment)) expected.delete(path)
+  for (const path of expected)
+    throw new CompopsError(`evidence at ${JSON.stringify(path)} would be both a file and a folder`)
   return (await git(mirror, ['write-tree'], { environment })).stdout.toString().trim()
+}
+
+async function listIndex(mirror: Mirror, environment: Record<string, string>): Promise<string[]> {
+  const { stdout } = await git(mirror, ['ls-files', '--cached', '-z'], { environment })
+  return stdout.toString().split('\0').filter(Boolean)
 }
 
 /** All in one process: git reads them from files that we name. */
@@ -150,7 +161,9 @@ async function storeBlobs(mirror: Mirror, texts: string[], dir: string): Promise
 
 async function commitTree(mirror: Mirror, evidence: EvidenceCommit, tree: string, tip: string | null): Promise<string> {
   const date = `@${Math.max(0, Math.floor(evidence.date.getTime() / 1000))} +0000`
-  const name = oneLine(evidence.author.name).replace(/[<>]/g, '') || 'ComputationalOps'
+  const given = oneLine(evidence.author.name.replace(/[<>]/g, ' '))
+  // Git strips these characters from the ends, and refuses a name with nothing else in it (ident.c).
+  const name = /[^\s.,:;<>"\\']/.test(given) ? given : 'ComputationalOps'
   const email = oneLine(evidence.author.email).replace(/[<>\s]/g, '')
   const environment = {
     GIT_AUTHOR_NAME: name,
@@ -208,12 +221,21 @@ async function push(mirror: Mirror, evidence: EvidenceCommit, ref: string, sha: 
   ) {
     return false
   }
-  const said = gitWords(answer.stderr)
+  const words = gitWords(answer.stderr)
+  if (!status.includes('[remote rejected]')) {
+    const why = `git push ${mirror.url}: ${words || status}`
+    throw new GitError(/remote failure/.test(status) ? 'network' : kindOf(words), why)
+  }
+  const said = words
     .split('\n')
     .filter(line => line.startsWith('remote:'))
     .map(line => line.slice('remote:'.length).trim())
     .filter(Boolean)
     .join('\n')
-  const why = /\(([^()]*)\)\s*$/.exec(status)?.[1] ?? gitWords(answer.stderr)
-  throw new GitError('rejected', `GitLab refused the push to ${evidence.branch}: ${said || why}`)
+  const reason = said || (/\(([^()]*)\)\s*$/.exec(status)?.[1] ?? words)
+  // Its hook could not reach GitLab's own API: nothing to do with rights.
+  const transient = /API (is )?(un|not )(reachable|accessible)|internal (server )?error|timed? ?out|try again/i.test(
+    reason,
+  )
+  throw new GitError('rejected', `GitLab refused the push to ${evidence.branch}: ${reason}`, { transient })
 }

@@ -66,6 +66,8 @@ export function lfsEntries(mirror: Mirror): ConfigEntry[] {
     ['lfs.locksverify', 'false'],
     ['lfs.skipdownloaderrors', 'false'],
     ['lfs.standalonetransferagent', ''],
+    // One file of many gigabytes must show signs of life.
+    ['lfs.forceprogress', 'true'],
   ]
 }
 

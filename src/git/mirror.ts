@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { CompopsError, UnreadableError } from '../errors.ts'
-import { GitError } from './errors.ts'
+import { GitError, gitWords } from './errors.ts'
 import { git } from './git.ts'
 import { inTurn } from './lock.ts'
 import { checkSha, isRefName, isSha } from './names.ts'
@@ -29,6 +29,7 @@ export interface Mirror extends MirrorOptions {}
 
 /** Scratch space inside the mirror, emptied when the mirror is first opened. */
 const SCRATCH = 'compops-scratch'
+const GC_DEADLINE = 900_000
 const opened = new Set<string>()
 let version: Promise<void> | undefined
 
@@ -80,10 +81,25 @@ async function checkVersion(mirror: Mirror): Promise<void> {
 
 async function isRepository(mirror: Mirror): Promise<boolean> {
   // An empty config file would do for git, but makes it no repository of ours.
-  if (!(await stat(join(mirror.dir, 'config')).catch(() => null))?.size) return false
-  const { code, stdout } = await git(mirror, ['rev-parse', '--is-bare-repository'], { accept: [128] })
-  if (code !== 0 || stdout.toString().trim() !== 'true') return false
-  return (await git(mirror, ['for-each-ref', '--count=1'], { accept: [128] })).code === 0
+  if (!(await sizeOf(join(mirror.dir, 'config')))) return false
+  const asked = await git(mirror, ['rev-parse', '--is-bare-repository'], { accept: [128] })
+  const listed = await git(mirror, ['for-each-ref', '--count=1'], { accept: [128] })
+  const sound = asked.code === 0 && asked.stdout.toString().trim() === 'true' && listed.code === 0
+  const trouble = /Permission denied|Input\/output error|Too many open files|Cannot allocate memory|Stale file handle/
+  if (!sound && trouble.test(asked.stderr + listed.stderr)) {
+    // The repository may well be sound: removing it would lose what was pinned.
+    throw new GitError('git', `${mirror.dir}: ${gitWords(asked.stderr + listed.stderr)}`, { transient: true })
+  }
+  return sound
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && /^(ENOENT|ENOTDIR)$/.test(String(error.code))) return 0
+    throw new CompopsError(`${path} cannot be read`, { transient: true, cause: error })
+  }
 }
 
 /** Made beside its place and moved there when whole. */
@@ -161,7 +177,10 @@ export async function fetchMirror(mirror: Mirror): Promise<void> {
       ['gc.auto', '6700'],
       ['gc.autoDetach', 'false'],
     ]
-    await git(mirror, ['gc', '--auto', '--quiet'], { config: gc }).catch(() => {})
+    // It shows no progress, hence the time; if it fails the fetch still counts.
+    await git({ ...mirror, deadline: GC_DEADLINE }, ['gc', '--auto', '--quiet'], { config: gc }).catch(() =>
+      removeLeftovers(mirror),
+    )
   })
 }
 
@@ -247,7 +266,7 @@ async function pinCommit(mirror: Mirror, sha: string): Promise<boolean> {
 }
 
 /** Fetches one commit by its id, which GitLab allows; false when it says that it has no such object. */
-export async function fetchCommit(mirror: Mirror, sha: string): Promise<boolean> {
+async function fetchCommit(mirror: Mirror, sha: string): Promise<boolean> {
   checkSha(sha)
   try {
     await asWriter(mirror, () =>

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { lstat, open, readdir, readlink } from 'node:fs/promises'
+import { lstat, open, readdir, readFile, readlink } from 'node:fs/promises'
 import { CompopsError } from '../errors.ts'
 
 /**
@@ -16,7 +16,14 @@ interface Entry {
   readonly name: Buffer
   readonly path: Buffer
   readonly stats: Stats
+  /** Of a small file. */
+  readonly content?: Buffer
 }
+
+const SMALL = 64 * 1024
+/** Entries looked at together: most sources are thousands of small files, and each look waits for the disk. */
+const TOGETHER = 32
+const BUFFERED = 1024 * 1024
 
 export interface TarEnd {
   readonly size: number
@@ -29,15 +36,26 @@ export async function writeTar(root: string, into: string, mtime: number): Promi
   const hash = createHash('sha256')
   let size = 0
   try {
-    const write = async (bytes: Uint8Array) => {
+    let waiting: Uint8Array[] = []
+    let waitingSize = 0
+    const flush = async () => {
+      const bytes = Buffer.concat(waiting)
+      waiting = []
+      waitingSize = 0
       hash.update(bytes)
-      size += bytes.length
       for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten
+    }
+    const write = async (bytes: Uint8Array) => {
+      size += bytes.length
+      waitingSize += bytes.length
+      waiting.push(bytes)
+      if (waitingSize >= BUFFERED) await flush()
     }
     for await (const entry of walk(Buffer.from(root), Buffer.alloc(0))) await writeEntry(entry, mtime, write)
     // Two empty blocks end a tar; whole records of 20 blocks, since some tars complain otherwise.
     const record = BLOCK * 20
     await write(Buffer.alloc(BLOCK * 2 + ((record - ((size + BLOCK * 2) % record)) % record)))
+    await flush()
     await file.sync()
   } finally {
     await file.close()
@@ -48,13 +66,22 @@ export async function writeTar(root: string, into: string, mtime: number): Promi
 async function* walk(root: Buffer, below: Buffer): AsyncGenerator<Entry> {
   const here = below.length === 0 ? root : Buffer.concat([root, SLASH, below])
   const names = await readdir(here, { encoding: 'buffer' })
-  for (const name of names.sort(Buffer.compare)) {
-    const relative = below.length === 0 ? name : Buffer.concat([below, SLASH, name])
-    const path = Buffer.concat([here, SLASH, name])
-    const stats = await lstat(path)
-    yield { name: relative, path, stats }
-    if (stats.isDirectory()) yield* walk(root, relative)
+  names.sort(Buffer.compare)
+  for (let at = 0; at < names.length; at += TOGETHER) {
+    const entries = await Promise.all(names.slice(at, at + TOGETHER).map(name => look(here, below, name)))
+    for (const entry of entries) {
+      yield entry
+      if (entry.stats.isDirectory()) yield* walk(root, entry.name)
+    }
   }
+}
+
+async function look(here: Buffer, below: Buffer, file: Buffer): Promise<Entry> {
+  const name = below.length === 0 ? file : Buffer.concat([below, SLASH, file])
+  const path = Buffer.concat([here, SLASH, file])
+  const stats = await lstat(path)
+  if (!stats.isFile() || stats.size > SMALL) return { name, path, stats }
+  return { name, path, stats, content: await readFile(path) }
 }
 
 async function writeEntry(entry: Entry, mtime: number, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
@@ -66,8 +93,11 @@ async function writeEntry(entry: Entry, mtime: number, write: (bytes: Uint8Array
     await write(header(entry.name, { type: '2', mode: 0o777, size: 0, mtime, target }))
   } else if (stats.isFile()) {
     const mode = (stats.mode & 0o100) === 0 ? 0o644 : 0o755
-    await write(header(entry.name, { type: '0', mode, size: stats.size, mtime }))
-    await copyFile(path, stats.size, write)
+    const size = entry.content?.length ?? stats.size
+    await write(header(entry.name, { type: '0', mode, size, mtime }))
+    if (entry.content === undefined) await copyFile(path, size, write)
+    else await write(entry.content)
+    if (size % BLOCK !== 0) await write(Buffer.alloc(BLOCK - (size % BLOCK)))
   } else {
     throw new CompopsError(`${entry.name.toString()}: neither file, directory nor symbolic link; it cannot be packed`)
   }
@@ -81,13 +111,13 @@ async function copyFile(path: Buffer, size: number, write: (bytes: Uint8Array) =
     while (left > 0) {
       const { bytesRead } = await file.read(chunk, 0, Math.min(left, chunk.length))
       if (bytesRead === 0) throw new CompopsError(`${path.toString()} changed while it was packed`, { transient: true })
-      await write(chunk.subarray(0, bytesRead))
+      // A copy, since the writer may hold it while we read on.
+      await write(Buffer.from(chunk.subarray(0, bytesRead)))
       left -= bytesRead
     }
   } finally {
     await file.close()
   }
-  if (size % BLOCK !== 0) await write(Buffer.alloc(BLOCK - (size % BLOCK)))
 }
 
 interface Fields {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import ssh2 from 'ssh2'
+import ssh2, { type ParsedKey } from 'ssh2'
 import { describeError } from '../errors.ts'
 import { fingerprint } from './known-hosts.ts'
 import { RemoteError } from './remote.ts'
@@ -14,20 +14,30 @@ export function expandHome(path: string): string {
 /** A private key, ready to sign in with. */
 export interface Identity {
   file: string
-  privateKey: Buffer
+  key: ParsedKey
   fingerprint: string
+  /** The file as it was read. */
+  content: Buffer
 }
 
-/** Reads and unlocks a private key. Throws a RemoteError that names the file and what is wrong with it. */
-export async function readIdentity(identityFile: string, passphrase: string | undefined): Promise<Identity> {
+/**
+ * Reads and unlocks a private key. Throws a RemoteError that names the file and what is wrong with it. `previous` is given back while the file is
+ * the same: unlocking an encrypted key costs more than half a second of computing (bcrypt, in JavaScript).
+ */
+export async function readIdentity(
+  identityFile: string,
+  passphrase: string | undefined,
+  previous: Identity | undefined,
+): Promise<Identity> {
   const file = expandHome(identityFile)
   const refuse = (what: string, cause?: unknown) =>
     new RemoteError('unreachable', `identity file ${file}: ${what}`, { transient: false, cause })
 
-  const privateKey = await readFile(file).catch(error => {
+  const content = await readFile(file).catch(error => {
     throw refuse(`cannot be read (${describeError(error)})`, error)
   })
-  const parsed = ssh2.utils.parseKey(privateKey, passphrase)
+  if (previous?.content.equals(content)) return previous
+  const parsed = ssh2.utils.parseKey(content, passphrase)
   if (parsed instanceof Error) {
     const { message } = parsed
     if (/no passphrase given/i.test(message)) throw refuse('is encrypted, and no passphrase is configured', parsed)
@@ -38,5 +48,5 @@ export async function readIdentity(identityFile: string, passphrase: string | un
   }
   const key = Array.isArray(parsed) ? parsed[0] : parsed
   if (key === undefined || !key.isPrivateKey()) throw refuse('holds a public key; name the private one (without .pub)')
-  return { file, privateKey, fingerprint: fingerprint(key.getPublicSSH()) }
+  return { file, key, fingerprint: fingerprint(key.getPublicSSH()), content }
 }

@@ -1,18 +1,17 @@
 /** A node of the tree on the evidence branch: for programs as YAML, for people as the page to read where there is no merge request. */
 import { renderBranchRecord } from './evidence.ts'
+import { jobsSection } from './jobs-section.ts'
 import { branchPath, evidencePath, relativeUrl } from './links.ts'
 import { code, inline, link } from './markdown.ts'
 import type { Neighbour } from './mermaid.ts'
+import { metricsSection } from './metrics-section.ts'
+import type { Effort, PageView } from './page.ts'
 import {
   awaySection,
-  type Effort,
   failuresSection,
   footerSection,
   historySection,
-  jobsSection,
-  metricsSection,
   mistakesSection,
-  type PageView,
   treeSection,
   verdictSection,
 } from './sections.ts'

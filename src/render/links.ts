@@ -2,11 +2,11 @@
 import type { Run } from '../model/run.ts'
 
 export function runUrl(publicUrl: string, run: { readonly id: string }): string {
-  return `${publicUrl}/runs/${encodeURIComponent(run.id)}`
+  return `${publicUrl}/runs/${encode(run.id)}`
 }
 
 export function jobUrl(publicUrl: string, run: { readonly id: string }, job: { readonly name: string }): string {
-  return `${runUrl(publicUrl, run)}/jobs/${encodeURIComponent(job.name)}`
+  return `${runUrl(publicUrl, run)}/jobs/${encode(job.name)}`
 }
 
 /** `runs/calc/heat/4d/1adad2a7-0190….yml` */
@@ -21,11 +21,16 @@ export function branchPath(branch: string, kind: 'yml' | 'md'): string {
 
 /** A path as a relative link: each segment encoded, the slashes kept. */
 export function pathUrl(path: string): string {
-  return path.split('/').map(encodeURIComponent).join('/')
+  return path.split('/').map(encode).join('/')
 }
 
 /** From a page at `from` to a file at `to`, both relative to the root of the evidence branch. */
 export function relativeUrl(from: string, to: string): string {
   const up = '../'.repeat(from.split('/').length - 1)
   return `${up}${pathUrl(to)}`
+}
+
+/** Half a character has no place in an address, and encodeURIComponent throws at it. */
+function encode(text: string): string {
+  return encodeURIComponent(text.toWellFormed())
 }

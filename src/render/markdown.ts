@@ -7,9 +7,9 @@ const zeroWidth = '\u200b'
 
 /** One line of plain text: control and direction characters out, white space single, at most `max` characters. */
 export function oneLine(text: string, max = 500): string {
-  const line = stripTerminal(text.slice(0, max * 8))
-    .replace(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, ' ')
+  const line = stripTerminal(text.slice(0, max * 8).toWellFormed())
     .replace(/\p{Cf}/gu, '')
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, ' ')
     .trim()
   return cut(line, max)
 }
@@ -42,13 +42,16 @@ function escapePunctuation(line: string): string {
   return line.replace(/[\\`*_{}[\]<>|~#!$^&]/g, '\\$&').replace(/@(?=[\p{L}\p{N}_])/gu, `@${zeroWidth}`)
 }
 
-/** A code span, in a table too: there a pipe must be escaped, elsewhere it must not. */
+/** A code span, in a table too: there a pipe must be escaped, elsewhere it must not. Our marker cannot be forged in it. */
 export function code(text: string, place: 'paragraph' | 'table' = 'paragraph', max?: number): string {
   const line = oneLine(text, max)
   if (line === '') return ''
   const ticks = '`'.repeat(longestRun(line) + 1)
   const padded = line.startsWith('`') || line.endsWith('`') ? ` ${line} ` : line
-  return `${ticks}${place === 'table' ? padded.replaceAll('|', '\\|') : padded}${ticks}`
+  // `\\|` is an escaped backslash and the end of a cell to one reader, an escaped pipe to another: the two are kept apart.
+  const whole = padded.replaceAll('<!--', `<!${zeroWidth}--`)
+  const safe = place === 'table' ? whole.replaceAll('\\|', `\\${zeroWidth}|`).replaceAll('|', '\\|') : whole
+  return `${ticks}${safe}${ticks}`
 }
 
 /** Sentences of ours with names of theirs in backticks: the names become code spans, all the rest stands for itself. */
@@ -92,12 +95,13 @@ export function fence(text: string, language = ''): string {
 
 /**
  * GitLab looks for quick actions before it reads Markdown, and does not take a fence longer than three for one. Only what looks like one
- * is touched, so that a path at the start of a line can be copied.
+ * is touched, so that a path at the start of a line can be copied. A comment is broken too: our note is known by one.
  */
 function harmless(text: string): string {
   return text
     .replace(/^([^\S\n]*)(\/[a-z_]+)(?=\s|$)/gim, `$1${zeroWidth}$2`)
     .replace(/@(?=[\p{L}\p{N}_])/gu, `@${zeroWidth}`)
+    .replaceAll('<!--', `<!${zeroWidth}--`)
 }
 
 export interface TailLimits {
@@ -108,7 +112,7 @@ export interface TailLimits {
 
 /**
  * The last lines of a log as a terminal would show them: colours and cursor movements out, a line that was overwritten shows its last
- * state, empty lines at the end dropped, long lines cut with the number of characters left out.
+ * state, empty lines at the end dropped, long lines cut.
  */
 export function lastLines(log: string, limits: TailLimits): string[] {
   const lines = stripTerminal(log.slice(-256 * 1024).toWellFormed()).split(/\r?\n/)
@@ -119,7 +123,7 @@ export function lastLines(log: string, limits: TailLimits): string[] {
       .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')
       .trimEnd()
     if (shown.length <= limits.width) return shown
-    return `${cut(shown, limits.width)} (${shown.length - limits.width + 1} characters more)`
+    return `${cut(shown, limits.width)} (line cut)`
   })
 }
 

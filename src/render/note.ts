@@ -1,16 +1,14 @@
 /** The one note on a merge request: edited in place, so it always says how things stand. */
-import { oneLine } from './markdown.ts'
+import { jobsSection } from './jobs-section.ts'
 import { noteDiagramLimit } from './mermaid.ts'
+import { metricsSection } from './metrics-section.ts'
+import type { Effort, PageView } from './page.ts'
 import {
   awaySection,
-  type Effort,
   failuresSection,
   footerSection,
   historySection,
-  jobsSection,
-  metricsSection,
   mistakesSection,
-  type PageView,
   treeSection,
   verdictSection,
 } from './sections.ts'
@@ -46,7 +44,7 @@ export function renderNote(view: NoteView): string {
   }
   // Beyond hope (every name at its longest): what stands in one line.
   const { verdict, on, facts } = verdictSection(view)
-  return `${noteMarker(view.mergeRequest)}\n\n**${verdict}**${on} · ${facts}\n\n${oneLine('The rest is too long for a note.')} ${footerSection(view)}\n`
+  return `${noteMarker(view.mergeRequest)}\n\n**${verdict}**${on} · ${facts}\n\nThe rest is too long for a note. ${footerSection(view)}\n`
 }
 
 function noteSections(view: NoteView, effort: Effort): object {

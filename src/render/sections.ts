@@ -1,92 +1,23 @@
 /** What a page about a run says, section by section, as Markdown that the templates only arrange. The note and the branch page share it. */
 import { isFinal, jobStates } from '../model/job-state.ts'
-import type { Attempt, Job, Run } from '../model/run.ts'
-import {
-  countOf,
-  formatCoreHours,
-  formatDuration,
-  formatMebibytes,
-  formatNumber,
-  formatPercent,
-  formatSize,
-  formatTime,
-  secondsBetween,
-} from './amounts.ts'
+import type { Job, Run } from '../model/run.ts'
+import { countOf, formatCoreHours, formatDuration, formatSize, formatTime, secondsBetween } from './amounts.ts'
 import { jobUrl, runUrl } from './links.ts'
 import { code, fence, html, inline, lastLines, link, oneLine, prose, together } from './markdown.ts'
-import { type Neighbour, renderNeighbourhood } from './mermaid.ts'
+import { renderNeighbourhood } from './mermaid.ts'
 import {
   advice,
   clustersOf,
   coreSeconds,
   coresOf,
-  cpuEfficiency,
   failureInWords,
   lastAttempt,
-  openNeeds,
   ranSeconds,
   verdictOf,
-  waitedSeconds,
 } from './outcome.ts'
+import type { Effort, PageView } from './page.ts'
 
-/** Everything a page about a run needs to know. What is left out is not shown. */
-export interface PageView {
-  readonly run: Run
-  /** When this became true: durations are counted until then. Not "now", else nothing would ever be unchanged. */
-  readonly at: Date
-  readonly timeZone: string
-  readonly publicUrl: string
-  readonly parent?: Neighbour | null
-  readonly children?: readonly Neighbour[]
-  /** This branch was computed from an older result of its parent. */
-  readonly stale?: boolean
-  /** The parent's latest results first, then the target branch's. */
-  readonly comparisons?: readonly Comparison[]
-  /** Metrics of which it is known which way is better. */
-  readonly better?: Readonly<Record<string, 'lower' | 'higher'>>
-  readonly clustersAway?: readonly ClusterAway[]
-  /** `.compops.yml` as it was read, for the lines around a mistake. */
-  readonly specText?: string | null
-  /** Older runs of this branch, newest first. */
-  readonly history?: readonly PastRun[]
-  readonly evidenceUrl?: string | null
-  /** Whether comment commands are answered. */
-  readonly commands?: boolean
-}
-
-export interface Comparison {
-  readonly branch: string
-  readonly isParent: boolean
-  readonly metrics: Readonly<Record<string, number>>
-  /** From push to end. */
-  readonly wallSeconds: number | null
-}
-
-export interface ClusterAway {
-  readonly name: string
-  readonly since: Date
-  /** e.g. `connection refused` */
-  readonly why: string
-}
-
-export interface PastRun {
-  readonly id: string
-  readonly sha: string
-  readonly state: Run['state']
-  /** In words, e.g. `sweep failed: out of memory`. */
-  readonly words: string
-  readonly createdAt: Date
-  readonly endedAt: Date | null
-}
-
-/** How much is said; less, when a page would grow too long. */
-export interface Effort {
-  readonly jobs: number
-  readonly failures: number
-  readonly lines: number
-  readonly metrics: number
-  readonly diagram: number
-}
+export type { ClusterAway, Comparison, PageView, PastRun } from './page.ts'
 
 export function verdictSection(view: PageView) {
   const { run, at } = view
@@ -186,177 +117,6 @@ export function treeSection(view: PageView, effort: Effort): string | null {
   )
   // A fence of our own text: fence() would put zero-width characters into the labels.
   return diagram === null ? null : `\`\`\`mermaid\n${diagram}\n\`\`\``
-}
-
-export function jobsSection(view: PageView, effort: Effort) {
-  const { run } = view
-  if (run.jobs.length === 0) return null
-  const shown = run.jobs.length <= effort.jobs ? run.jobs : interestingFirst(run.jobs).slice(0, effort.jobs)
-  const rest = run.jobs.length - shown.length
-  return {
-    rows: shown.map(job => jobRow(job, view)),
-    rest: rest > 0 ? `${link(`and ${countOf(rest, 'more job')}`, runUrl(view.publicUrl, run))}` : null,
-  }
-}
-
-function interestingFirst(jobs: readonly Job[]): Job[] {
-  const order = [
-    'failed',
-    'running',
-    'suspended',
-    'held',
-    'queued',
-    'submitting',
-    'canceled',
-    'waiting',
-    'skipped',
-    'completed',
-  ]
-  return jobs.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state))
-}
-
-function jobRow(job: Job, view: PageView) {
-  const attempt = lastAttempt(job)
-  const waited = waitedSeconds(attempt, view.at)
-  const ran = ranSeconds(attempt, view.at)
-  return {
-    name: inline(job.name, 80),
-    where: together(
-      attempt?.nativeId == null
-        ? inline(job.cluster, 60)
-        : `${inline(job.cluster, 60)} ${inline(attempt.nativeId, 40)}`,
-    ),
-    state: stateCell(job, view.run),
-    waited: waited === null ? '–' : together(formatDuration(waited)),
-    ran: ran === null ? '–' : together(formatDuration(ran)),
-    resources: resourcesCell(job, attempt),
-    links: linksCell(job, attempt, view),
-  }
-}
-
-function stateCell(job: Job, run: Run): string {
-  const { symbol, label } = jobStates[job.state]
-  const again = job.attempts.length > 1 ? `, attempt ${job.attempts.length}` : ''
-  const said = job.message === null ? '' : `: ${prose(job.message, 'table', 160)}`
-  const needs = openNeeds(job, run)
-    .slice(0, 4)
-    .map(name => inline(name, 40))
-  switch (job.state) {
-    case 'failed':
-      return `${symbol} **${inline(failureInWords(job))}**${again}`
-    case 'waiting':
-      return needs.length > 0 ? `${symbol} waits for ${needs.join(', ')}` : `${symbol} ${label}${said}`
-    case 'skipped':
-      return `${symbol} ${label}${said !== '' || needs.length === 0 ? said : `: needs ${needs.join(', ')}`}`
-    case 'completed':
-      return `${symbol} ${label}${again}`
-    default:
-      return `${symbol} ${label}${again}${said}`
-  }
-}
-
-/** `8 cores → 31 %, 16 G → 2.1 G, 2 × a100` */
-function resourcesCell(job: Job, attempt: Attempt | null): string {
-  const { mem, mem_per_cpu: perCpu, gpus, gpus_per_node: perNode, nodes } = job.spec.resources
-  const used = cpuEfficiency(attempt)
-  const peak = attempt?.accounting?.maxRss ?? null
-  const parts = [`${countOf(coresOf(job), 'core')}${used === null ? '' : ` → ${formatPercent(used)}`}`]
-  if (nodes !== undefined && nodes > 1) parts.push(countOf(nodes, 'node'))
-  const asked =
-    mem === undefined ? (perCpu === undefined ? null : `${formatMebibytes(perCpu)} per core`) : formatMebibytes(mem)
-  if (job.reason === 'memory') parts.push(`${asked === null ? 'memory' : asked} → out of memory`)
-  else if (peak !== null) parts.push(asked === null ? formatSize(peak) : `${asked} → ${formatSize(peak)}`)
-  else if (asked !== null) parts.push(asked)
-  const request = gpus ?? perNode
-  if (request !== undefined)
-    parts.push(`${request.count} × ${inline(request.type ?? 'GPU', 30)}${gpus === undefined ? ' per node' : ''}`)
-  return parts.map(together).join(', ')
-}
-
-function linksCell(job: Job, attempt: Attempt | null, view: PageView): string {
-  const url = jobUrl(view.publicUrl, view.run, job)
-  const links: string[] = []
-  if (attempt?.startedAt != null) links.push(link('log', url))
-  const outputs =
-    attempt?.collected === null
-      ? 0
-      : (attempt?.collected.outputs.length ?? 0) + (attempt?.collected.outputsOmitted ?? 0)
-  if (outputs > 0) links.push(link(together(`outputs (${outputs})`), `${url}#outputs`))
-  return links.join(' · ')
-}
-
-export function metricsSection(view: PageView, effort: Effort) {
-  const comparisons = (view.comparisons ?? []).slice(0, 3)
-  const here = metricsOf(view.run)
-  const problems = view.run.jobs.flatMap(job => {
-    const problem = lastAttempt(job)?.collected?.metricsProblem ?? null
-    return problem === null ? [] : [`${inline(job.name, 80)}: metrics not read: ${prose(problem, 'paragraph', 200)}`]
-  })
-  if (here.size === 0 && problems.length === 0) return null
-  const names = [...here.keys()].sort()
-  const rows = names.slice(0, effort.metrics).map(name => {
-    const value = here.get(name) as number
-    return {
-      name: inline(name, 80),
-      here: formatNumber(value),
-      others: comparisons.map(other => {
-        const known = Object.hasOwn(other.metrics, name) ? other.metrics[name] : undefined
-        return known === undefined ? '–' : formatNumber(known)
-      }),
-      change: changeCell(name, value, comparisons, view.better ?? {}),
-    }
-  })
-  const wall = isFinal(view.run.state) ? secondsBetween(view.run.createdAt, view.run.endedAt) : null
-  if (wall !== null && rows.length > 0)
-    rows.push({
-      name: 'wall time',
-      here: formatDuration(wall),
-      others: comparisons.map(other => (other.wallSeconds === null ? '–' : formatDuration(other.wallSeconds))),
-      change: wallChange(wall, comparisons.find(other => other.wallSeconds !== null)?.wallSeconds ?? null),
-    })
-  const rest = names.length - effort.metrics
-  return {
-    compared: comparisons.length > 0,
-    columns: comparisons.map(other => `${other.isParent ? 'parent ' : ''}${code(other.branch, 'table', 60)}`),
-    rows,
-    rest: rest > 0 ? link(`and ${countOf(rest, 'more metric')}`, runUrl(view.publicUrl, view.run)) : null,
-    problems,
-  }
-}
-
-/** Under their own names; where two jobs use one name, under `job: name`. */
-function metricsOf(run: Run): Map<string, number> {
-  const found = run.jobs.flatMap(job =>
-    Object.entries(lastAttempt(job)?.collected?.metrics ?? {}).map(([name, value]) => ({ job: job.name, name, value })),
-  )
-  const times = new Map<string, number>()
-  for (const { name } of found) times.set(name, (times.get(name) ?? 0) + 1)
-  return new Map(found.map(({ job, name, value }) => [times.get(name) === 1 ? name : `${job}: ${name}`, value]))
-}
-
-/** Against the first that knows it. Which way is better is said only where somebody said so. */
-function changeCell(
-  name: string,
-  value: number,
-  comparisons: readonly Comparison[],
-  better: Readonly<Record<string, 'lower' | 'higher'>>,
-): string {
-  const other = comparisons.find(({ metrics }) => Object.hasOwn(metrics, name))?.metrics[name]
-  if (other === undefined) return comparisons.length === 0 ? '' : 'new'
-  if (other === value) return 'same'
-  if (other === 0 || !Number.isFinite(value / other)) return '–'
-  const change = (value - other) / Math.abs(other)
-  const by = formatPercent(Math.abs(change))
-  const wish = Object.hasOwn(better, name) ? better[name] : undefined
-  if (wish === undefined) return `${by} ${change < 0 ? 'lower' : 'higher'}`
-  return (wish === 'lower') === change < 0 ? `better by ${by}` : `worse by ${by}`
-}
-
-function wallChange(wall: number, other: number | null): string {
-  if (other === null || other <= 0) return ''
-  const change = (wall - other) / other
-  if (Math.abs(change) < 0.005) return 'same'
-  return `${change < 0 ? 'faster' : 'slower'} by ${formatPercent(Math.abs(change))}`
 }
 
 export function failuresSection(view: PageView, effort: Effort) {

@@ -26,11 +26,15 @@ export async function sendReports(context: Context): Promise<number> {
   )
   await Promise.all(
     [...lanes.values()].map(async lane => {
-      for (const report of lane) await send(context, report)
+      // The status of the run as a whole comes last: who sees it end finds the jobs' ended too.
+      for (const report of lane.sort(jobsFirst)) await send(context, report)
     }),
   )
   return claimed.length
 }
+
+const jobsFirst = (a: Report, b: Report) =>
+  Number(a.key.endsWith(' compops/tree')) - Number(b.key.endsWith(' compops/tree'))
 
 async function send(context: Context, report: Report): Promise<void> {
   const log = context.log.child({ step: 'report', report: report.id, kind: report.kind, run: report.runId })

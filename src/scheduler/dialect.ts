@@ -19,6 +19,8 @@ export interface Dialect {
   /** What a native id looks like. Nothing else is ever sent back to the scheduler. */
   readonly nativeId: RegExp
   readonly nativeDependencies: boolean
+  /** `scheduler_past` knows something even where {@link ClusterFacts} say that there is no accounting. */
+  readonly pastWithoutAccounting: boolean
   /**
    * Shell functions for the programs of `cluster/`:
    * `scheduler_probe`                   prints what {@link Dialect.readFacts} reads

@@ -13,6 +13,7 @@ export const local: Dialect = {
   prefix: null,
   nativeId: /^\d{1,10}\.[A-Za-z0-9]{1,40}$/,
   nativeDependencies: false,
+  pastWithoutAccounting: true,
   shell: localShell(),
   identify: `${processStart}
 compops_index=
@@ -161,6 +162,7 @@ scheduler_past() {
 
 scheduler_active() { local_jobs | while read -r _id _ _name; do echo "$_id $_name"; done; }
 
+# No -- before a group: dash and busybox take that for a number.
 # The wrapper first, which passes TERM on and writes what it can; after 5 s everything, the commands' own process group too.
 scheduler_kill() {
   _list=$(cat)
@@ -171,10 +173,10 @@ scheduler_kill() {
       case "$_left" in *"$_id $_name"*) ;; *) [ $_signal = KILL ] || continue ;; esac
       _group=
       { read -r _group <"$_dir/group.0"; } 2>/dev/null
-      case $_left in *"$_id $_name"*) kill -$_signal -- "-\${_id%%.*}" 2>/dev/null; _again=1 ;; esac
+      case $_left in *"$_id $_name"*) kill -$_signal "-\${_id%%.*}" 2>/dev/null; _again=1 ;; esac
       # The commands' group is only still theirs while its leader has the start we wrote down.
       case $_group in
-        *.*) [ "$(process_start "\${_group%%.*}")" = "\${_group#*.}" ] && kill -$_signal -- "-\${_group%%.*}" 2>/dev/null && _again=1 ;;
+        *.*) [ "$(process_start "\${_group%%.*}")" = "\${_group#*.}" ] && kill -$_signal "-\${_group%%.*}" 2>/dev/null && _again=1 ;;
       esac
     done <<LIST
 $_list

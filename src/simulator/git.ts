@@ -143,8 +143,24 @@ async function objectId(directory: string, expression: string): Promise<string |
   return /^([0-9a-f]{40}) [a-z]+ \d+\n$/.exec(text)?.[1] ?? null
 }
 
+/** Commits never go (`gc.auto` is 0), so a full sha that was found once is not looked up again. */
+const knownCommits = new Map<string, Set<string>>()
+const MAX_KNOWN = 20_000
+
+function isKnown(directory: string, sha: string): boolean {
+  return knownCommits.get(directory)?.has(sha) ?? false
+}
+
+function markKnown(directory: string, sha: string): void {
+  const known = knownCommits.get(directory) ?? new Set()
+  knownCommits.set(directory, known)
+  if (known.size >= MAX_KNOWN) known.clear()
+  known.add(sha)
+}
+
 /** The commit that a full or short sha, branch, tag, `HEAD` or full ref stands for. */
 export async function resolveCommit(directory: string, name: string): Promise<string | null> {
+  if (isKnown(directory, name)) return name
   const candidates: string[] = []
   if (SHORT_SHA.test(name)) candidates.push(name)
   if (name === 'HEAD') candidates.push('HEAD')
@@ -154,7 +170,10 @@ export async function resolveCommit(directory: string, name: string): Promise<st
   }
   for (const candidate of candidates) {
     const id = await objectId(directory, `${candidate}^{commit}`)
-    if (id) return id
+    if (id) {
+      markKnown(directory, id)
+      return id
+    }
   }
   return null
 }

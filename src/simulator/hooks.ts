@@ -183,6 +183,8 @@ async function deliver(
 }
 
 export interface Hooks {
+  /** True when some hook of the project would hear of it: a payload that nobody reads need not be made. */
+  listens(projectId: number, kind: HookKind): boolean
   /** Queues an event for every hook of the project that listens; each hook's queue keeps its order. */
   fire(projectId: number, kind: HookKind, payload: object, branch?: string): void
   /** The same body and Idempotency-Key again, with a new timestamp. @throws Refusal when there is no such delivery. */
@@ -203,6 +205,10 @@ export function createHooks(world: HookWorld): Hooks {
       () => {},
     )
     return world.track(turn)
+  }
+
+  function listens(projectId: number, kind: HookKind): boolean {
+    return [...world.hooks.values()].some(hook => hook.projectId === projectId && hook.events[kind])
   }
 
   function fire(projectId: number, kind: HookKind, payload: object, branch?: string): void {
@@ -239,5 +245,5 @@ export function createHooks(world: HookWorld): Hooks {
     })
   }
 
-  return { fire, resend, test }
+  return { listens, fire, resend, test }
 }

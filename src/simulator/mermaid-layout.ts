@@ -51,11 +51,16 @@ function sizeOf(node: GraphNode): { width: number; height: number } {
   return { width: text + 28 + extra, height: lines + (node.shape === 'cylinder' ? 28 : 16) }
 }
 
+/** Space that a subgraph's frame takes beside its nodes. */
+const FRAME = 26
+
 /** A place in a layer: a node, or a bend of an edge that passes through. */
 interface Slot {
   id: string
   /** Extent across the layer. */
   size: number
+  /** The subgraph it stands in, null for none and for bends. */
+  group: string | null
   /** Centre across the layer. */
   at: number
   before: Slot[]
@@ -102,7 +107,10 @@ function rankNodes(graph: Graph): Map<string, number> {
 function settle(layer: Slot[], wishes: number[], gap: number): void {
   const offsets: number[] = [0]
   for (let index = 1; index < layer.length; index += 1) {
-    const distance = ((layer[index - 1]?.size ?? 0) + (layer[index]?.size ?? 0)) / 2 + gap
+    const [before, here] = [layer[index - 1], layer[index]]
+    // Room for the frame and the title of a subgraph between what stands inside and what stands outside.
+    const frame = before?.group !== here?.group && before?.id !== '' && here?.id !== '' ? FRAME : 0
+    const distance = ((before?.size ?? 0) + (here?.size ?? 0)) / 2 + gap + frame
     offsets.push((offsets[index - 1] ?? 0) + distance)
   }
   const blocks: { sum: number; count: number }[] = []
@@ -138,9 +146,17 @@ export function layoutGraph(graph: Graph): Layout {
   const depth = Math.max(0, ...rank.values()) + 1
   const layers: Slot[][] = Array.from({ length: depth }, () => [])
   const slots = new Map<string, Slot>()
+  const groups = new Map(graph.subgraphs.flatMap(subgraph => subgraph.members.map(id => [id, subgraph.id] as const)))
   for (const node of graph.nodes.values()) {
     const { width, height } = sizes.get(node.id) ?? { width: 0, height: 0 }
-    const slot: Slot = { id: node.id, size: sideways ? height : width, at: 0, before: [], after: [] }
+    const slot: Slot = {
+      id: node.id,
+      size: sideways ? height : width,
+      group: groups.get(node.id) ?? null,
+      at: 0,
+      before: [],
+      after: [],
+    }
     slots.set(node.id, slot)
     layers[rank.get(node.id) ?? 0]?.push(slot)
   }
@@ -163,7 +179,7 @@ export function layoutGraph(graph: Graph): Layout {
       previous = next
     }
     for (let level = start + step; level !== end && start !== end; level += step) {
-      const bend: Slot = { id: '', size: 8, at: 0, before: [], after: [] }
+      const bend: Slot = { id: '', size: 8, group: null, at: 0, before: [], after: [] }
       layers[level]?.push(bend)
       route.push(bend)
       link(bend)

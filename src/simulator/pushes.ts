@@ -91,6 +91,7 @@ async function firePush(
 ): Promise<void> {
   const { directory } = project
   const isTag = change.ref.startsWith('refs/tags/')
+  if (!world.webhooks.listens(project.id, isTag ? 'tagPush' : 'push')) return
   const commit = change.after === ZERO_SHA ? null : await resolveCommit(directory, change.after)
   const branch = change.ref.replace(/^refs\/heads\//, '')
   let except: string[] = []
@@ -111,7 +112,8 @@ async function firePush(
       directory,
       listed.map(c => c.id),
     ),
-    total: commit === null ? 0 : isTag ? listed.length : await countCommits(directory, commit, known),
+    total:
+      commit === null || listed.length < HOOK_COMMITS ? listed.length : await countCommits(directory, commit, known),
     checkoutSha: commit,
     message: null,
     options,

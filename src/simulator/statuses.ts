@@ -55,18 +55,6 @@ async function withLease<T>(world: World, key: string, work: () => Promise<T>): 
   }
 }
 
-/** Commits never change, so a full sha that was found once is not looked up again. */
-const knownCommits = new WeakMap<SimProject, Set<string>>()
-
-async function findSha(project: SimProject, name: string): Promise<string | null> {
-  const known = knownCommits.get(project) ?? new Set()
-  knownCommits.set(project, known)
-  if (known.has(name)) return name
-  const sha = await resolveCommit(project.directory, name)
-  if (sha !== null && known.size < 10_000) known.add(sha)
-  return sha
-}
-
 function firstMatchingPipeline(world: World, project: SimProject, sha: string, post: StatusPost): SimPipeline | null {
   const newest = pipelinesOf(world, project.id)
     .filter(pipeline => pipeline.sha === sha)
@@ -127,7 +115,7 @@ export async function postStatus(world: World, project: SimProject, user: SimUse
 }
 
 async function applyStatus(world: World, project: SimProject, user: SimUser, post: StatusPost): Promise<SimJob> {
-  const sha = await findSha(project, post.sha)
+  const sha = await resolveCommit(project.directory, post.sha)
   if (sha === null) throw notFound('Commit')
   const matching = firstMatchingPipeline(world, project, sha, post)
   const ref = post.ref ?? matching?.ref ?? (await branchesContaining(project.directory, sha))[0]

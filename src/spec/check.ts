@@ -41,11 +41,12 @@ export function checkSpec(root: Located, context: SpecContext, limits: SpecLimit
   if (top === undefined) return null
   const entries = new Map<string, LocatedEntry>()
   for (const entry of top.entries) {
+    if (problems.full()) return null
     const remedy = laterRemedy(entry.key)
     if ((topKeys as readonly string[]).includes(entry.key)) entries.set(entry.key, entry)
     else if (remedy !== null)
       problems.report(entry, join('', entry.key), `${quote(entry.key)} is not supported yet.`, remedy)
-    else reportUnknown(entry, join('', entry.key), 'this file', problems.full() ? [] : topKeys, problems.report)
+    else reportUnknown(entry, join('', entry.key), 'this file', topKeys, problems.report)
   }
   const parent = readParent(entries.get('parent'), problems)
   const defaults = readDefaults(entries.get('defaults'), problems)
@@ -104,6 +105,7 @@ function readJobs(entry: LocatedEntry | undefined, top: Place, limits: SpecLimit
     return []
   }
   return map.entries.flatMap(job => {
+    if (problems.full()) return []
     const path = join('jobs', job.key)
     if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(job.key))
       problems.report(

@@ -216,14 +216,10 @@ function checkDirectives(
   origins: Record<string, Origin>,
 ): string[] {
   const directives: string[] = []
-  const list =
-    cluster.allowDirectives.length === 0
-      ? 'The site allows none there.'
-      : `The site allows ${cluster.allowDirectives.map(d => quote(d)).join(', ')}.`
   const add = (text: string, origin: Origin, place: Place, path: string, where: string) => {
     const allowed = context.allowedDirective(cluster, text)
     if (allowed !== true) {
-      problems.report(place, path, `${where}${quote(text)} is not allowed: ${inert(allowed)}.`, list)
+      problems.report(place, path, `${where}${quote(text)} is not allowed: ${inert(allowed)}.`, null)
       return
     }
     origins[`directives[${directives.length}]`] = origin

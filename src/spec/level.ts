@@ -53,6 +53,7 @@ export function readLevel(map: LocatedMap, path: string, owner: 'job' | 'default
   const level = emptyLevel(path)
   const writtenAs = new Map<string, string>()
   for (const entry of map.entries) {
+    if (problems.full()) break
     const here = join(path, entry.key)
     const meaning = meaningOf(entry.key)
     if (meaning === null) {
@@ -90,7 +91,7 @@ function refuseKey(entry: LocatedEntry, path: string, owner: 'job' | 'defaults',
   const remedy = laterRemedy(entry.key)
   if (remedy !== null) problems.report(entry, path, `${quote(entry.key)} is not supported yet.`, remedy)
   else {
-    const known = problems.full() ? [] : canonicalJobKeys.filter(key => owner === 'job' || isInDefaults(key))
+    const known = canonicalJobKeys.filter(key => owner === 'job' || isInDefaults(key))
     reportUnknown(entry, path, owner === 'job' ? 'a job' : '`defaults`', known, problems.report)
   }
 }

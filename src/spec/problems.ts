@@ -1,22 +1,21 @@
 import type { Report } from '../config/fields.ts'
 import type { SpecProblem } from '../model/job-spec.ts'
 
-/** Collects mistakes; beyond `most` they are only counted, so that a file of nonsense costs no more than one of a hundred mistakes. */
+/** Collects mistakes up to `most`: a file of nonsense shall cost no more than one of a hundred mistakes. */
 export interface Problems {
   readonly report: Report
   /** For what has no place of its own in the file. */
   tell(path: string, message: string, remedy: string | null): void
-  /** No more will be kept: what is dear to work out (the nearest key) can be saved. */
+  /** No more will be kept: whoever goes through many keys may stop. */
   full(): boolean
   list(): SpecProblem[]
 }
 
 export function collectProblems(most = 100): Problems {
   const kept: SpecProblem[] = []
-  let more = 0
   const add = (problem: SpecProblem) => {
-    if (kept.length >= most) more++
-    else if (
+    if (kept.length >= most) return
+    if (
       !kept.some(
         p =>
           p.path === problem.path &&
@@ -36,14 +35,10 @@ export function collectProblems(most = 100): Problems {
       const sorted = [...kept].sort(
         (a, b) => (a.line ?? last) - (b.line ?? last) || (a.column ?? last) - (b.column ?? last),
       )
-      if (more > 0)
-        sorted.push({
-          path: '',
-          line: null,
-          column: null,
-          message: `${more} more mistakes are not listed.`,
-          remedy: null,
-        })
+      if (kept.length >= most) {
+        const message = `Only the first ${most} mistakes are listed; there may be more.`
+        sorted.push({ path: '', line: null, column: null, message, remedy: null })
+      }
       return sorted
     },
   }

@@ -63,12 +63,14 @@ function toRow(job: Columns, steps: readonly Columns[]): AccountingRow {
   const cpu = readDuration(job.TotalCPU)
   const sizes = [job, ...steps].map(row => readSize(row.MaxRSS)).filter(size => size !== null)
   const ran = nodes.length > 0
+  const verdict = verdictOf(word, exit, ran)
   return {
     nativeId: job.JobID,
     name: job.JobName,
     nativeState: job.State,
-    verdict: verdictOf(word, exit, ran),
-    exitCode: exit.code,
+    verdict,
+    // 0:0 of a job that was cancelled or timed out is no exit code: the script never gave one.
+    exitCode: exit.code === 0 && verdict !== 'completed' ? null : exit.code,
     signal: exit.signal,
     queue: job.Partition || null,
     account: job.Account || null,

@@ -39,7 +39,9 @@ scheduler_submitted() {
 ${judgeInShell}
 
 scheduler_find() {
-  _found=$(squeue -h -a -t all -u "$(id -u)" -n "$1" -o %F) || return 1
+  _found=$(squeue -a -t all -u "$(id -u)" -n "$1" -o %F) || return 1
+  # Without its head line it is not squeue's answer, and "no such job" would be believed.
+  case $_found in ARRAY_JOB_ID*) ;; *) printf 'squeue answered: %s\\n' "$_found" >&2; return 1 ;; esac
   if [ -n "\${2-}" ]; then
     if _past=$(sacct -n -X -P -S now-7days --name "$1" -o JobID 2>&1); then
       _found=$(printf '%s\\n%s\\n' "$_found" "$_past")
@@ -68,8 +70,9 @@ scheduler_past() {
 }
 
 scheduler_active() {
-  _rows=$(squeue -h -a -t all -u "$(id -u)" -o '%i %T %j') || return
-  printf '%s\\n' "$_rows" | awk '$2 !~ /^(${endedStates.join('|')})$/ && NF == 3 { print $1, $3 }'
+  _rows=$(squeue -a -t all -u "$(id -u)" -o '%i %T %j') || return
+  case $_rows in 'JOBID STATE NAME'*) ;; *) printf 'squeue answered: %s\\n' "$_rows" >&2; return 1 ;; esac
+  printf '%s\\n' "$_rows" | awk 'NR > 1 && $2 !~ /^(${endedStates.join('|')})$/ && NF == 3 { print $1, $3 }'
 }
 
 # Of what scancel says nothing follows: for an unknown id it exits 0, for an ended one 0 or 1. The queue is asked again instead.

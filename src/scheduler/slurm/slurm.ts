@@ -12,6 +12,7 @@ export const slurm: Dialect = {
   prefix: '#SBATCH',
   nativeId: /^\d{1,10}(?:_\d{1,10})?$/,
   nativeDependencies: true,
+  pastWithoutAccounting: false,
   shell: slurmShell,
   // A task of an array is `<job id of the array>_<index>` everywhere; SLURM_JOB_ID is its raw id. sbatch(1), OUTPUT ENVIRONMENT VARIABLES.
   identify: `compops_index=\${SLURM_ARRAY_TASK_ID-}

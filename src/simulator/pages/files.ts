@@ -92,7 +92,7 @@ function sourceTable(text: string, language: string): Markup {
   const lines = highlightLines(text.replace(/\n$/, ''), language)
   return html`<div class="source"><table><tbody>${lines.map((line, index) => {
     const n = index + 1
-    return html`<tr id="L${n}"><td class="no"><a href="#L${n}" data-n="${n}" class="no"></a></td><td>${raw(line)}</td></tr>`
+    return html`<tr id="L${n}"><td class="no"><a href="#L${n}" data-n="${n}" aria-label="line ${n}"></a></td><td>${raw(line)}</td></tr>`
   })}</tbody></table></div>`
 }
 

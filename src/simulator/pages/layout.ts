@@ -15,7 +15,7 @@ const SHAPES: Record<string, string> = {
   failed:
     '<circle cx="8" cy="8" r="7" fill="none" stroke="currentColor" stroke-width="1.6"/><path d="M5.6 5.6l4.8 4.8M10.4 5.6l-4.8 4.8" stroke="currentColor" stroke-width="1.7"/>',
   running:
-    '<circle cx="8" cy="8" r="7" fill="none" stroke="currentColor" stroke-width="1.6" opacity=".35"/><path class="turn" d="M8 8V3.4A4.6 4.6 0 1 1 3.4 8" fill="currentColor"/>',
+    '<circle cx="8" cy="8" r="7" fill="none" stroke="currentColor" stroke-width="1.6" opacity=".35"/><path class="turn" d="M8 3.4A4.6 4.6 0 0 1 8 12.6z" fill="currentColor"/>',
   pending:
     '<circle cx="8" cy="8" r="7" fill="none" stroke="currentColor" stroke-width="1.6"/><path d="M6.3 5.3v5.4M9.7 5.3v5.4" stroke="currentColor" stroke-width="1.7"/>',
   created:

@@ -1,0 +1,105 @@
+/** The table of jobs: where, how it stands, how long, what was asked and what was used. */
+import { jobStates } from '../model/job-state.ts'
+import type { Attempt, Job, Run } from '../model/run.ts'
+import { countOf, formatDuration, formatMebibytes, formatPercent, formatSize } from './amounts.ts'
+import { jobUrl, runUrl } from './links.ts'
+import { inline, link, prose, together } from './markdown.ts'
+import { coresOf, cpuEfficiency, failureInWords, lastAttempt, openNeeds, ranSeconds, waitedSeconds } from './outcome.ts'
+import type { Effort, PageView } from './page.ts'
+
+export function jobsSection(view: PageView, effort: Effort) {
+  const { run } = view
+  if (run.jobs.length === 0) return null
+  const shown = run.jobs.length <= effort.jobs ? run.jobs : interestingFirst(run.jobs).slice(0, effort.jobs)
+  const rest = run.jobs.length - shown.length
+  return {
+    rows: shown.map(job => jobRow(job, view)),
+    rest: rest > 0 ? `${link(`and ${countOf(rest, 'more job')}`, runUrl(view.publicUrl, run))}` : null,
+  }
+}
+
+function interestingFirst(jobs: readonly Job[]): Job[] {
+  const order = [
+    'failed',
+    'running',
+    'suspended',
+    'held',
+    'queued',
+    'submitting',
+    'canceled',
+    'waiting',
+    'skipped',
+    'completed',
+  ]
+  return jobs.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state))
+}
+
+function jobRow(job: Job, view: PageView) {
+  const attempt = lastAttempt(job)
+  const waited = waitedSeconds(attempt, view.at)
+  const ran = ranSeconds(attempt, view.at)
+  return {
+    name: inline(job.name, 80),
+    where: together(
+      attempt?.nativeId == null
+        ? inline(job.cluster, 60)
+        : `${inline(job.cluster, 60)} ${inline(attempt.nativeId, 40)}`,
+    ),
+    state: stateCell(job, view.run),
+    waited: waited === null ? '–' : together(formatDuration(waited)),
+    ran: ran === null ? '–' : together(formatDuration(ran)),
+    resources: resourcesCell(job, attempt),
+    links: linksCell(job, attempt, view),
+  }
+}
+
+function stateCell(job: Job, run: Run): string {
+  const { symbol, label } = jobStates[job.state]
+  const again = job.attempts.length > 1 ? `, attempt ${job.attempts.length}` : ''
+  const said = job.message === null ? '' : `: ${prose(job.message, 'table', 160)}`
+  const needs = openNeeds(job, run)
+    .slice(0, 4)
+    .map(name => inline(name, 40))
+  switch (job.state) {
+    case 'failed':
+      return `${symbol} **${inline(failureInWords(job))}**${again}`
+    case 'waiting':
+      return needs.length > 0 ? `${symbol} waits for ${needs.join(', ')}` : `${symbol} ${label}${said}`
+    case 'skipped':
+      return `${symbol} ${label}${said !== '' || needs.length === 0 ? said : `: needs ${needs.join(', ')}`}`
+    case 'completed':
+      return `${symbol} ${label}${again}`
+    default:
+      return `${symbol} ${label}${again}${said}`
+  }
+}
+
+/** `8 cores → 31 %, 16 G → 2.1 G, 2 × a100` */
+function resourcesCell(job: Job, attempt: Attempt | null): string {
+  const { mem, mem_per_cpu: perCpu, gpus, gpus_per_node: perNode, nodes } = job.spec.resources
+  const used = cpuEfficiency(attempt)
+  const peak = attempt?.accounting?.maxRss ?? null
+  const parts = [`${countOf(coresOf(job), 'core')}${used === null ? '' : ` → ${formatPercent(used)}`}`]
+  if (nodes !== undefined && nodes > 1) parts.push(countOf(nodes, 'node'))
+  const asked =
+    mem === undefined ? (perCpu === undefined ? null : `${formatMebibytes(perCpu)} per core`) : formatMebibytes(mem)
+  if (job.reason === 'memory') parts.push(`${asked === null ? 'memory' : asked} → out of memory`)
+  else if (peak !== null) parts.push(asked === null ? formatSize(peak) : `${asked} → ${formatSize(peak)}`)
+  else if (asked !== null) parts.push(asked)
+  const request = gpus ?? perNode
+  if (request !== undefined)
+    parts.push(`${request.count} × ${inline(request.type ?? 'GPU', 30)}${gpus === undefined ? ' per node' : ''}`)
+  return parts.map(together).join(', ')
+}
+
+function linksCell(job: Job, attempt: Attempt | null, view: PageView): string {
+  const url = jobUrl(view.publicUrl, view.run, job)
+  const links: string[] = []
+  if (attempt?.startedAt != null) links.push(link('log', url))
+  const outputs =
+    attempt?.collected === null
+      ? 0
+      : (attempt?.collected.outputs.length ?? 0) + (attempt?.collected.outputsOmitted ?? 0)
+  if (outputs > 0) links.push(link(together(`outputs (${outputs})`), `${url}#outputs`))
+  return links.join(' · ')
+}

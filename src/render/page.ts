@@ -1,0 +1,62 @@
+/** What a page about a run is made from: the note and the branch page share it. */
+import type { Run } from '../model/run.ts'
+import type { Neighbour } from './mermaid.ts'
+
+/** Everything a page about a run needs to know. What is left out is not shown. */
+export interface PageView {
+  readonly run: Run
+  /** When this became true: durations are counted until then. Not "now", else nothing would ever be unchanged. */
+  readonly at: Date
+  readonly timeZone: string
+  readonly publicUrl: string
+  readonly parent?: Neighbour | null
+  readonly children?: readonly Neighbour[]
+  /** This branch was computed from an older result of its parent. */
+  readonly stale?: boolean
+  /** The parent's latest results first, then the target branch's. */
+  readonly comparisons?: readonly Comparison[]
+  /** Metrics of which it is known which way is better. */
+  readonly better?: Readonly<Record<string, 'lower' | 'higher'>>
+  readonly clustersAway?: readonly ClusterAway[]
+  /** `.compops.yml` as it was read, for the lines around a mistake. */
+  readonly specText?: string | null
+  /** Older runs of this branch, newest first. */
+  readonly history?: readonly PastRun[]
+  readonly evidenceUrl?: string | null
+  /** Whether comment commands are answered. */
+  readonly commands?: boolean
+}
+
+export interface Comparison {
+  readonly branch: string
+  readonly isParent: boolean
+  readonly metrics: Readonly<Record<string, number>>
+  /** From push to end. */
+  readonly wallSeconds: number | null
+}
+
+export interface ClusterAway {
+  readonly name: string
+  readonly since: Date
+  /** e.g. `connection refused` */
+  readonly why: string
+}
+
+export interface PastRun {
+  readonly id: string
+  readonly sha: string
+  readonly state: Run['state']
+  /** In words, e.g. `sweep failed: out of memory`. */
+  readonly words: string
+  readonly createdAt: Date
+  readonly endedAt: Date | null
+}
+
+/** How much is said; less, when a page would grow too long. */
+export interface Effort {
+  readonly jobs: number
+  readonly failures: number
+  readonly lines: number
+  readonly metrics: number
+  readonly diagram: number
+}

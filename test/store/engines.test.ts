@@ -1,0 +1,170 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CompopsError } from '../../src/errors.ts'
+import { newId } from '../../src/model/id.ts'
+import { claimDeliveries, closeDelivery, type DeliveryToStore, insertDeliveries } from '../../src/store/deliveries.ts'
+import { holdLease, releaseLeases } from '../../src/store/leases.ts'
+import { openStore, rows, type Store } from '../../src/store/open.ts'
+import { saveProject } from '../../src/store/projects.ts'
+import { deliveries } from '../../src/store/schema.ts'
+import { putBack } from '../../src/store/work.ts'
+import { type Postgres, startPostgres } from '../support/postgres.ts'
+
+function delivery(key: string, more: Partial<DeliveryToStore> = {}): DeliveryToStore {
+  return {
+    id: newId(),
+    key,
+    receivedAt: new Date(),
+    eventHeader: 'Push Hook',
+    kind: 'push',
+    projectId: 7,
+    projectPath: 'physics/heat',
+    ref: 'refs/heads/calc/heat',
+    sha: null,
+    outcome: 'accepted',
+    reason: null,
+    event: { kind: 'other', projectId: 7, projectPath: 'physics/heat', reason: 'a test' },
+    body: null,
+    bodySize: 3,
+    bodySha256: 'abc',
+    ...more,
+  }
+}
+
+// One set of tests, SQL and migrations for both engines.
+describe.each(['embedded PGlite', 'Postgres'] as const)('the store on %s', engine => {
+  let dataDir: string
+  let postgres: Postgres | null = null
+  let store: Store
+  let options: { databaseUrl: string | null; dataDir: string }
+
+  beforeAll(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'compops-store-'))
+    if (engine === 'Postgres') {
+      postgres = await startPostgres()
+      if (postgres === null) throw new Error('PostgreSQL is not installed: apt-get install postgresql')
+    }
+    options = { databaseUrl: postgres === null ? null : await postgres.createDatabase(), dataDir }
+    store = await openStore(options)
+  }, 120_000)
+
+  afterAll(async () => {
+    await store?.close()
+    await postgres?.stop()
+    await rm(dataDir, { recursive: true, force: true })
+  })
+
+  it('stores a delivery once, however often it comes, also within one batch', async () => {
+    expect(await insertDeliveries(store.db, [delivery('k1'), delivery('k2'), delivery('k1')])).toEqual([
+      'inserted',
+      'inserted',
+      'duplicate',
+    ])
+    expect(await insertDeliveries(store.db, [delivery('k2')])).toEqual(['duplicate'])
+  })
+
+  it('stores fifty equal deliveries in parallel once', async () => {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => insertDeliveries(store.db, [delivery('fifty')])))
+    expect(answers.flat().filter(answer => answer === 'inserted')).toHaveLength(1)
+  })
+
+  it('stores text with NUL characters, which PostgreSQL does not know', async () => {
+    expect(await insertDeliveries(store.db, [delivery('nul', { body: 'a\u0000b', ref: 'refs/heads/$(id)' })])).toEqual([
+      'inserted',
+    ])
+  })
+
+  it('gives a delivery to one claimer, and again when its lease is over', async () => {
+    const [first, second] = await Promise.all([claimDeliveries(store.db, 100), claimDeliveries(store.db, 100)])
+    const ids = [...first!, ...second!].map(row => row.id)
+    expect(new Set(ids).size).toBe(ids.length)
+    const one = ids[0]!
+    await store.db.execute(sql`update deliveries set lease_until = now() - interval '1 second' where id = ${one}`)
+    expect((await claimDeliveries(store.db, 100)).map(row => row.id)).toEqual([one])
+    await closeDelivery(store.db, one, 'done')
+    await store.db.execute(sql`update deliveries set lease_until = null`)
+    expect((await claimDeliveries(store.db, 100)).map(row => row.id)).not.toContain(one)
+  })
+
+  it('never claims what was ignored', async () => {
+    await insertDeliveries(store.db, [delivery('ignored', { outcome: 'ignored', reason: 'our own note' })])
+    expect((await claimDeliveries(store.db, 100)).map(row => row.key)).not.toContain('ignored')
+  })
+
+  it('tries an outage for ever and parks a mistake after eight tries', async () => {
+    const id = newId()
+    await insertDeliveries(store.db, [delivery('fails', { id })])
+    await store.db.execute(sql`update deliveries set tries = 50 where id = ${id}`)
+    expect(
+      await putBack(store.db, deliveries, id, new CompopsError('GitLab does not answer', { transient: true })),
+    ).toBe('later')
+    expect(await putBack(store.db, deliveries, id, new Error('a bug'))).toBe('parked')
+    const found = await rows<{ last_error: string }>(store.db, sql`select last_error from deliveries where id = ${id}`)
+    expect(found[0]?.last_error).toBe('a bug')
+  })
+
+  it('lets one holder have a lease, and raises the fence when it changes hands', async () => {
+    expect(await holdLease(store.db, 'cluster falcon', 'a', 60)).toBe(1)
+    expect(await holdLease(store.db, 'cluster falcon', 'b', 60)).toBeNull()
+    expect(await holdLease(store.db, 'cluster falcon', 'a', 60)).toBe(1)
+    await releaseLeases(store.db, 'a')
+    expect(await holdLease(store.db, 'cluster falcon', 'b', 60)).toBe(2)
+  })
+
+  it('keeps a known default branch when a payload leaves it out', async () => {
+    await saveProject(store.db, { id: 9, path: 'physics/heat', defaultBranch: 'main' })
+    expect(await saveProject(store.db, { id: 9, path: 'physics/renamed', defaultBranch: null })).toMatchObject({
+      path: 'physics/renamed',
+      defaultBranch: 'main',
+    })
+  })
+
+  it('opens again with everything that was committed', async () => {
+    await store.close()
+    store = await openStore(options)
+    expect(await insertDeliveries(store.db, [delivery('k1')])).toEqual(['duplicate'])
+  })
+
+  it.runIf(engine === 'embedded PGlite')(
+    'refuses a second process on the same directory, with what to do',
+    async () => {
+      await expect(openStore(options)).rejects.toThrow(
+        /is in use by another compops \(process \d+.*\).*stop the other one, give this one its own data_dir, or set database_url/,
+      )
+    },
+  )
+
+  it.runIf(engine === 'Postgres')('migrates once when several replicas start at the same moment', async () => {
+    const fresh = { ...options, databaseUrl: await postgres!.createDatabase() }
+    const opened = await Promise.all([openStore(fresh), openStore(fresh), openStore(fresh)])
+    for (const one of opened) await one.close()
+  })
+})
+
+describe('the lock of the data directory', () => {
+  it('passes a dead holder over, at once', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'compops-lock-'))
+    const { lockDataDir } = await import('../../src/store/data-dir.ts')
+    const { execFileSync } = await import('node:child_process')
+    const script = `const { lockDataDir } = await import(${JSON.stringify(new URL('../../src/store/data-dir.ts', import.meta.url).href)}); await lockDataDir(${JSON.stringify(dataDir)}); process.kill(process.pid, 'SIGKILL')`
+    expect(() => execFileSync(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })).toThrow()
+    const lock = await lockDataDir(dataDir)
+    await expect(lockDataDir(dataDir)).rejects.toThrow(/in use/)
+    await lock.release()
+    await (await lockDataDir(dataDir)).release()
+    await rm(dataDir, { recursive: true, force: true })
+  })
+
+  it('lets one of ten starters have it', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'compops-lock-'))
+    const { lockDataDir } = await import('../../src/store/data-dir.ts')
+    const tries = await Promise.allSettled(Array.from({ length: 10 }, () => lockDataDir(dataDir)))
+    const won = tries.filter(one => one.status === 'fulfilled')
+    expect(won).toHaveLength(1)
+    await won[0]!.value.release()
+    await rm(dataDir, { recursive: true, force: true })
+  })
+})

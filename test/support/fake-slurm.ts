@@ -1,0 +1,74 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createLocalRemote } from '../../src/remote/local.ts'
+import type { Remote } from '../../src/remote/remote.ts'
+
+const commands = join(import.meta.dirname, 'fake-slurm')
+
+/** A Slurm of executables on PATH that really runs jobs and can be told how to misbehave (test/support/fake-slurm/common.sh). */
+export interface FakeSlurm {
+  readonly state: string
+  readonly path: string
+  /** A remote of this machine on which these commands are the scheduler. */
+  remote(): Remote
+  /** `times`: for how many calls; else until {@link FakeSlurm.behave} says otherwise. */
+  behave(command: string, how: string, times?: number): void
+  calls(command?: string): string[]
+  jobs(): { id: string; name: string; state: string }[]
+  write(id: string, file: string, text: string): void
+  read(id: string, file: string): string
+  /** Starts a job that `behave('hold', …)` kept pending, and waits for its end. */
+  release(id: string): Promise<void>
+  stop(): void
+}
+
+export function startFakeSlurm(): FakeSlurm {
+  const state = mkdtempSync(join(tmpdir(), 'fake-slurm-'))
+  for (const folder of ['jobs', 'behave']) mkdirSync(join(state, folder))
+  const path = `${commands}:/usr/local/bin:/usr/bin:/bin`
+  const read = (...file: string[]) =>
+    existsSync(join(state, ...file)) ? readFileSync(join(state, ...file), 'utf8') : ''
+  return {
+    state,
+    path,
+    remote: () => createLocalRemote({ env: { PATH: path, HOME: state, FAKE_SLURM: state } }),
+    behave(command, how, times) {
+      if (how === 'ok') rmSync(join(state, 'behave', command), { force: true })
+      else writeFileSync(join(state, 'behave', command), times === undefined ? `${how}\n` : `${how} ${times}\n`)
+    },
+    calls: command =>
+      read('calls')
+        .split('\n')
+        .filter(line => line !== '' && (command === undefined || line.startsWith(`${command} `))),
+    jobs: () =>
+      readdirSync(join(state, 'jobs'))
+        .sort((a, b) => Number(a) - Number(b))
+        .map(id => ({ id, name: read('jobs', id, 'name'), state: read('jobs', id, 'state').trim() })),
+    write: (id, file, text) => writeFileSync(join(state, 'jobs', id, file), text),
+    read: (id, file) => read('jobs', id, file),
+    async release(id) {
+      const env = { PATH: path, HOME: state, SLURM_JOB_ID: id, SLURM_JOB_NODELIST: 'n1' }
+      const job = spawn(join(commands, 'run-job'), [join(state, 'jobs', id), ''], {
+        env,
+        detached: true,
+        stdio: 'ignore',
+      })
+      await once(job, 'exit')
+    },
+    stop() {
+      for (const id of readdirSync(join(state, 'jobs'))) {
+        const pid = Number(read('jobs', id, 'pid'))
+        if (!(pid > 1)) continue
+        try {
+          process.kill(-pid, 'SIGKILL')
+        } catch {
+          // It has ended.
+        }
+      }
+      rmSync(state, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}

@@ -1,0 +1,180 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { loadConfig } from '../../src/config/index.ts'
+import { type Service, startService } from '../../src/main.ts'
+import { startSimulator } from '../../src/simulator/simulator.ts'
+import { until } from './until.ts'
+
+export interface WorldOptions {
+  /** YAML of `clusters:`; default: this machine as `laptop`. `ROOT` stands for a fresh directory. */
+  readonly clusters?: string
+  /** YAML lines of the project's rule, behind `path: physics/*`. */
+  readonly rule?: string
+  /** More top-level YAML. */
+  readonly more?: string
+  /** More lines under `gitlab:`. */
+  readonly gitlab?: string
+  readonly databaseUrl?: string
+  readonly tokenFile?: boolean
+  readonly hook?: boolean
+}
+
+const finals: readonly string[] = ['success', 'failed', 'canceled', 'skipped']
+
+/** A whole small world: a GitLab with a project, a researcher and the service's bot, and the service itself, all on this machine. */
+export async function startWorld(options: WorldOptions = {}) {
+  const place = await mkdtemp(join(tmpdir(), 'compops-world-'))
+  const simulator = await startSimulator({ dataDir: join(place, 'gitlab') })
+  const alice = simulator.createUser({
+    username: 'alice',
+    name: 'Alice Archer',
+    email: 'alice@example.org',
+    password: 'secret-alice',
+  })
+  const bot = simulator.createUser({ username: 'compops', name: 'ComputationalOps', bot: true })
+  const project = simulator.createProject({ path: 'physics/heat' })
+  simulator.addMember(project.id, alice.id, 40)
+  simulator.addMember(project.id, bot.id, 30)
+  const token = simulator.createToken(bot.id, { name: 'compops', scopes: ['api'] }).token
+  const secret = 'webhook-secret-of-the-story'
+  const port = 20_000 + Math.floor(Math.random() * 20_000)
+  const tokenFile = join(place, 'token')
+  await writeFile(tokenFile, token, { mode: 0o600 })
+  const configFile = join(place, 'compops.config.yml')
+  const clusters = options.clusters ?? '  laptop: { scheduler: local, root: ROOT, poll_interval: 1s }'
+  await writeFile(
+    configFile,
+    `listen: 127.0.0.1:${port}
+public_url: http://127.0.0.1:${port}
+data_dir: ${join(place, 'data')}
+${options.databaseUrl === undefined ? '' : `database_url: ${options.databaseUrl}`}
+time_zone: Europe/Berlin
+gitlab:
+  url: ${simulator.url}
+  ${options.tokenFile === true ? `token_file: ${tokenFile}` : 'token: ${STORY_TOKEN}'}
+  webhook_secret: \${STORY_SECRET}
+${options.gitlab ?? ''}
+clusters:
+${clusters.replaceAll('ROOT', join(place, 'cluster'))}
+projects:
+  - path: physics/*
+${options.rule ?? '    clusters: [laptop]'}
+${options.more ?? 'intervals: { note: 200ms }'}
+`,
+  )
+  const hook =
+    options.hook === false
+      ? null
+      : simulator.addHook(project.id, {
+          url: `http://127.0.0.1:${port}/webhooks/gitlab`,
+          token: secret,
+          push: true,
+          tagPush: true,
+          mergeRequests: true,
+          notes: true,
+          pipelines: true,
+        })
+  const logged: string[] = []
+  let service: Service | null = null
+
+  const world = {
+    place,
+    simulator,
+    project,
+    alice,
+    bot,
+    token,
+    secret,
+    port,
+    tokenFile,
+    configFile,
+    hook,
+    logged,
+    url: `http://127.0.0.1:${port}`,
+    get service(): Service {
+      if (service === null) throw new Error('the service is not running')
+      return service
+    },
+    async start() {
+      const config = await loadConfig(configFile, { ...process.env, STORY_TOKEN: token, STORY_SECRET: secret })
+      service = await startService(config, { logTo: { write: (line: string) => logged.push(line) } })
+      return service
+    },
+    async stopService() {
+      await service?.stop()
+      service = null
+    },
+    /** Alice pushes files to a branch. Returns the sha. */
+    push(branch: string, files: Record<string, string | null>, message = 'a change', from?: string | null) {
+      return simulator.commit({
+        projectId: project.id,
+        branch,
+        files,
+        message,
+        authorId: alice.id,
+        ...(from === undefined ? {} : { from }),
+      })
+    },
+    openMergeRequest: (branch: string, title = 'A computation') =>
+      simulator.createMergeRequest({
+        projectId: project.id,
+        sourceBranch: branch,
+        targetBranch: 'main',
+        title,
+        authorId: alice.id,
+      }),
+    /** The statuses a person sees: name to state. */
+    statuses: (sha: string): Record<string, string> =>
+      Object.fromEntries(
+        simulator
+          .statuses(project.id, sha)
+          .filter(status => !status.retried)
+          .map(status => [status.name, status.status]),
+      ),
+    description: (sha: string, name: string) =>
+      simulator
+        .statuses(project.id, sha)
+        .filter(status => !status.retried)
+        .find(status => status.name === name)?.description ?? null,
+    ourNotes: (iid: number) =>
+      simulator.notes(project.id, iid).filter(note => note.authorId === bot.id && !note.system),
+    note: (iid: number) =>
+      simulator
+        .notes(project.id, iid)
+        .find(note => note.authorId === bot.id && note.body.includes('<!-- compops:tree')),
+    evidence: (path: string) => simulator.readFile(project.id, 'compops/evidence', path),
+    async evidenceOf(branch: string, sha: string): Promise<string | null> {
+      const files = (await simulator.files(project.id, 'compops/evidence')) ?? []
+      const path = files.find(name => name.startsWith(`runs/${branch}/${sha.slice(0, 8)}-`))
+      return path === undefined ? null : world.evidence(path)
+    },
+    /** Waits until the commit's tree status has one of these states, and every status of the commit an end. */
+    async treeEnds(sha: string, states: readonly string[] = finals, seconds = 60): Promise<Record<string, string>> {
+      const ended = () => {
+        const statuses = world.statuses(sha)
+        return (
+          states.includes(statuses['compops/tree'] ?? '') &&
+          Object.values(statuses).every(state => finals.includes(state)) &&
+          statuses
+        )
+      }
+      try {
+        return await until(`compops/tree of ${sha.slice(0, 8)} to be ${states.join(' or ')}`, ended, seconds)
+      } catch (error) {
+        throw new Error(`${String(error)}\n${JSON.stringify(world.statuses(sha))}\n${logged.slice(-40).join('')}`)
+      }
+    },
+    answers: () => simulator.deliveries().map(delivery => `${delivery.event}: ${delivery.responseBody}`),
+    async close() {
+      await world.stopService().catch(() => {})
+      await simulator.close()
+      await rm(place, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    },
+  }
+  await world.push('main', { 'README.md': '# Heat\n' }, 'first', null)
+  await world.start()
+  return world
+}
+
+export type World = Awaited<ReturnType<typeof startWorld>>
