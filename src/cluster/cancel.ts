@@ -19,7 +19,8 @@ export async function cancelAttempts(
   })
   if (answer.rc !== 0) throw notWhole(reach.name, 'it cannot be said whether the jobs were cancelled', answer)
   const lines = answer.stdout.split('\n').filter(line => line !== '')
-  if (lines.at(-1) !== 'end')
+  const asked = /^end (\d+)$/.exec(lines.at(-1) ?? '')?.[1]
+  if (asked === undefined)
     throw new UnreadableError(`${reach.name}: the answer to the cancellation is not whole`, { transient: true })
   reach.count(Number(asked))
   const still = new Set(lines.map(line => /^still (\S+)$/.exec(line)?.[1]))

@@ -49,7 +49,7 @@ export function branchPage(view: PageView): { readonly yml: string; readonly md:
       away: awaySection(view),
       mistakes: mistakesSection(view, effort),
       tree: treeSection(view, effort),
-      jobs: jobsSection(view, effort),
+      jobs: jobsSection({ ...view, evidenceUrl: relativeUrl(path, evidencePath(run)) }, effort),
       metrics: metricsSection(view, effort),
       failures: failuresSection(view, effort),
       history: historySection(view),

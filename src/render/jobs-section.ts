@@ -95,11 +95,14 @@ function resourcesCell(job: Job, attempt: Attempt | null): string {
 function linksCell(job: Job, attempt: Attempt | null, view: PageView): string {
   const url = jobUrl(view.publicUrl, view.run, job)
   const links: string[] = []
-  if (attempt?.startedAt != null) links.push(link('log', url))
+  const pages = view.dashboard !== false
+  if (pages && attempt?.startedAt != null) links.push(link('log', url))
   const outputs =
     attempt?.collected === null
       ? 0
       : (attempt?.collected.outputs.length ?? 0) + (attempt?.collected.outputsOmitted ?? 0)
-  if (outputs > 0) links.push(link(together(`outputs (${outputs})`), `${url}#outputs`))
+  const target = pages ? `${url}#outputs` : (view.evidenceUrl ?? null)
+  const said = together(`outputs (${outputs})`)
+  if (outputs > 0) links.push(target === null ? said : link(said, target))
   return links.join(' · ')
 }

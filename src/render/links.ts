@@ -1,4 +1,5 @@
 /** Addresses of our own pages and of files on the evidence branch, in one place. */
+import { branchFile } from '../model/branch-file.ts'
 import type { Run } from '../model/run.ts'
 
 export function runUrl(publicUrl: string, run: { readonly id: string }): string {
@@ -11,12 +12,12 @@ export function jobUrl(publicUrl: string, run: { readonly id: string }, job: { r
 
 /** `runs/calc/heat/4d/1adad2a7-0190….yml` */
 export function evidencePath(run: Pick<Run, 'id' | 'branch' | 'sha'>): string {
-  return `runs/${run.branch}/${run.sha.slice(0, 8)}-${run.id}.yml`
+  return `runs/${branchFile(run.branch)}/${run.sha.slice(0, 8)}-${run.id}.yml`
 }
 
 /** `branches/calc/heat/4d.md` */
 export function branchPath(branch: string, kind: 'yml' | 'md'): string {
-  return `branches/${branch}.${kind}`
+  return `branches/${branchFile(branch)}.${kind}`
 }
 
 /** A path as a relative link: each segment encoded, the slashes kept. */

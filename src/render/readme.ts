@@ -12,6 +12,8 @@ export interface ReadmeView {
   readonly publicUrl: string
   readonly timeZone: string
   readonly nodes: readonly ReadmeNode[]
+  /** Whether there are pages of ours to point at. Default true. */
+  readonly dashboard?: boolean
 }
 
 export interface ReadmeNode extends TreeNode {
@@ -37,7 +39,7 @@ export function renderReadme(view: ReadmeView): string {
     tree: diagram === null ? null : `\`\`\`mermaid\n${diagram}\n\`\`\``,
     rows: nodes.slice(0, maxRows).map(node => row(node, view)),
     rest: rest > 0 ? link(`and ${countOf(rest, 'more branch').replace(/branchs$/, 'branches')}`, view.publicUrl) : null,
-    dashboard: link('dashboard', view.publicUrl),
+    dashboard: view.dashboard === false ? null : link('dashboard', view.publicUrl),
   })
 }
 

@@ -175,7 +175,7 @@ export function footerSection(view: PageView): string {
   return [
     ...(view.commands === true ? ['`/compops help`'] : []),
     ...(view.evidenceUrl == null ? [] : [link('evidence', view.evidenceUrl)]),
-    link('dashboard', runUrl(view.publicUrl, run)),
+    ...(view.dashboard === false ? [] : [link('dashboard', runUrl(view.publicUrl, run))]),
     ...cause,
     `updated ${formatTime(view.at, view.timeZone, { seenFrom: run.createdAt, seconds: true })}`,
   ].join(' · ')

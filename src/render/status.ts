@@ -133,7 +133,10 @@ function treeState(run: Run): GitLabState {
   if (run.problem !== null || run.jobs.length === 0) return 'failed'
   const failed = run.jobs.filter(job => job.state === 'failed')
   if (run.state === 'failed' && failed.length > 0 && failed.every(isInfrastructure)) return 'canceled'
-  return gitlabState(run.state, null)
+  const state = gitlabState(run.state, null)
+  // Between two jobs a run is still under way, and GitLab cannot go back from running to pending.
+  const begun = run.jobs.some(job => job.attempts.some(attempt => attempt.startedAt !== null))
+  return state === 'pending' && begun ? 'running' : state
 }
 
 function describeRun(run: Run): string {

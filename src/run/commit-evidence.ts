@@ -122,6 +122,7 @@ async function filesFor(context: Context, project: ProjectRow, ended: readonly R
       projectPath: project.path,
       publicUrl: context.config.publicUrl,
       timeZone: context.config.timeZone,
+      dashboard: false,
       nodes,
     }),
   )

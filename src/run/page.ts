@@ -3,7 +3,7 @@ import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { isFinal } from '../model/job-state.ts'
 import type { Run } from '../model/run.ts'
-import { branchPath, pathUrl } from '../render/links.ts'
+import { evidencePath, pathUrl } from '../render/links.ts'
 import { verdictOf } from '../render/outcome.ts'
 import type { Comparison, PageView, PastRun } from '../render/sections.ts'
 import type { Db } from '../store/open.ts'
@@ -20,13 +20,14 @@ export async function pageOf(context: Context, row: RunRow, run: Run): Promise<P
     at: run.endedAt ?? context.clock.now(),
     timeZone: context.config.timeZone,
     publicUrl: context.config.publicUrl,
+    dashboard: false,
     clustersAway: await clustersAway(context.db, run),
     specText: row.specText,
     history: history.map(toPastRun),
     evidenceUrl:
       run.endedAt === null
         ? null
-        : `${context.config.gitlab.url}/${run.projectPath}/-/blob/${pathUrl(evidenceBranch)}/${pathUrl(branchPath(run.branch, 'md'))}`,
+        : `${context.config.gitlab.url}/${run.projectPath}/-/blob/${pathUrl(evidenceBranch)}/${pathUrl(evidencePath(run))}`,
   }
 }
 

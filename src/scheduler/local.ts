@@ -211,6 +211,8 @@ compops_launch() {
       sleep 10
       kill -s KILL -- "-$2"' watch "$compops_seconds" "$compops_child" "$compops_dir" 2>/dev/null &
     compops_watcher=$!
+    # Its end is no news.
+    disown
   fi
   set +m
 }

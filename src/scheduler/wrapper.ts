@@ -88,7 +88,7 @@ if builtin cd -- "$compops_work"; then
   compops_code=
   while :; do
     compops_before=$compops_signals
-    wait "$compops_child"
+    wait "$compops_child" 2>/dev/null
     compops_again=$?
     # 127: bash has told the child's code before and forgot it.
     [ "$compops_again" = 127 ] && [ -n "$compops_code" ] || compops_code=$compops_again
@@ -113,41 +113,73 @@ compops_inside() {
   compops_checked=$up
 }
 
-compops_digest() {
-  if command -v sha256sum >/dev/null; then command sha256sum; else command shasum -a 256; fi <"$1" 2>/dev/null
+# For each file a line \`<size> <digest or ->\`, by few processes: two thousand outputs are no rarity.
+compops_measure() {
+  local file line i=0 sizes digests small=()
+  mapfile -t sizes < <(command stat -c %s -- "\${@/#/./}")
+  if [ "\${#sizes[@]}" -ne $# ]; then
+    sizes=()
+    for file; do
+      line=$(command wc -c <"$file")
+      sizes+=("\${line//[!0-9]/}")
+    done
+  fi
+  # Cancelled or out of time: the list matters more than the digests.
+  if [ -z "$compops_caught" ] && [ "$SECONDS" -lt "$compops_hash_until" ]; then
+    for file; do
+      [ "\${sizes[i++]:-0}" -gt "$compops_hash_limit" ] || small+=("./$file")
+    done
+  fi
+  digests=()
+  [ "\${#small[@]}" -eq 0 ] || mapfile -t digests < <("\${compops_sha256[@]}" -- "\${small[@]}")
+  if [ "\${#digests[@]}" -ne "\${#small[@]}" ]; then
+    digests=()
+    for file in "\${small[@]}"; do digests+=("$("\${compops_sha256[@]}" <"$file")"); done
+  fi
+  i=0 line=0
+  for file; do
+    if [ "\${#small[@]}" -gt 0 ] && [ "\${sizes[i]:-0}" -le "$compops_hash_limit" ]; then
+      digests[line]=\${digests[line]#\\\\}
+      printf '%s %s\\n' "\${sizes[i]:-0}" "\${digests[line]:0:64}"
+      line=$((line + 1))
+    else
+      printf '%s -\\n' "\${sizes[i]:-0}"
+    fi
+    i=$((i + 1))
+  done
 }
 
 compops_list_outputs() (
   LC_ALL=C IFS=
   shopt -s globstar nullglob
   shopt -u dotglob failglob nocaseglob
+  if command -v sha256sum >/dev/null; then compops_sha256=(command sha256sum); else compops_sha256=(command shasum -a 256); fi
+  compops_hash_until=$((SECONDS + 600))
   declare -A seen
-  total=0 began=$SECONDS
+  total=0
   for place in checkout output; do
     case $place in checkout) root=$compops_work ;; *) root=$compops_output ;; esac
     builtin cd -P -- "$root" || continue
+    found=()
     for pattern in "\${compops_patterns[@]}"; do
       case /$pattern/ in */../* | //*) continue ;; esac
       compops_checked=
       if [ -d "\${pattern%/}" ] && [ ! -L "\${pattern%/}" ]; then set -- "\${pattern%/}"/**; else set -- $pattern; fi
       for file; do
-        [ -f "$file" ] && [ ! -L "$file" ] && compops_inside "$file" || continue
+        [ -f "$file" ] && [ ! -L "$file" ] && [ -r "$file" ] && compops_inside "$file" || continue
         [ -z "\${seen["$place/$file"]+x}" ] || continue
         seen["$place/$file"]=1
         total=$((total + 1))
-        [ "$total" -le "$compops_list_limit" ] || continue
-        size=$(command wc -c <"$file") || continue
-        size=\${size//[!0-9]/}
-        digest=-
-        # Cancelled or out of time: the list matters more than the digests.
-        if [ -z "$compops_caught" ] && [ "\${size:-0}" -le "$compops_hash_limit" ] && [ $((SECONDS - began)) -lt 600 ]; then
-          digest=$(compops_digest "$file")
-          digest=\${digest:0:64}
-        fi
-        file=\${file//\\\\/\\\\\\\\}
-        file=\${file//$'\\n'/\\\\n}
-        printf '%s %s %s %s\\n' "$place" "\${size:-0}" "\${digest:--}" "$file"
+        [ "$total" -gt "$compops_list_limit" ] || found+=("$file")
       done
+    done
+    for ((at = 0; at < \${#found[@]}; at += 200)); do
+      set -- "\${found[@]:at:200}"
+      while read -r -u 3 measured; do
+        file=\${1//\\\\/\\\\\\\\}
+        printf '%s %s %s\\n' "$place" "$measured" "\${file//$'\\n'/\\\\n}"
+        shift
+      done 3< <(compops_measure "$@")
     done
   done
   printf 'total %s\\n' "$total"

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
@@ -78,6 +78,9 @@ async function gitText(directory: string, args: string[], options?: GitOptions):
 
 /** A bare repository as `git init --bare` makes it, with the settings Gitaly pushes into. Written directly: seeding a demo should not wait for a dozen processes. */
 export function initRepository(directory: string, defaultBranch: string): void {
+  // What an earlier simulator left here belongs to a memory that is gone.
+  rmSync(directory, { recursive: true, force: true })
+  knownCommits.delete(directory)
   for (const folder of ['objects/info', 'objects/pack', 'refs/heads', 'refs/tags', 'info']) {
     mkdirSync(join(directory, folder), { recursive: true })
   }

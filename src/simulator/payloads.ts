@@ -1,3 +1,4 @@
+import { protectionsOf } from './access.ts'
 import type { ChangedFiles, Commit } from './git.ts'
 import type { SimJob, SimMergeRequest, SimNote, SimPipeline, SimProject, SimUser } from './types.ts'
 import { ZERO_SHA } from './types.ts'
@@ -69,6 +70,10 @@ export function hookCommit(world: World, project: SimProject, commit: Commit) {
   }
 }
 
+function isProtected(project: SimProject, branch: string): boolean {
+  return protectionsOf(project, branch).length > 0
+}
+
 export interface PushPayload {
   project: SimProject
   user: SimUser
@@ -94,7 +99,7 @@ export function pushPayload(world: World, push: PushPayload) {
     before: push.before,
     after: push.after,
     ref: push.ref,
-    ref_protected: false,
+    ref_protected: isProtected(push.project, push.ref.replace(/^refs\/heads\//, '')),
     checkout_sha: push.after === ZERO_SHA ? null : push.checkoutSha,
     message: push.message,
     user_id: push.user.id,
@@ -326,7 +331,7 @@ export function pipelinePayload(world: World, pipeline: SimPipeline, commit: Com
       finished_at: hookTime(pipeline.finishedAt),
       duration: durationSeconds(pipeline.startedAt, pipeline.finishedAt),
       queued_duration: durationSeconds(pipeline.createdAt, pipeline.startedAt),
-      protected_ref: false,
+      protected_ref: isProtected(project, pipeline.ref),
       variables: [],
       url: webUrl(world, project, 'pipelines', pipeline.id),
     },

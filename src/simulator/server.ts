@@ -36,7 +36,7 @@ export function createSimulatorServer(world: World, faults: FaultBook): Server {
   })
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://simulator')
+    const url = new URL(`http://simulator${request.url ?? '/'}`)
     const method = request.method ?? 'GET'
     const fault = faults.take(method, `${url.pathname}${url.search}`)
     if (fault && (await spoilBefore(world, fault, request, response))) return

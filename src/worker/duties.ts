@@ -4,6 +4,7 @@ import { collectResults } from '../run/collect.ts'
 import { commitEvidenceOfRuns } from '../run/commit-evidence.ts'
 import { compareHeads } from '../run/compare-heads.ts'
 import { composeReports } from '../run/compose.ts'
+import { releaseDependants } from '../run/dependants.ts'
 import { finishRuns } from '../run/finish.ts'
 import { pollCluster } from '../run/poll.ts'
 import { readDeliveries } from '../run/read-delivery.ts'
@@ -62,7 +63,11 @@ function clusterDuties(context: Context, connection: string, leases: Leases): Du
       name: `submit to ${connection}`,
       topic: 'submit',
       every: 1_000,
-      run: async c => ({ more: owned() && (await submitJobs(c, connection)) > 0 }),
+      run: async c => {
+        if (!owned()) return { more: false }
+        const released = await releaseDependants(c, connection)
+        return { more: (await submitJobs(c, connection)) + released > 0 }
+      },
     },
     {
       name: `cancel on ${connection}`,

@@ -35,10 +35,10 @@ h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.08rem; margin: 2.2rem 0 .
 .muted { color: var(--muted); } .small { font-size: .86rem; } .nowrap { white-space: nowrap; }
 .top { display: flex; align-items: center; gap: .55rem; padding: .6rem 1.5rem; border-bottom: 1px solid var(--line); background: var(--panel); font-size: .92rem; }
 .top .logo { display: inline-flex; width: 22px; height: 22px; color: #e2592b; flex: none; }
-.top .sep { color: var(--strong); } .top .here { font-weight: 600; color: var(--text); }
+.top { white-space: nowrap; overflow-x: auto; } .top .sep { color: var(--strong); } .top .here { font-weight: 600; color: var(--text); }
 .top .grow { flex: 1; }
 .tag { display: inline-block; padding: 0 .5em; border: 1px solid var(--line); border-radius: 1em; color: var(--muted); font-size: .78rem; line-height: 1.6; white-space: nowrap; }
-.shell { max-width: 80rem; margin: 0 auto; padding: 1.6rem 1.5rem 4rem; }
+.shell { max-width: 76rem; margin: 0 auto; padding: 1.6rem 1.5rem 4rem; }
 .title { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem .8rem; }
 nav.tabs { display: flex; gap: 1.4rem; border-bottom: 1px solid var(--line); margin: 1.1rem 0 1.6rem; overflow-x: auto; }
 nav.tabs a { padding: .45rem 0 .55rem; color: var(--muted); border-bottom: 2px solid transparent; margin-bottom: -1px; white-space: nowrap; }
@@ -72,12 +72,12 @@ table.list td:first-child { white-space: nowrap; } table.list tr:hover td { back
 .pill-canceled, .pill-skipped { background: var(--gone-bg); color: var(--gone); } .pill-merged { background: var(--merged-bg); color: var(--merged); }
 .ref { font-family: var(--mono); font-size: .84em; background: var(--code); border-radius: 4px; padding: .08em .4em; color: inherit; }
 .widget { margin: 1.2rem 0; } .widget .stage { padding: .55rem 1rem .2rem; font-size: .78rem; color: var(--muted); }
-.jobs { list-style: none; margin: 0; padding: 0 0 .5rem; display: grid; grid-template-columns: 16px max-content minmax(0, 1fr) auto; column-gap: .65rem; }
-.jobs li { display: grid; grid-column: 1 / -1; grid-template-columns: subgrid; padding: .28rem 1rem; align-items: baseline; }
+.jobs { list-style: none; margin: 0; padding: 0 1rem .5rem; display: grid; grid-template-columns: 16px max-content minmax(0, 1fr) auto; column-gap: .65rem; }
+.jobs li { display: grid; grid-column: 1 / -1; grid-template-columns: subgrid; padding: .28rem 0; align-items: baseline; }
 .jobs li .name { max-width: 20rem; }
 @media (max-width: 40rem) { .jobs { grid-template-columns: 16px minmax(0, 1fr) auto; } .jobs li .said { grid-column: 2 / 3; grid-row: 2; } }
 .jobs li .icon { align-self: center; } .jobs li .name { font-weight: 560; } .jobs li .said { color: var(--muted); font-size: .92rem; }
-.jobs li:hover { background: var(--hover); } .retried { opacity: .55; }
+.retried { opacity: .55; }
 .avatar { display: inline-grid; place-items: center; border-radius: 50%; color: #fff; font-weight: 600; flex: none; text-transform: uppercase; line-height: 1; }
 .notes { list-style: none; margin: 1.6rem 0 0; padding: 0; position: relative; }
 .notes > li { display: grid; grid-template-columns: 32px minmax(0, 1fr); gap: .8rem; margin-bottom: 1rem; }
@@ -114,5 +114,5 @@ svg.mermaid .mm-node rect, svg.mermaid .mm-node polygon, svg.mermaid .mm-node ci
 svg.mermaid .mm-edge { fill: none; stroke: var(--muted); stroke-width: 1.3; } svg.mermaid .mm-dotted { stroke-dasharray: 4 4; } svg.mermaid .mm-thick { stroke-width: 2.6; }
 svg.mermaid .mm-arrow { fill: var(--muted); } svg.mermaid .mm-back { fill: var(--raised); } svg.mermaid .mm-label text { font-size: 12px; fill: var(--muted); }
 svg.mermaid .mm-group rect { fill: var(--panel); stroke: var(--line); } svg.mermaid .mm-group text { font-size: 12px; fill: var(--muted); }
-footer { max-width: 80rem; margin: 0 auto; padding: 0 1.5rem 2rem; color: var(--muted); font-size: .8rem; }
+footer { max-width: 76rem; margin: 0 auto; padding: 0 1.5rem 2rem; color: var(--muted); font-size: .8rem; }
 `

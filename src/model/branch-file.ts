@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { CompopsError } from '../errors.ts'
 
 /** Windows keeps these for devices, with any ending and in any case. */
 const DEVICE = /^(con|prn|aux|nul|conin|conout|com\d|lpt\d)(\.|$)/i
@@ -10,15 +9,15 @@ const LONGEST = 180
  * A file path that stands for a git branch: the same folders, readable where that is safe on Windows, in an address and in a shell, else
  * percent-encoded by byte. Different branches have different paths; two that differ in case alone still meet on a file system that does not tell case.
  *
- * @example evidencePath('calc/4d?') // not a branch, but: 'calc/4d%3F'
+ * @example branchFile('calc/4d?') // not a branch, but: 'calc/4d%3F'
  */
-export function evidencePath(branch: string): string {
-  const parts = branch.split('/')
-  if (parts.includes('')) throw new CompopsError(`${JSON.stringify(branch.slice(0, 200))} is not the name of a branch`)
-  return parts.map(encodePart).join('/')
+export function branchFile(branch: string): string {
+  return branch.split('/').map(encodePart).join('/')
 }
 
 function encodePart(part: string): string {
+  // No branch has an empty part, but a page must not fail for a text that is none.
+  if (part === '') return '%'
   const characters = [...part]
   const last = characters.length - 1
   const device = DEVICE.test(part)
