@@ -47,11 +47,12 @@ function leave(message) {
 
 /** The command in a child that has our terminal, gets our signals and gives us its exit code. */
 function runWith(program) {
-  const child = spawn(program, [...process.execArgv, main, ...process.argv.slice(2)], { stdio: 'inherit' })
   // A terminal sends Ctrl-C and its like to the child too; passing them on would be asking twice.
   const fromTerminal = process.stdin.isTTY ? ['SIGINT', 'SIGQUIT', 'SIGHUP'] : []
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']
+  // Listened for before there is a child: a signal in between would end us and leave it behind.
   for (const signal of signals) process.on(signal, () => fromTerminal.includes(signal) || child.kill(signal))
+  const child = spawn(program, [...process.execArgv, main, ...process.argv.slice(2)], { stdio: 'inherit' })
   child.on('error', error => leave(`${program} cannot be started: ${error.message}`))
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code ?? 1)

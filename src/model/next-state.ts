@@ -97,6 +97,9 @@ function conclude(
 ): Conclusion {
   const said = accounted?.nativeState ?? row?.nativeState ?? null
   const code = exitFile ?? (verdict === 'completed' ? null : (accounted?.exitCode ?? null))
+  // What we asked to be ended and was ended by a signal did what we asked, also where no scheduler says so.
+  const ours = before.cancelRequested && code !== null && code > 128 && (verdict === null || verdict === 'exit')
+  if (ours) return { state: 'canceled', reason: null, message: null, misses: 0, awaiting: null, exitCode: code }
   switch (verdict) {
     case null:
       // Only the exit file spoke.
