@@ -1,7 +1,14 @@
 import { join } from 'node:path'
 import type { Clock } from './clock.ts'
 import { type Cluster, openCluster } from './cluster/cluster.ts'
-import { type ClusterConfig, type Config, type ProjectConfig, projectFor, type SecretSource } from './config/index.ts'
+import {
+  type ClusterConfig,
+  type Config,
+  type ProjectConfig,
+  projectFor,
+  type SecretSource,
+  secretValues,
+} from './config/index.ts'
 import { CompopsError, describeError } from './errors.ts'
 import { type Mirror, openMirror } from './git/mirror.ts'
 import { createGitLab, type GitLab, type TokenSource } from './gitlab/gitlab.ts'
@@ -61,7 +68,7 @@ export function connectionName(cluster: string, rule: ProjectConfig): string {
 
 export async function createContext(parts: ContextParts): Promise<Context> {
   const { config, store, log, metrics, secrets } = parts
-  for (const secret of secretsOf(config)) secrets.add(await secret.read())
+  for (const value of secretValues(config)) secrets.add(value)
 
   const clients = new Map<SecretSource, GitLab>()
   for (const source of [config.gitlab.token, ...config.projects.map(rule => rule.token)]) {
@@ -183,14 +190,6 @@ export async function createContext(parts: ContextParts): Promise<Context> {
       await store.close()
     },
   }
-}
-
-function secretsOf(config: Config): SecretSource[] {
-  const all = [config.gitlab.token, config.gitlab.webhookSecret, config.gitlab.webhookSigningToken]
-  for (const rule of config.projects)
-    all.push(rule.token, rule.webhookSecret, rule.webhookSigningToken, rule.runAs?.passphrase ?? null)
-  for (const cluster of config.clusters) all.push(cluster.ssh?.passphrase ?? null)
-  return all.filter(secret => secret !== null)
 }
 
 const sources = new WeakMap<SecretSource, Promise<TokenSource>>()

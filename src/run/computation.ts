@@ -65,7 +65,7 @@ function wrong(problems: readonly SpecProblem[], text: string | null, sha256: st
   return {
     spec: null,
     problems,
-    problem: first === undefined ? 'the file cannot be read' : `.compops.yml: ${describeProblem(first)}`,
+    problem: first === undefined ? 'the file cannot be read' : describeProblem(first),
     text,
     sha256,
   }

@@ -146,6 +146,14 @@ describe('nextState, at the end', () => {
     expect(nextState(before, { ...nothing, ...seen }, options)).toMatchObject({ awaiting: null, ...expected })
   })
 
+  it('is canceled when we asked for it and a signal ended it, but not when it had ended by itself', () => {
+    const asked = { ...before, cancelRequested: true }
+    const ended = (code: number) => nextState(asked, { ...nothing, exit: exit(code), accounting: 'off' }, options)
+    expect(ended(143)).toMatchObject({ state: 'canceled', exitCode: 143 })
+    expect(ended(0)).toMatchObject({ state: 'completed' })
+    expect(ended(3)).toMatchObject({ state: 'failed', reason: 'exit' })
+  })
+
   it('waits for accounting to say why, up to a minute', () => {
     const first = nextState(before, { ...nothing, exit: exit(0) }, options)
     expect(first).toMatchObject({ state: 'running', awaiting: new Date('2026-11-20T12:01:00Z') })

@@ -1,0 +1,360 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type Cluster, openCluster, type SubmitRequest } from '../../src/cluster/cluster.ts'
+import type { JobSpec } from '../../src/model/job-spec.ts'
+import type { Seen } from '../../src/model/observation.ts'
+import { createLocalRemote } from '../../src/remote/local.ts'
+import { dialectOf } from '../../src/scheduler/index.ts'
+import { until } from '../support/until.ts'
+import { makeSource, submitRequest, watched } from './requests.ts'
+
+/** Jobs that really run, as processes of this machine: the wrapper's duties, and the local dialect's own. */
+
+let root: string
+const source = makeSource({
+  'README.md': 'a computation\n',
+  'jobs/simulate.sh': '#!/bin/bash\n#SBATCH -o elsewhere\necho "from the file: $0 $COMPOPS_JOB"\nexit 4\n',
+})
+const open: Cluster[] = []
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'compops-local-'))
+})
+afterEach(async () => {
+  await Promise.all(open.splice(0).map(cluster => cluster.close()))
+})
+afterAll(() => rmSync(root, { recursive: true, force: true, maxRetries: 5 }))
+
+function service(): Cluster {
+  const cluster = openCluster({ name: 'here', dialect: dialectOf('local'), remote: createLocalRemote(), root })
+  open.push(cluster)
+  return cluster
+}
+
+async function start(cluster: Cluster, request: SubmitRequest): Promise<string> {
+  const outcome = await cluster.submit(request)
+  if (outcome.kind !== 'accepted') throw new Error(`${outcome.kind}: ${outcome.message}`)
+  return outcome.nativeId
+}
+
+async function look(cluster: Cluster, request: SubmitRequest, nativeId: string): Promise<Seen> {
+  return (await cluster.observe([watched(request, nativeId)])).seen.get(request.attemptId)!
+}
+
+const ended = (cluster: Cluster, request: SubmitRequest, nativeId: string) =>
+  until('the end of the job', async () => {
+    const seen = await look(cluster, request, nativeId)
+    return seen.queue === null || seen.queue.state === 'ended' ? seen : null
+  })
+
+/** Runs a job to its end. */
+async function run(spec: Partial<JobSpec>, changes: Partial<Omit<SubmitRequest, 'spec'>> = {}) {
+  const cluster = service()
+  const request = submitRequest({ source, ...changes, spec })
+  const nativeId = await start(cluster, request)
+  const seen = await ended(cluster, request, nativeId)
+  const collected = await cluster.collect(watched(request, nativeId))
+  return { request, nativeId, seen, collected, code: seen.exit?.code ?? null, log: collected.logTail }
+}
+
+const directory = (request: SubmitRequest) =>
+  join(root, '42/runs', request.runId, 'jobs', request.jobId, request.attemptId)
+
+describe('the log and the exit code', () => {
+  test('each line is shown before it runs, as in GitLab; the first that fails ends the job', async () => {
+    const { code, log, seen, nativeId } = await run({
+      setup: ['PREFIX=hello'],
+      script: ['echo "$PREFIX world"', 'false | true', 'echo never'],
+    })
+    expect(log).toBe('$ PREFIX=hello\n$ echo "$PREFIX world"\nhello world\n$ false | true\n')
+    expect(code).toBe(1)
+    expect(seen).toMatchObject({ accounting: 'off', exit: { nativeId, restarts: 0 }, started: { nativeId } })
+    expect(seen.exit?.at).toBeInstanceOf(Date)
+  })
+
+  test.each([
+    ['exit 3', 3],
+    ['exec false', 1],
+    ['trap "exit 9" EXIT', 9],
+    ['trap "" TERM INT HUP; true', 0],
+    ['kill -KILL $$', 137],
+    ['kill -SEGV $$', 139],
+    ['exec sleep 0', 0],
+    ['set +e; false', 1],
+    ['no-such-command', 127],
+    ['echo "an open quote', 2],
+    ['cat <<EOF\nan open here-document', 0],
+    ['}; exit 0; {', 2],
+    ['readonly PATH; exit 5', 5],
+    ['export compops_dir=/nowhere compops_code=0; exit 6', 6],
+    ['rm -rf .; exit 7', expect.any(Number)],
+  ])('the wrapper comes to its last act whatever the commands do: %j', async (line, code) => {
+    const result = await run({ script: [line] })
+    expect(result.code).toEqual(code)
+  })
+
+  test('a batch script of the repository is run as it stands', async () => {
+    const { code, log } = await run({ script: null, file: { path: 'jobs/simulate.sh', interpreter: ['/bin/bash'] } })
+    expect(code).toBe(4)
+    expect(log).toBe('$ /bin/bash jobs/simulate.sh\nfrom the file: ./jobs/simulate.sh simulate\n')
+  })
+
+  test('one that is not in the commit is missed by name', async () => {
+    const { code, log } = await run({ script: null, file: { path: 'jobs/gone.sh', interpreter: ['/bin/bash'] } })
+    expect(code).toBe(127)
+    expect(log).toContain('compops: ./jobs/gone.sh is not in this commit')
+  })
+})
+
+describe('what a job finds', () => {
+  test('its variables, parameters and checkout, hostile values as they are', async () => {
+    const hostile = `$(touch pwned)\`id\`'"\\\n#SBATCH --uid=0 -rf {a,b} é`
+    const { request, log, code } = await run(
+      {
+        script: [
+          'env -0 | sort -z | grep -z "^COMPOPS_\\|^MINE" | tr "\\0" "\\1"',
+          'cat "$COMPOPS_PARAMS_FILE"',
+          'pwd -P',
+          'ls',
+          '[ -d "$COMPOPS_OUTPUT_DIR" ]',
+          'echo "<$TZ$LC_ALL>"',
+        ],
+        env: { MINE: hostile },
+        params: { problem: hostile, degree: 12 },
+      },
+      { branch: hostile, parentBranch: 'calc/base', parentDir: '/scratch/parent', attempt: 2 },
+    )
+    expect(code).toBe(0)
+    const value = (name: string) => new RegExp(`(?:^|\\x01|\\n)${name}=([^\\x01]*)`).exec(log)?.[1]
+    expect(value('COMPOPS_BRANCH')).toBe(hostile)
+    expect(value('MINE')).toBe(hostile)
+    expect(value('COMPOPS_PARAM_PROBLEM')).toBe(hostile)
+    expect(value('COMPOPS_PARAM_DEGREE')).toBe('12')
+    expect(value('COMPOPS_RUN_ID')).toBe(request.runId)
+    expect(value('COMPOPS_JOB')).toBe('simulate')
+    expect(value('COMPOPS_ATTEMPT')).toBe('2')
+    expect(value('COMPOPS_PROJECT')).toBe('physics/ising')
+    expect(value('COMPOPS_SHA')).toBe('b'.repeat(40))
+    expect(value('COMPOPS_PARENT_BRANCH')).toBe('calc/base')
+    expect(value('COMPOPS_PARENT_DIR')).toBe('/scratch/parent')
+    expect(value('COMPOPS_ARRAY_INDEX')).toBe('')
+    expect(log).toContain(`"problem": ${JSON.stringify(hostile)}`)
+    expect(log).toContain(`\n${join(root, '42/runs', request.runId, 'work')}\n`)
+    expect(log).toContain('\nREADME.md\njobs\n')
+    expect(log).not.toContain('pwned\n')
+    expect(log).toContain('\n<>\n')
+  })
+
+  test('the checkout that the jobs of its run share', async () => {
+    const runId = crypto.randomUUID()
+    await run({ script: ['echo 1 > mesh.dat'] }, { runId })
+    const { log } = await run({ script: ['cat mesh.dat'] }, { runId })
+    expect(log).toBe('$ cat mesh.dat\n1\n')
+  })
+})
+
+describe('what a job leaves behind', () => {
+  test('outputs by glob, with size and digest; hostile names, links and what lies outside', async () => {
+    const { collected, request } = await run({
+      script: [
+        'mkdir -p results/deep "results/a b" outside && ln -s /etc results/etc && ln -s /etc/passwd results/link.csv && ln -s deep results/inner',
+        `printf 1 > results/x.csv; printf 22 > results/deep/y.csv; printf 333 > $'results/a b/new\\nline\\\\n\\t"\\'$(id)<b>.csv'`,
+        `printf 4 > 'results/-rf.csv'; printf 5 > 'results/a[0]$(touch pwned).csv'; mkfifo results/pipe.csv; mkdir results/dir.csv`,
+        'printf 6 > "$COMPOPS_OUTPUT_DIR/z.csv"; printf 77 > single.txt; printf x > results/not-asked.txt',
+      ],
+      outputs: [
+        'results/**/*.csv',
+        'results/*.csv',
+        'results/etc/*',
+        'results/inner/*.csv',
+        'single.txt',
+        'z.csv',
+        'nothing/*',
+      ],
+    })
+    const work = join(root, '42/runs', request.runId, 'work')
+    expect(collected.outputs.map(({ path, size }) => [path, size])).toEqual([
+      ['results/-rf.csv', 1],
+      [`results/a b/new\nline\\n\t"'$(id)<b>.csv`, 3],
+      ['results/a[0]$(touch pwned).csv', 1],
+      ['results/deep/y.csv', 2],
+      ['results/x.csv', 1],
+      ['single.txt', 2],
+      ['z.csv', 1],
+    ])
+    expect(collected.outputsOmitted).toBe(0)
+    expect(collected.outputs[4]).toEqual({
+      path: 'results/x.csv',
+      size: 1,
+      sha256: '6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b',
+      at: `${work}/results/x.csv`,
+    })
+    expect(collected.outputs[6]?.at).toBe(`${directory(request)}/output/z.csv`)
+  })
+
+  test('a directory stands for all that is in it', async () => {
+    const { collected } = await run({
+      script: ['mkdir -p results/a/b && touch results/1 results/a/2 results/a/b/3'],
+      outputs: ['results/'],
+    })
+    expect(collected.outputs.map(({ path }) => path)).toEqual(['results/1', 'results/a/2', 'results/a/b/3'])
+  })
+
+  test('more outputs than are listed are counted', async () => {
+    const { collected } = await run({
+      script: ['mkdir many && cd many && seq 2050 | xargs touch'],
+      outputs: ['many/*'],
+    })
+    expect(collected.outputs).toHaveLength(2_000)
+    expect(collected.outputsOmitted).toBe(50)
+  })
+
+  test.each([
+    [
+      'numbers, nested ones by dotted names',
+      `echo '{"energy":-1.5,"a":{"b":2},"s":"x","t":true,"n":null,"__proto__":{"p":3}}' > m.json`,
+      { energy: -1.5, 'a.b': 2, '__proto__.p': 3 },
+      null,
+    ],
+    ['none', 'true', {}, 'the metrics file was not written'],
+    ['no JSON', 'echo NaN > m.json', {}, 'the metrics file is not JSON'],
+    ['no object', 'echo [1] > m.json', {}, 'the metrics file is not a JSON object'],
+    ['a link', 'ln -s /etc/passwd m.json', {}, 'the metrics file is a link, or lies behind one'],
+    ['a directory', 'mkdir m.json', {}, 'the metrics file is not a file'],
+    ['too much', 'head -c 300000 /dev/zero > m.json', {}, 'the metrics file is larger than 256 KiB'],
+  ])('metrics: %s', async (_, line, metrics, problem) => {
+    const { collected } = await run({ script: [line], metrics: 'm.json' })
+    expect(collected.metrics).toEqual(metrics)
+    expect(collected.metricsProblem).toBe(problem)
+  })
+
+  test('the environment, with the modules that setup loaded', async () => {
+    const { collected } = await run({ setup: ['export LOADEDMODULES=gcc/12:openmpi/4.1'], script: ['true'] })
+    expect(collected.environment).toMatchObject({
+      host: expect.any(String),
+      system: expect.stringContaining('Linux'),
+      bash: expect.stringMatching(/^\d/),
+      modules: 'gcc/12:openmpi/4.1',
+    })
+  })
+
+  test('the last lines of a long log, from the beginning of a line', async () => {
+    const { collected } = await run({ script: ['seq 10000; printf "%s" "no newline at the end"'] })
+    expect(collected.logSize).toBeGreaterThan(48_000)
+    expect(collected.logTail.length).toBeLessThanOrEqual(16_384)
+    expect(collected.logTail).toMatch(/^\d+\n\d+\n/)
+    expect(collected.logTail).toMatch(/10000\nno newline at the end$/)
+  })
+
+  test('of a job that could not enter its directory, the reason', async () => {
+    const cluster = service()
+    const request = submitRequest({ source })
+    await expect(cluster.collect(watched(request, null))).rejects.toThrow('is not there')
+  })
+})
+
+describe('time, signals and cancellation', () => {
+  test('a time limit ends the commands, which may write what they have, and is the reason', async () => {
+    const { seen, code, log } = await run({
+      resources: { time: 1 },
+      script: ['trap "echo saved; exit 0" TERM', 'while :; do sleep 0.1; done'],
+    })
+    expect(seen.queue).toMatchObject({ state: 'ended', verdict: 'timeout', nativeState: 'TIMEOUT' })
+    expect(code).toBe(0)
+    expect(log).toMatch(/\ncompops: the time limit of 1 s is reached\n(?:Terminated\n)?saved\n$/)
+  })
+
+  test('a cancelled job is gone with all its processes, and has come to its last act', async () => {
+    const cluster = service()
+    const request = submitRequest({
+      source,
+      spec: { script: ['echo 1 > begun', 'sleep 1000 & sleep 1000'], outputs: ['begun'] },
+    })
+    const nativeId = await start(cluster, request)
+    await until('the job to run', async () =>
+      (await cluster.collect(watched(request, nativeId))).logTail.includes('sleep 1000'),
+    )
+    expect(await cluster.cancel([watched(request, nativeId)])).toEqual(new Map([[request.attemptId, 'gone']]))
+    expect(await look(cluster, request, nativeId)).toMatchObject({ queue: null, exit: { code: 143 } })
+    expect((await cluster.collect(watched(request, nativeId))).outputs).toMatchObject([{ path: 'begun' }])
+    const group = readFileSync(join(directory(request), 'group.0'), 'utf8').split('.')[0]!
+    expect(() => process.kill(-Number(group), 0)).toThrow('ESRCH')
+  })
+
+  test('one that ignores TERM is killed', async () => {
+    const cluster = service()
+    const request = submitRequest({
+      source,
+      spec: { script: ['trap "" TERM', 'echo ready; while :; do sleep 0.1; done'] },
+    })
+    const nativeId = await start(cluster, request)
+    await until('the job to run', async () =>
+      (await cluster.collect(watched(request, nativeId))).logTail.includes('\nready\n'),
+    )
+    expect(await cluster.cancel([watched(request, nativeId)])).toEqual(new Map([[request.attemptId, 'gone']]))
+    const group = readFileSync(join(directory(request), 'group.0'), 'utf8').split('.')[0]!
+    expect(() => process.kill(-Number(group), 0)).toThrow('ESRCH')
+  })
+
+  test('cancelling one job leaves the others alone', async () => {
+    const cluster = service()
+    const [one, two] = [
+      submitRequest({ source, spec: { script: ['sleep 1000'] } }),
+      submitRequest({ source, spec: { script: ['sleep 1000'] } }),
+    ]
+    const [first, second] = [await start(cluster, one), await start(cluster, two)]
+    await cluster.cancel([watched(one, first)])
+    const round = await cluster.observe([watched(one, first), watched(two, second)])
+    expect(round.seen.get(one.attemptId)?.queue).toBeNull()
+    expect(round.seen.get(two.attemptId)?.queue?.state).toBe('running')
+    await cluster.cancel([watched(two, second)])
+  })
+
+  test('what the commands left in the background ends with the job', async () => {
+    const { request, code } = await run({ script: ['sleep 1000 &', 'echo $! > left'] })
+    expect(code).toBe(0)
+    const pid = Number(readFileSync(join(root, '42/runs', request.runId, 'work/left'), 'utf8'))
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  })
+})
+
+describe('the service ends while a job runs', () => {
+  test('the job goes on, and the next service sees it running and then its end', async () => {
+    const first = service()
+    const request = submitRequest({ source, spec: { script: ['until [ -e go ]; do sleep 0.1; done', 'exit 3'] } })
+    const nativeId = await start(first, request)
+    await first.close()
+    const second = service()
+    expect((await look(second, request, nativeId)).queue).toMatchObject({ nativeId, state: 'running' })
+    expect(await second.submit(request)).toMatchObject({ kind: 'accepted', nativeId })
+    writeFileSync(join(root, '42/runs', request.runId, 'work/go'), '')
+    expect((await ended(second, request, nativeId)).exit).toMatchObject({ nativeId, code: 3 })
+  })
+
+  test('a process that has the pid of an ended job is a stranger', async () => {
+    const cluster = service()
+    const request = submitRequest({ source, spec: { script: ['sleep 1000'] } })
+    const nativeId = await start(cluster, request)
+    const [pid = '', begun = ''] = nativeId.split('.')
+    expect((await look(cluster, request, `${pid}.${Number(begun) + 1}`)).queue).toBeNull()
+    await cluster.cancel([watched(request, nativeId)])
+  })
+
+  test('an attempt whose id was never kept is found by its name while it runs', async () => {
+    const cluster = service()
+    const request = submitRequest({ source, spec: { script: ['sleep 1000'] } })
+    const nativeId = await start(cluster, request)
+    rmSync(join(directory(request), 'id'))
+    rmSync(join(directory(request), 'started.0'), { force: true })
+    expect(await service().submit(request)).toMatchObject({ kind: 'accepted', nativeId })
+    await cluster.cancel([watched(request, null)])
+    expect((await look(cluster, request, nativeId)).queue).toBeNull()
+  })
+})
+
+test('dependencies are for the service to keep', () => {
+  expect(service().nativeDependencies).toBe(false)
+  expect(() => service().plan(submitRequest({ source, dependsOn: ['1.2'] }))).not.toThrow()
+})
