@@ -71,11 +71,19 @@ export async function createContext(parts: ContextParts): Promise<Context> {
   for (const value of secretValues(config)) secrets.add(value)
 
   const clients = new Map<SecretSource, GitLab>()
+  // A new token is a new bot, whose events must be known as ours before they come back to us.
+  const tokenChanged = () => {
+    log.info({ step: 'gitlab' }, 'the token was replaced')
+    parts.wake.call('introduce')
+  }
   for (const source of [config.gitlab.token, ...config.projects.map(rule => rule.token)]) {
     if (source === null || clients.has(source)) continue
     const onCall = (call: { method: string; route: string; status: number | string }) =>
       metrics.gitlabCalls.inc({ method: call.method, route: call.route, status: String(call.status) })
-    clients.set(source, createGitLab({ url: config.gitlab.url, token: await tokenSource(source, secrets), onCall }))
+    clients.set(
+      source,
+      createGitLab({ url: config.gitlab.url, token: await tokenSource(source, secrets, tokenChanged), onCall }),
+    )
   }
   const clientOf = (rule: ProjectConfig | null) => clients.get(rule?.token ?? config.gitlab.token)!
   const ruleOf = (path: string) => projectFor(config, path)
@@ -159,7 +167,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
       const known = mirrors.get(project.id)
       if (known?.url === url) return known.mirror
       const source = ruleOf(project.path)?.token ?? config.gitlab.token
-      const token = await tokenSource(source, secrets)
+      const token = await tokenSource(source, secrets, tokenChanged)
       const mirror = openMirror({
         dir: join(config.dataDir, 'git', `${project.id}.git`),
         url,
@@ -182,7 +190,8 @@ export async function createContext(parts: ContextParts): Promise<Context> {
       }
     },
     async renewTokens() {
-      for (const source of clients.keys()) await (await tokenSource(source, secrets)).renew().catch(() => false)
+      for (const source of clients.keys())
+        await (await tokenSource(source, secrets, tokenChanged)).renew().catch(() => false)
     },
     async close() {
       await Promise.allSettled([...clusters.values()].map(cluster => cluster.close()))
@@ -195,7 +204,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
 const sources = new WeakMap<SecretSource, Promise<TokenSource>>()
 
 /** One token for API and git alike: when one of them notices a replaced token_file, the other has the new one too. */
-function tokenSource(secret: SecretSource, secrets: Secrets): Promise<TokenSource> {
+function tokenSource(secret: SecretSource, secrets: Secrets, onChange: () => void): Promise<TokenSource> {
   const known = sources.get(secret)
   if (known !== undefined) return known
   const made = (async () => {
@@ -207,6 +216,7 @@ function tokenSource(secret: SecretSource, secrets: Secrets): Promise<TokenSourc
         const changed = next !== current
         secrets.add(next)
         current = next
+        if (changed) onChange()
         return changed
       },
     }

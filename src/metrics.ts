@@ -63,6 +63,12 @@ export function createMetrics() {
       labelNames: ['peer'] as const,
       registers,
     }),
+    tokenExpires: new Gauge({
+      name: 'compops_token_expires_seconds',
+      help: 'Seconds until a GitLab token expires',
+      labelNames: ['token'] as const,
+      registers,
+    }),
     jobs: new Gauge({
       name: 'compops_jobs',
       help: 'Unfinished jobs by state',

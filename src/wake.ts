@@ -18,6 +18,7 @@ export type Topic =
   | 'compose'
   | 'send'
   | 'evidence'
+  | 'introduce'
 
 export function createWake(): Wake {
   const calls = new Map<Topic, number>()

@@ -28,7 +28,7 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
   if (answer.rc !== 0) throw notWhole(reach.name, 'the queue could not be read', answer)
   const at = new Date()
   const queue = new Map<string, QueueRow>()
-  await inTurns(dialect.readQueue(answer.stdout), row => {
+  await inTurns(reach, dialect.readQueue(answer.stdout), row => {
     const attempt = byName.get(row.name)
     // A native id with another name is a stranger; our name with another id is a copy, which the fence ends.
     if (attempt !== undefined && (attempt.nativeId === null || row.nativeId === attempt.nativeId))
@@ -89,7 +89,7 @@ async function readPast(
 
   const past: Past = { queue: new Map(), accounting: new Map(), exit: new Map(), started: new Map() }
   const byName = new Map(gone.map(attempt => [jobName(attempt.id), attempt]))
-  await inTurns(dialect.readPast(answer.stdout.slice(0, split)), ({ kind, row }) => {
+  await inTurns(reach, dialect.readPast(answer.stdout.slice(0, split)), ({ kind, row }) => {
     const attempt = byName.get(row.name)
     if (attempt === undefined || attempt.nativeId === null || row.nativeId !== attempt.nativeId) return
     if (kind === 'accounting') past.accounting.set(attempt.id, row)
@@ -98,7 +98,7 @@ async function readPast(
   const lines = answer.stdout.slice(split + 2).split('\n')
   if (lines.pop() !== '' || lines.pop() !== `end ${gone.length}`)
     throw new UnreadableError(`${reach.name}: the list of the jobs' files is not whole`, { transient: true })
-  await inTurns(lines, line => readFile(dialect, line, gone, past))
+  await inTurns(reach, lines, line => readFile(dialect, line, gone, past))
   return past
 }
 
@@ -121,12 +121,17 @@ function readFile(dialect: Dialect, line: string, gone: readonly WatchedAttempt[
   }
 }
 
-/** Ten thousand rows are read in a few turns of the event loop rather than in one. */
-async function inTurns<T>(items: Iterable<T>, each: (item: T) => void): Promise<void> {
+/** Ten thousand rows are read in a few turns of the event loop rather than in one. What cannot be read today may be readable tomorrow. */
+async function inTurns<T>(reach: Reach, items: Iterable<T>, each: (item: T) => void): Promise<void> {
   let n = 0
-  for (const item of items) {
-    each(item)
-    if (++n % turn === 0) await setImmediate()
+  try {
+    for (const item of items) {
+      each(item)
+      if (++n % turn === 0) await setImmediate()
+    }
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error
+    throw new UnreadableError(`${reach.name}: ${error.message}`, { transient: true, cause: error })
   }
 }
 

@@ -87,6 +87,11 @@ export function mistakesSection(view: PageView, effort: Effort) {
   }
 }
 
+function logLink(view: PageView, job: Job, size: number): string {
+  const text = size > 0 ? `log (${formatSize(size)})` : 'log'
+  return view.dashboard === false ? text : link(text, jobUrl(view.publicUrl, view.run, job))
+}
+
 /** The line and its neighbours, numbered, the line itself marked. */
 function excerpt(text: string | null, line: number | null): string | null {
   if (text === null || line === null) return null
@@ -145,7 +150,7 @@ function failure(job: Job, view: PageView, effort: Effort) {
     caption:
       lines.length === 0
         ? null
-        : `${lines.length === 1 ? 'The last line' : `The last ${lines.length} lines`} of its ${link(log > 0 ? `log (${formatSize(log)})` : 'log', jobUrl(view.publicUrl, view.run, job))}:`,
+        : `${lines.length === 1 ? 'The last line' : `The last ${lines.length} lines`} of its ${logLink(view, job, log)}:`,
     tail: lines.length === 0 ? null : fence(lines.join('\n'), 'text'),
     advice: advised === null ? null : `**Try:** ${advised}`,
   }

@@ -3,6 +3,7 @@ import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { listHeads } from '../git/mirror.ts'
+import type { GitLab, Project } from '../gitlab/gitlab.ts'
 import { newId } from '../model/id.ts'
 import { allProjects, type ProjectRow, saveProject } from '../store/projects.ts'
 import { branches, projects } from '../store/schema.ts'
@@ -39,31 +40,41 @@ export async function compareHeads(context: Context): Promise<number> {
   return compared
 }
 
-/** Projects that the configuration names outright are known before their first delivery. */
+/** Projects are known before their first delivery: those the configuration names outright, and those of a glob that the token is a member of. */
 async function learnProjects(context: Context): Promise<void> {
   const known = new Set((await allProjects(context.db)).map(project => project.path))
+  const listed = new Set<GitLab>()
   for (const rule of context.config.projects) {
-    if (/[*?[{]/.test(rule.path) || known.has(rule.path)) continue
+    if (known.has(rule.path)) continue
+    const gitlab = context.gitlabOf(rule.path)
     try {
-      const found = await context.gitlabOf(rule.path).project(rule.path)
-      if (found !== null)
-        await saveProject(context.db, {
-          id: found.id,
-          path: found.pathWithNamespace,
-          defaultBranch: found.defaultBranch,
-        })
-      else
-        context.log.warn(
-          { step: 'heads', project: rule.path },
-          'the configuration names a project that the token cannot see',
-        )
+      if (!rule.path.includes('*')) {
+        const found = await gitlab.project(rule.path)
+        if (found !== null) await remember(context, found)
+        else
+          context.log.warn(
+            { step: 'heads', project: rule.path },
+            'the configuration names a project that the token cannot see',
+          )
+      } else if (!listed.has(gitlab)) {
+        listed.add(gitlab)
+        for await (const found of gitlab.projects({ membership: true })) {
+          if (!known.has(found.pathWithNamespace) && projectFor(context.config, found.pathWithNamespace) !== null)
+            await remember(context, found)
+        }
+      }
     } catch (error) {
       context.log.warn(
         { step: 'heads', project: rule.path, err: describeError(error) },
-        'project could not be read from GitLab',
+        'projects could not be read from GitLab',
       )
     }
   }
+}
+
+async function remember(context: Context, found: Project): Promise<void> {
+  if (found.archived || found.emptyRepo) return
+  await saveProject(context.db, { id: found.id, path: found.pathWithNamespace, defaultBranch: found.defaultBranch })
 }
 
 async function compareProject(context: Context, project: ProjectRow): Promise<void> {

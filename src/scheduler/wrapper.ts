@@ -92,8 +92,10 @@ if builtin cd -- "$compops_work"; then
     compops_again=$?
     # 127: bash has told the child's code before and forgot it.
     [ "$compops_again" = 127 ] && [ -n "$compops_code" ] || compops_code=$compops_again
-    # A caught signal interrupts \`wait\`, and what it returns then is not the child's code.
-    [ "$compops_before" != "$compops_signals" ] || break
+    # A caught signal interrupts \`wait\`, and what it returns then is not the child's code. Now and then bash (seen: 5.2.15) returns -1 before
+    # it runs the trap.
+    [ "$compops_before" != "$compops_signals" ] || [ "$compops_again" -lt 0 ] || break
+    [ "$compops_again" -ge 0 ] || command sleep 0.1
   done
 else
   printf 'compops: the checkout %s cannot be entered on %s\\n' "$compops_work" "$(command uname -n)"

@@ -31,19 +31,37 @@ export async function startWorker(context: Context): Promise<Worker> {
   }
 }
 
-/** Until GitLab has told who we are, our own events cannot be told by author; asked again hourly, since a replaced token is a new bot. */
+/** Until GitLab has told who we are, our own events cannot be told by author; asked again when a token was replaced, and hourly. */
 async function introduce(context: Context, signal: AbortSignal): Promise<void> {
   let wait = 1_000
   while (!signal.aborted) {
+    const mark = context.wake.mark('introduce')
     try {
       await context.learnBots()
       context.metrics.unreachable.set({ peer: 'gitlab' }, 0)
+      await warnOfExpiry(context)
       wait = 3_600_000
     } catch (error) {
       context.metrics.unreachable.set({ peer: 'gitlab' }, 1)
       context.log.warn({ step: 'gitlab', err: describeError(error) }, 'GitLab did not say who this service is')
       wait = Math.min(300_000, wait * 2)
     }
-    await context.clock.sleep(wait, signal)
+    await context.wake.wait('introduce', mark, wait, signal)
+  }
+}
+
+/** Says it two weeks before a token expires: what then stops is what people look at. */
+async function warnOfExpiry(context: Context): Promise<void> {
+  for (const [index, client] of context.gitlabs().entries()) {
+    const info = await client.tokenInfo()
+    if (info?.expiresAt == null) continue
+    const seconds = (Date.parse(info.expiresAt) - context.clock.now().getTime()) / 1000
+    context.metrics.tokenExpires.set({ token: String(index) }, seconds)
+    if (seconds < 14 * 86_400) {
+      context.log.warn(
+        { step: 'gitlab', token: info.name, expiresAt: info.expiresAt },
+        `the GitLab token ${info.name} expires on ${info.expiresAt}: replace it`,
+      )
+    }
   }
 }

@@ -58,7 +58,7 @@ describe('a push to a branch with a .compops.yml', () => {
     const note = await until('the final note', () =>
       world.note(iid)?.body.includes('something is wrong') ? world.note(iid) : null,
     )
-    expect(note.body).toContain('2 of 4 jobs')
+    expect(note.body).toMatch(/bad failed: exit 3[\s\S]*\| solve \|[\s\S]*\| rmse \| 0\.5 \|/)
     const reply = await until('the reply', () => world.ourNotes(iid).find(one => one.body.includes('@alice')))
     expect(reply.body).toContain('calc/heat')
     expect(world.ourNotes(iid)).toHaveLength(2)

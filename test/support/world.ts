@@ -1,9 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadConfig } from '../../src/config/index.ts'
 import { type Service, startService } from '../../src/main.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
+import { openStore } from '../../src/store/open.ts'
 import { until } from './until.ts'
 
 export interface WorldOptions {
@@ -22,9 +24,23 @@ export interface WorldOptions {
 
 const finals: readonly string[] = ['success', 'failed', 'canceled', 'skipped']
 
+/** An embedded database as the first start makes it; initdb takes seconds, a copy of it does not. */
+let made: Promise<string> | null = null
+function emptyDatabase(): Promise<string> {
+  made ??= (async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'compops-empty-'))
+    process.once('exit', () => rmSync(dataDir, { recursive: true, force: true }))
+    const store = await openStore({ databaseUrl: null, dataDir })
+    await store.close()
+    return dataDir
+  })()
+  return made
+}
+
 /** A whole small world: a GitLab with a project, a researcher and the service's bot, and the service itself, all on this machine. */
 export async function startWorld(options: WorldOptions = {}) {
   const place = await mkdtemp(join(tmpdir(), 'compops-world-'))
+  if (options.databaseUrl === undefined) await cp(await emptyDatabase(), join(place, 'data'), { recursive: true })
   const simulator = await startSimulator({ dataDir: join(place, 'gitlab') })
   const alice = simulator.createUser({
     username: 'alice',

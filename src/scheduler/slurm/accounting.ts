@@ -94,7 +94,7 @@ interface Exit {
   readonly raw: number
 }
 
-/** `code:signal`. Beside a signal the code says nothing; above 64 stand words of Slurm's own (125: out of memory), and 53 is one too. */
+/** `code:signal`. An exit code above 128 is shown less 128 (139 is 11:0, seen on 22.05): the exit file knows better. Beside a signal the code says nothing; above 64 stand words of Slurm's own (125: out of memory), and 53 is one too. */
 function readExit(text: string): Exit {
   const found = /^(\d+):(\d+)$/.exec(text)
   if (found === null) throw new UnreadableError(`not an exit code of Slurm: ${show(text)}`)
