@@ -104,6 +104,8 @@ CREATE TABLE "jobs" (
 	"message" text,
 	"cancel_reason" text,
 	"cancel_next_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"cancel_queued_only" boolean DEFAULT false NOT NULL,
+	"run_again" boolean DEFAULT false NOT NULL,
 	CONSTRAINT "jobs_run_name" UNIQUE("run_id","name")
 );
 --> statement-breakpoint

@@ -2,16 +2,19 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { serve } from '@hono/node-server'
+import { sql } from 'drizzle-orm'
+import type { Hono } from 'hono'
 import { createApp } from './app.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/index.ts'
 import { type Context, createContext } from './context.ts'
-import { CompopsError } from './errors.ts'
+import { CompopsError, ConfigError } from './errors.ts'
 import { createLog, createSecrets, type LogOptions, openAudit } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { openStore } from './store/open.ts'
+import { endLeases } from './store/leases.ts'
+import { openStore, rows } from './store/open.ts'
 import { createWake } from './wake.ts'
-import { startWorker } from './worker/work.ts'
+import { startWorker, type Worker } from './worker/work.ts'
 
 export interface Service {
   /** Where it listens, e.g. `http://127.0.0.1:8080`. */
@@ -47,21 +50,20 @@ export async function startService(config: Config, options: ServiceOptions = {})
     secrets,
     wake: createWake(),
   })
-  const app = await createApp(context)
-  const worker = await startWorker(context)
+  let worker: Worker | null = null
+  let server: ReturnType<typeof serve>
+  try {
+    await refuseRemovedClusters(context)
+    // A former process of this embedded database is dead, or we would not have its lock: its leases end now.
+    if (config.databaseUrl === null) await endLeases(store.db)
+    server = await listen(config, await createApp(context))
+    worker = await startWorker(context)
+  } catch (error) {
+    await worker?.stop()
+    await context.close()
+    throw error
+  }
 
-  const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
-    const listening = serve({ fetch: app.fetch, hostname: config.listen.host, port: config.listen.port }, () =>
-      resolve(listening),
-    )
-    listening.once('error', error =>
-      reject(
-        new CompopsError(`cannot listen on ${config.listen.host}:${config.listen.port}: ${error.message}`, {
-          cause: error,
-        }),
-      ),
-    )
-  })
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : config.listen.port
   const url = `http://${config.listen.host}:${port}`
@@ -78,11 +80,39 @@ export async function startService(config: Config, options: ServiceOptions = {})
         // GitLab keeps connections open; what is being answered is answered, idle ones are let go.
         if ('closeIdleConnections' in server) server.closeIdleConnections()
       })
-      await worker.stop()
+      await worker?.stop()
       await context.close()
       log.info({ step: 'serve' }, 'stopped')
     },
   }
+}
+
+function listen(config: Config, app: Hono): Promise<ReturnType<typeof serve>> {
+  const { host, port } = config.listen
+  return new Promise((resolve, reject) => {
+    const server = serve({ fetch: app.fetch, hostname: host, port }, () => resolve(server))
+    server.once('error', error =>
+      reject(new CompopsError(`cannot listen on ${host}:${port}: ${error.message}`, { cause: error })),
+    )
+  })
+}
+
+/** A cluster, or an account on it, that has unfinished jobs cannot be taken out of the configuration: nobody would look after them. */
+async function refuseRemovedClusters(context: Context): Promise<void> {
+  const known = context.connections()
+  const used = await rows<{ connection: string; n: number | string }>(
+    context.db,
+    sql`select connection, count(*) as n from jobs where state not in ('completed', 'failed', 'canceled', 'skipped') group by 1 order by 1`,
+  )
+  const gone = used.filter(row => !known.includes(row.connection))
+  if (gone.length === 0) return
+  throw new ConfigError(
+    context.config.file,
+    gone.map(
+      row =>
+        `clusters: ${row.connection} has ${row.n} unfinished jobs, but no project uses it any more. Put it back until they have ended.`,
+    ),
+  )
 }
 
 /** A private CA is trusted beside the usual ones, for every TLS connection of the process. */

@@ -11,6 +11,7 @@ export type Topic =
   | 'deliveries'
   | 'heads'
   | 'submit'
+  | 'handover'
   | 'poll'
   | 'cancel'
   | 'collect'

@@ -40,10 +40,13 @@ export function nextState(before: Before, seen: Seen, options: NextStateOptions)
 
   const ended = exit !== null || verdict !== null || seen.queue?.state === 'ended'
   if (!ended) {
-    if (accounted !== null && accounted.startedAt !== null) return known('running', null, before)
-    return missed(before, options)
+    // Accounting may lag; but a record that says RUNNING for ever while the queue knows nothing (a controller that lost its state) is a miss too.
+    return missed(before, accounted !== null && accounted.startedAt !== null ? 'running' : before.state, options)
   }
 
+  // What we cancelled and the queue calls cancelled needs no reason from accounting, which may never hear of a job that was not eligible.
+  if (before.cancelRequested && exit === null && seen.queue?.verdict === 'canceled')
+    return conclude(before, 'canceled', null, accounted, seen.queue, false)
   const silent = seen.accounting !== 'off' && options.facts.accounting && verdict === null
   const completing = inQueue?.state === 'completing'
   const noExit = exit === null && (verdict === 'completed' || (verdict === null && seen.queue?.verdict === 'completed'))
@@ -73,18 +76,20 @@ function known(state: JobState, message: string | null, before: Before): Conclus
   return { state, reason: null, message, misses: 0, awaiting: before.awaiting, exitCode: null }
 }
 
-function missed(before: Before, options: NextStateOptions): Conclusion {
+function missed(before: Before, state: JobState, options: NextStateOptions): Conclusion {
   const misses = before.misses + 1
   const since = before.missedSince ?? options.now
   const silentFor = (options.now.getTime() - since.getTime()) / 1000
   if (misses >= 2 && silentFor > options.facts.remembers) {
+    if (before.cancelRequested)
+      return { state: 'canceled', reason: null, message: null, misses: 0, awaiting: null, exitCode: null }
     return failed(
       'lost',
       `neither the queue nor accounting knows ${before.nativeId} any more, and it left no exit file`,
       null,
     )
   }
-  return { state: before.state, reason: null, message: null, misses, awaiting: before.awaiting, exitCode: null }
+  return { state, reason: null, message: null, misses, awaiting: before.awaiting, exitCode: null }
 }
 
 function conclude(

@@ -45,7 +45,7 @@ export async function branchGone(context: Context, hint: GoneHint): Promise<stri
 
   const trunk = project.defaultBranch === null ? undefined : heads.get(`refs/heads/${project.defaultBranch}`)
   const merged =
-    (await wasMerged(context.db, project.id, name)) ||
+    (branch.headSha !== null && (await wasMerged(context.db, project.id, name, branch.headSha))) ||
     (branch.headSha !== null &&
       trunk !== undefined &&
       (await isAncestor(mirror, branch.headSha, trunk).catch(() => false)))
@@ -62,7 +62,7 @@ export async function branchGone(context: Context, hint: GoneHint): Promise<stri
     if (ids.length === 0) return 0
     const cancelled = await tx
       .update(jobs)
-      .set({ cancelReason: `branch ${merged ? 'merged and ' : ''}deleted` })
+      .set({ cancelReason: `branch ${merged ? 'merged and ' : ''}deleted`, cancelQueuedOnly: merged, runAgain: false })
       .where(
         and(
           inArray(jobs.runId, ids),

@@ -1,17 +1,22 @@
 import { and, eq, inArray, isNotNull, lte, notInArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
-import { describeError } from '../errors.ts'
-import type { Db } from '../store/open.ts'
+import { CompopsError, describeError } from '../errors.ts'
+import { transact } from '../store/open.ts'
 import { type AttemptRow, attemptsOf, finalStates, type JobRow, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
 import { setUnreachable } from './connection.ts'
 
+interface Wanted {
+  readonly job: JobRow
+  readonly attempt: AttemptRow | null
+}
+
 /**
- * Cancels what should be cancelled on one account of a cluster, and asks the cluster afterwards: a job is `canceled` when its scheduler
- * no longer has it, not when we said so. Returns how many were asked for.
+ * Cancels what should be cancelled on one account of a cluster. A job that was never handed over is canceled at once; one in doubt is fenced on
+ * the cluster, so that it can never begin; every other is `canceled` when a round has seen its end, not when we said so. Returns how many were asked for.
  */
 export async function cancelJobs(context: Context, connection: string): Promise<number> {
-  const wanted = await context.db
+  const found = await context.db
     .select()
     .from(jobs)
     .where(
@@ -23,92 +28,130 @@ export async function cancelJobs(context: Context, connection: string): Promise<
       ),
     )
     .limit(200)
-  if (wanted.length === 0) return 0
-  const open = new Map(
-    (
-      await attemptsOf(
-        context.db,
-        wanted.map(job => job.id),
-      )
-    )
-      .filter(attempt => !attempt.final)
-      .map(attempt => [attempt.jobId, attempt]),
+  if (found.length === 0) return 0
+  const rows = await attemptsOf(
+    context.db,
+    found.map(job => job.id),
   )
-
-  const without = wanted.filter(job => !open.has(job.id))
+  const open = new Map(rows.filter(attempt => !attempt.final).map(attempt => [attempt.jobId, attempt]))
+  const wanted: Wanted[] = found.map(job => ({ job, attempt: open.get(job.id) ?? null }))
   await markCanceled(
     context,
-    without.map(job => ({ job, attempt: null })),
+    wanted.filter(one => one.attempt === null),
   )
-  const onCluster = wanted.filter(job => open.has(job.id)).map(job => ({ job, attempt: open.get(job.id)! }))
-  if (onCluster.length === 0) return wanted.length
+  const handedOver = wanted.filter((one): one is { job: JobRow; attempt: AttemptRow } => one.attempt !== null)
+  if (handedOver.length === 0) return found.length
 
+  await askAgainIn(context, handedOver, 10)
   try {
-    const fates = await context.clusterOf(connection).cancel(onCluster.map(({ attempt }) => attempt))
-    const gone = onCluster.filter(({ attempt }) => fates.get(attempt.id) === 'gone')
-    // One in doubt is fenced on the cluster, so it can never begin; one that was under way ends when a round has seen its end.
+    const cluster = context.clusterOf(connection)
+    const asked = await withoutRunning(context, connection, handedOver)
+    if (asked.length === 0) return found.length
+    const fates = await cluster.cancel(asked.map(({ attempt }) => attempt))
+    // Without a native id it was in doubt: the fence is written and nobody has its name, so it never was. Of the others a round sees the end.
     await markCanceled(
       context,
-      gone.filter(({ attempt }) => attempt.state === 'submitting' || attempt.state === 'queued'),
+      asked.filter(({ attempt }) => attempt.nativeId === null && fates.get(attempt.id) === 'gone'),
     )
-    await context.db
-      .update(jobs)
-      .set({ cancelNextAt: sql`now() + interval '10 seconds'` })
-      .where(
-        inArray(
-          jobs.id,
-          onCluster.map(({ job }) => job.id),
-        ),
-      )
     context.wake.call('poll')
   } catch (error) {
+    if (!(error instanceof CompopsError)) throw error
     context.metrics.failures.inc({ verb: 'cancel' })
     await setUnreachable(context, connection, error)
+    context.log.warn({ step: 'cancel', connection, err: describeError(error) }, 'cancellation is asked again later')
+  }
+  return found.length
+}
+
+/** Our rows are as old as the last round: what was to be cancelled only while it waits is looked at once more, and left alone if it runs. */
+async function withoutRunning(
+  context: Context,
+  connection: string,
+  list: readonly { job: JobRow; attempt: AttemptRow }[],
+): Promise<readonly { job: JobRow; attempt: AttemptRow }[]> {
+  const tender = list.filter(({ job, attempt }) => job.cancelQueuedOnly && attempt.nativeId !== null)
+  if (tender.length === 0) return list
+  const round = await context.clusterOf(connection).observe(tender.map(({ attempt }) => attempt))
+  const begun = tender.filter(({ attempt }) => {
+    const seen = round.seen.get(attempt.id)
+    const waits = seen?.queue?.state === 'queued' || seen?.queue?.state === 'held'
+    return !waits || seen?.started != null
+  })
+  if (begun.length > 0) {
     await context.db
       .update(jobs)
-      .set({ cancelNextAt: sql`now() + interval '15 seconds'` })
+      .set({ cancelReason: null, cancelQueuedOnly: false })
       .where(
         inArray(
           jobs.id,
-          onCluster.map(({ job }) => job.id),
+          begun.map(({ job }) => job.id),
         ),
       )
-    context.log.warn({ step: 'cancel', connection, err: describeError(error) }, 'cancellation is asked again later')
+    context.log.info(
+      { step: 'cancel', connection, jobs: begun.map(({ job }) => job.name) },
+      'they have begun: they finish',
+    )
+    context.wake.call('poll')
   }
-  return wanted.length
+  return list.filter(one => !begun.includes(one))
 }
 
-async function markCanceled(
-  context: Context,
-  fates: readonly { job: JobRow; attempt: AttemptRow | null }[],
-): Promise<void> {
-  if (fates.length === 0) return
-  await context.db.transaction(async tx => {
-    for (const { job, attempt } of fates) {
-      await tx
-        .update(jobs)
-        .set({ state: 'canceled', reason: null, message: job.cancelReason })
-        .where(and(eq(jobs.id, job.id), notInArray(jobs.state, finalStates)))
-      if (attempt !== null) {
+async function askAgainIn(context: Context, list: readonly Wanted[], seconds: number): Promise<void> {
+  await context.db
+    .update(jobs)
+    .set({ cancelNextAt: sql`now() + make_interval(secs => ${seconds})` })
+    .where(
+      inArray(
+        jobs.id,
+        list.map(({ job }) => job.id),
+      ),
+    )
+}
+
+/** Only where the cancellation still stands: a commit that is wanted again has taken it back. */
+async function markCanceled(context: Context, list: readonly Wanted[]): Promise<void> {
+  if (list.length === 0) return
+  const done = await transact(context.db, async tx => {
+    const canceled: Wanted[] = []
+    for (const one of list) {
+      if (one.attempt !== null) {
         await tx
           .update(attempts)
           .set({
             state: 'canceled',
-            message: job.cancelReason,
+            message: one.job.cancelReason,
             final: true,
             endedAt: sql`now()`,
             leaseUntil: null,
             collectProblem: 'it never started',
           })
-          .where(and(eq(attempts.id, attempt.id), eq(attempts.final, false)))
+          .where(and(eq(attempts.id, one.attempt.id), eq(attempts.final, false)))
       }
+      const changed = await tx
+        .update(jobs)
+        .set({
+          state: sql`case when ${jobs.cancelReason} is null then 'waiting' else 'canceled' end`,
+          reason: null,
+          message: sql`${jobs.cancelReason}`,
+          runAgain: false,
+        })
+        .where(
+          and(
+            eq(jobs.id, one.job.id),
+            notInArray(jobs.state, finalStates),
+            one.attempt === null ? isNotNull(jobs.cancelReason) : undefined,
+          ),
+        )
+        .returning({ state: jobs.state })
+      if (changed[0]?.state === 'canceled') canceled.push(one)
     }
     await touchRuns(
-      tx as unknown as Db,
-      fates.map(({ job }) => job.runId),
+      tx,
+      list.map(({ job }) => job.runId),
     )
+    return canceled
   })
-  for (const { job, attempt } of fates) {
+  for (const { job, attempt } of done) {
     context.metrics.jobsEnded.inc({ connection: job.connection, state: 'canceled', reason: '' })
     context.log.info(
       { step: 'cancel', run: job.runId, job: job.id, nativeId: attempt?.nativeId ?? null },

@@ -1,7 +1,7 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
-import type { Db } from '../store/open.ts'
+import { transact } from '../store/open.ts'
 import { type AttemptRow, touchRuns } from '../store/runs.ts'
 import { attempts } from '../store/schema.ts'
 import { claimable, inArray, leaseFor, putBack } from '../store/work.ts'
@@ -9,20 +9,20 @@ import { claimable, inArray, leaseFor, putBack } from '../store/work.ts'
 // After this long the record is written without what could not be fetched.
 const patience = 24 * 3_600_000
 
-/** Fetches what ended attempts left behind: outputs with their digests, metrics, the last lines of the log, the environment. Returns how many. */
-export async function collectResults(context: Context): Promise<number> {
-  const open = and(eq(attempts.final, true), isNull(attempts.collected), isNull(attempts.collectProblem))
+/** Fetches what ended attempts left behind on one account of a cluster: outputs with their digests, metrics, the last lines of the log, the environment. Returns how many. */
+export async function collectResults(context: Context, connection: string): Promise<number> {
+  const open = and(
+    eq(attempts.connection, connection),
+    eq(attempts.final, true),
+    isNull(attempts.collected),
+    isNull(attempts.collectProblem),
+  )
   const claimed = await context.db
     .update(attempts)
-    .set({ leaseUntil: leaseFor(300), attempts: sql`${attempts.attempts} + 1` })
+    .set({ leaseUntil: leaseFor(120), attempts: sql`${attempts.attempts} + 1` })
     .where(inArray(attempts.id, claimable(context.db, attempts, open, 20)))
     .returning()
-  const byConnection = Map.groupBy(claimed, attempt => attempt.connection)
-  await Promise.all(
-    [...byConnection.values()].map(async group => {
-      for (const attempt of group) await collect(context, attempt)
-    }),
-  )
+  for (const attempt of claimed) await collect(context, attempt)
   return claimed.length
 }
 
@@ -50,12 +50,12 @@ async function close(
   attempt: AttemptRow,
   what: Partial<Pick<AttemptRow, 'collected' | 'collectProblem'>>,
 ): Promise<void> {
-  await context.db.transaction(async tx => {
+  await transact(context.db, async tx => {
     await tx
       .update(attempts)
       .set({ ...what, leaseUntil: null })
       .where(eq(attempts.id, attempt.id))
-    await touchRuns(tx as unknown as Db, [attempt.runId])
+    await touchRuns(tx, [attempt.runId])
   })
   context.wake.call('finish')
   context.wake.call('compose')

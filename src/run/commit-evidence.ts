@@ -1,7 +1,7 @@
-import { and, desc, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
-import { describeError } from '../errors.ts'
+import { CompopsError, describeError } from '../errors.ts'
 import { commitEvidence } from '../git/evidence.ts'
 import type { Run } from '../model/run.ts'
 import { branchPage } from '../render/branch-page.ts'
@@ -9,9 +9,10 @@ import { renderEvidence } from '../render/evidence.ts'
 import { branchPath, evidencePath } from '../render/links.ts'
 import { coreSeconds, verdictOf } from '../render/outcome.ts'
 import { type ReadmeNode, renderReadme } from '../render/readme.ts'
+import { rows, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
-import { latestRunsOf, loadRun, shortBranch } from '../store/runs.ts'
-import { branches, projects, reports, runs } from '../store/schema.ts'
+import { loadRun, type RunRow, shortBranch } from '../store/runs.ts'
+import { projects, reports, runs } from '../store/schema.ts'
 import { claimable, leaseFor, putBack } from '../store/work.ts'
 import { asOutage, isTokenTrouble } from './outage.ts'
 import { pageOf } from './page.ts'
@@ -23,7 +24,7 @@ export async function commitEvidenceOfRuns(context: Context): Promise<number> {
   const unsent = and(eq(reports.kind, 'evidence'), sql`${reports.sentHash} is distinct from ${reports.desiredHash}`)
   const claimed = await context.db
     .update(reports)
-    .set({ leaseUntil: leaseFor(600), attempts: sql`${reports.attempts} + 1` })
+    .set({ leaseUntil: leaseFor(180), attempts: sql`${reports.attempts} + 1` })
     .where(inArray(reports.id, claimable(context.db, reports, unsent, 200)))
     .returning()
   for (const [projectId, group] of Map.groupBy(claimed, report => report.projectId))
@@ -53,7 +54,7 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       date: new Date(Math.max(...ended.map(run => (run.endedAt ?? run.createdAt).getTime()))),
       build: async () => files,
     })
-    await context.db.transaction(async tx => {
+    await transact(context.db, async tx => {
       await tx.update(projects).set({ evidenceSha: result.sha }).where(eq(projects.id, projectId))
       for (const report of group) {
         await tx
@@ -74,48 +75,30 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
   } catch (error) {
     if (isTokenTrouble(error)) await context.renewTokens()
     context.metrics.failures.inc({ verb: 'commit evidence' })
-    for (const report of group) await putBack(context.db, reports, report.id, asOutage(error))
+    const outage = asOutage(error)
+    if (group.length > 1 && !(outage instanceof CompopsError && outage.transient)) {
+      // One of them cannot be committed: it must not keep the others back.
+      log.warn({ err: describeError(error) }, 'evidence is committed one run at a time')
+      for (const report of group) await commitFor(context, projectId, [report])
+      return
+    }
+    for (const report of group) await putBack(context.db, reports, report.id, outage)
     log.warn({ err: describeError(error) }, 'evidence could not be committed')
   }
 }
 
-/** The record of each run, the pages of the branches they are of, and the index over all branches of the project. */
+/** The record of each run, the pages of the branches they are of, and the index over the newest branches of the project. */
 async function filesFor(context: Context, project: ProjectRow, ended: readonly Run[]): Promise<Map<string, string>> {
   const files = new Map<string, string>()
   for (const run of ended) if (run.jobs.length > 0) files.set(evidencePath(run), renderEvidence(run))
-  const nodes: ReadmeNode[] = []
-  const rows = await context.db
-    .select()
-    .from(branches)
-    .where(and(eq(branches.projectId, project.id), sql`${branches.latestRunId} is not null`))
-    .orderBy(desc(branches.updatedAt))
-  for (const branch of rows) {
-    const latest = (await latestEnded(context, branch.id)) ?? null
-    const name = shortBranch(branch.ref)
-    nodes.push({
-      branch: name,
-      parent: latest?.parent?.branch ?? null,
-      state: latest?.state ?? null,
-      stale: false,
-      latest:
-        latest === null
-          ? null
-          : {
-              id: latest.id,
-              branch: name,
-              sha: latest.sha,
-              createdAt: latest.createdAt,
-              endedAt: latest.endedAt,
-              words: verdictOf(latest).words,
-              coreSeconds: coreSeconds(latest, latest.endedAt ?? latest.createdAt),
-            },
-    })
-    if (latest === null || !ended.some(run => run.branch === name)) continue
-    const row = (await context.db.select().from(runs).where(eq(runs.id, latest.id)))[0]!
-    const page = branchPage(await pageOf(context, row, latest))
-    files.set(branchPath(name, 'yml'), page.yml)
-    files.set(branchPath(name, 'md'), page.md)
+  for (const branch of new Set(ended.map(run => run.branch))) {
+    const found = await shownRun(context, project.id, branch)
+    if (found === null) continue
+    const page = branchPage(await pageOf(context, found.row, found.run))
+    files.set(branchPath(branch, 'yml'), page.yml)
+    files.set(branchPath(branch, 'md'), page.md)
   }
+  const nodes = await indexNodes(context, project.id)
   files.set(
     'README.md',
     renderReadme({
@@ -129,8 +112,54 @@ async function filesFor(context: Context, project: ProjectRow, ended: readonly R
   return files
 }
 
-/** What stands on the branch's page: its newest run that has ended. */
-async function latestEnded(context: Context, branchId: string): Promise<Run | undefined> {
-  const newest = await latestRunsOf(context.db, branchId, 5)
-  return newest.find(run => run.endedAt !== null)
+/** What stands on the branch's page: the run that it shows, or while that is under way the newest that has ended. */
+async function shownRun(
+  context: Context,
+  projectId: number,
+  branch: string,
+): Promise<{ row: RunRow; run: Run } | null> {
+  const found = await rows<{ id: string }>(
+    context.db,
+    sql`select r.id from runs r join branches b on b.id = r.branch_id
+      where b.project_id = ${projectId} and b.ref = ${`refs/heads/${branch}`} and r.ended_at is not null
+      order by (r.id = b.latest_run_id) desc, r.created_at desc limit 1`,
+  )
+  const id = found[0]?.id
+  if (id === undefined) return null
+  const row = (await context.db.select().from(runs).where(eq(runs.id, id)))[0]!
+  return { row, run: await loadRun(context.db, id) }
+}
+
+/** One node a branch, the hundred newest: more nobody reads, and each commit would load them all. */
+async function indexNodes(context: Context, projectId: number): Promise<ReadmeNode[]> {
+  const newest = await rows<{ ref: string; id: string | null }>(
+    context.db,
+    sql`select b.ref, (select r.id from runs r where r.branch_id = b.id and r.ended_at is not null order by (r.id = b.latest_run_id) desc, r.created_at desc limit 1) as id
+      from branches b where b.project_id = ${projectId} and b.latest_run_id is not null order by b.updated_at desc limit 100`,
+  )
+  const nodes: ReadmeNode[] = []
+  for (const { ref, id } of newest) {
+    const branch = shortBranch(ref)
+    if (id === null) {
+      nodes.push({ branch, parent: null, state: null, stale: false, latest: null })
+      continue
+    }
+    const run = await loadRun(context.db, id)
+    nodes.push({
+      branch,
+      parent: run.parent?.branch ?? null,
+      state: run.state,
+      stale: false,
+      latest: {
+        id: run.id,
+        branch,
+        sha: run.sha,
+        createdAt: run.createdAt,
+        endedAt: run.endedAt,
+        words: verdictOf(run).words,
+        coreSeconds: coreSeconds(run, run.endedAt ?? run.createdAt),
+      },
+    })
+  }
+  return nodes
 }

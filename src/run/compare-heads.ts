@@ -9,6 +9,7 @@ import { allProjects, type ProjectRow, saveProject } from '../store/projects.ts'
 import { branches, projects } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
 import { branchRefused, headMoved } from './head.ts'
+import { lookAgain } from './look-again.ts'
 import { isTokenTrouble } from './outage.ts'
 
 /**
@@ -106,7 +107,6 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
         how: 'found by comparing heads',
         delivered: false,
         deliveryId: null,
-        sha,
       })
       context.log.info({ step: 'heads', project: project.path, ref, sha, result }, result)
     }
@@ -119,6 +119,7 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
     } else {
       const result = await branchGone(context, { projectId: project.id, ref: row.ref, delivered: false, heads })
       context.log.info({ step: 'heads', project: project.path, ref: row.ref, result }, result)
+      if (row.headSha !== null) await lookAgain(context, project.id, row.headSha)
     }
   }
   await context.db

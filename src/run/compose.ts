@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { eq, gt, sql } from 'drizzle-orm'
+import { and, eq, gt, lt } from 'drizzle-orm'
 import { type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
@@ -7,41 +7,68 @@ import type { Run } from '../model/run.ts'
 import { type NoteView, renderNote } from '../render/note.ts'
 import { renderReply } from '../render/reply.ts'
 import { renderJobStatus, renderTreeStatus } from '../render/status.ts'
-import { type MergeRequestRow, openMergeRequests, saveMergeRequest } from '../store/merge-requests.ts'
-import type { Db } from '../store/open.ts'
+import {
+  type MergeRequestRow,
+  mergeRequestsShowing,
+  openMergeRequests,
+  saveMergeRequest,
+} from '../store/merge-requests.ts'
+import { type Db, transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { type ReportToWrite, writeOnce, writeReports } from '../store/reports.ts'
 import { loadRun, type RunRow } from '../store/runs.ts'
 import { branches, runs } from '../store/schema.ts'
 import { comparisonsWith, pageOf } from './page.ts'
 
-/** Between steps 5 and 6: turns what has changed of runs into what GitLab should show. Returns how many runs were looked at. */
+/** Between steps 5 and 6: turns what has changed of runs into what GitLab should show. Returns how many runs were composed. */
 export async function composeReports(context: Context): Promise<number> {
   const due = await context.db
     .select()
     .from(runs)
     .where(gt(runs.version, runs.reportedVersion))
     .orderBy(runs.id)
-    .limit(50)
-  for (const row of due) await compose(context, row)
-  if (due.length > 0) {
-    context.wake.call('send')
-    context.wake.call('evidence')
+    .limit(100)
+  let composed = 0
+  for (const row of due) {
+    try {
+      await compose(context, row)
+      composed++
+    } catch (error) {
+      // One run that cannot be composed must not keep the others from being told.
+      context.metrics.failures.inc({ verb: 'compose' })
+      context.log.error(
+        {
+          step: 'compose',
+          run: row.id,
+          err: describeError(error),
+          stack: error instanceof Error ? error.stack : undefined,
+        },
+        'a run could not be composed',
+      )
+    }
   }
-  return due.length
+  if (composed > 0) for (const topic of ['send', 'evidence'] as const) context.wake.call(topic)
+  return composed
 }
+
+// Runs whose merge requests GitLab has not told yet; only a hint, after a restart the first composition asks again.
+const unlearned = new Set<string>()
 
 async function compose(context: Context, row: RunRow): Promise<void> {
   const project = await findProject(context.db, row.projectId)
   const rule = project === null ? null : projectFor(context.config, project.path)
-  if (project === null || rule === null) return markReported(context.db, row)
+  if (project === null || rule === null) {
+    await markReported(context.db, row)
+    return
+  }
   const run = await loadRun(context.db, row.id)
-  if (row.reportedVersion === 0) await learnMergeRequests(context, run)
+  if (row.reportedVersion === 0 || unlearned.has(row.id)) await learnMergeRequests(context, run)
   const open = await openMergeRequests(context.db, run.projectId, run.branch)
   const latest = await isLatest(context.db, row)
-
   const wanted: ReportToWrite[] = statusReports(context, run, rule)
-  if (latest) for (const mergeRequest of open) wanted.push(await noteReport(context, row, run, mergeRequest))
+  // A merge request that was merged or closed keeps the note that it has; the final edit comes there too.
+  const shown = latest ? await mergeRequestsShowing(context.db, run.projectId, run.id, open) : []
+  for (const mergeRequest of shown) wanted.push(await noteReport(context, row, run, mergeRequest))
   if (run.endedAt !== null) {
     wanted.push({
       key: `evidence ${run.id}`,
@@ -53,35 +80,38 @@ async function compose(context: Context, row: RunRow): Promise<void> {
     })
   }
   const reply = replyWanted(run, rule)
-  await context.db.transaction(async tx => {
-    await writeReports(tx as unknown as Db, wanted)
-    if (reply && latest) {
-      for (const { iid } of open) {
-        const marker = `<!-- compops:reply run=${run.id} mr=${iid} -->`
-        const body = `${renderReply({ run, person: run.causedBy, publicUrl: context.config.publicUrl }).trimEnd()}\n\n${marker}`
-        await writeOnce(tx as unknown as Db, {
-          key: `reply ${run.id} ${iid}`,
-          projectId: run.projectId,
-          runId: run.id,
-          desired: { kind: 'reply', iid, body },
-          hash: 'once',
-        })
-      }
+  await transact(context.db, async tx => {
+    // Another replica that composed a newer version was faster: what we have is old.
+    if (!(await markReported(tx, row))) return
+    await writeReports(tx, wanted)
+    if (!reply || !latest) return
+    for (const { iid } of open) {
+      const marker = `<!-- compops:reply run=${run.id} mr=${iid} -->`
+      const body = `${renderReply({ run, person: run.causedBy, publicUrl: context.config.publicUrl }).trimEnd()}\n\n${marker}`
+      await writeOnce(tx, {
+        key: `reply ${run.id} ${iid}`,
+        projectId: run.projectId,
+        runId: run.id,
+        desired: { kind: 'reply', iid, body },
+        hash: 'once',
+      })
     }
-    await markReported(tx as unknown as Db, row)
   })
 }
 
-async function markReported(db: Db, row: RunRow): Promise<void> {
-  await db
+async function markReported(db: Db, row: RunRow): Promise<boolean> {
+  const marked = await db
     .update(runs)
-    .set({ reportedVersion: sql`greatest(${runs.reportedVersion}, ${row.version})` })
-    .where(eq(runs.id, row.id))
+    .set({ reportedVersion: row.version })
+    .where(and(eq(runs.id, row.id), lt(runs.reportedVersion, row.version)))
+    .returning({ id: runs.id })
+  return marked.length > 0
 }
 
 /** The hook of a merge request may have been missed, or come before us: once a run, GitLab is asked. */
 async function learnMergeRequests(context: Context, run: Run): Promise<void> {
   try {
+    unlearned.delete(run.id)
     for (const found of await context.gitlabOf(run.projectPath).openMergeRequestsOf(run.projectId, run.branch)) {
       await saveMergeRequest(context.db, {
         projectId: run.projectId,
@@ -94,6 +124,7 @@ async function learnMergeRequests(context: Context, run: Run): Promise<void> {
       })
     }
   } catch (error) {
+    unlearned.add(run.id)
     context.log.warn(
       { step: 'compose', run: run.id, err: describeError(error) },
       'the merge requests of the branch could not be asked for',

@@ -1,9 +1,9 @@
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, inArray, lte, notInArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
-import { describeError } from '../errors.ts'
+import { CompopsError, describeError } from '../errors.ts'
 import { isFinal } from '../model/job-state.ts'
-import type { Db } from '../store/open.ts'
-import { type AttemptRow, jobsOf, touchRuns } from '../store/runs.ts'
+import { transact } from '../store/open.ts'
+import { type AttemptRow, finalStates, jobsOf, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
 import { setUnreachable } from './connection.ts'
 
@@ -20,6 +20,7 @@ export async function releaseDependants(context: Context, connection: string): P
         eq(attempts.connection, connection),
         eq(attempts.final, false),
         eq(attempts.state, 'queued'),
+        lte(attempts.nextAt, sql`now()`),
         sql`jsonb_array_length(${attempts.dependsOn}) > 0`,
       ),
     )
@@ -36,19 +37,27 @@ export async function releaseDependants(context: Context, connection: string): P
       if (never) dead.push(attempt)
     }
   }
-  if (dead.length === 0) return 0
+  return takeOut(context, connection, dead)
+}
+
+/** Takes attempts out of the scheduler's hands, fenced and verified; their jobs wait anew. Returns how many are out; the others are asked for again. */
+export async function takeOut(context: Context, connection: string, list: readonly AttemptRow[]): Promise<number> {
+  if (list.length === 0) return 0
+  const ids = list.map(attempt => attempt.id)
+  await context.db
+    .update(attempts)
+    .set({ nextAt: sql`now() + interval '10 seconds'`, leaseUntil: null })
+    .where(inArray(attempts.id, ids))
   try {
-    const fates = await context.clusterOf(connection).cancel(dead, { fence: true })
-    const gone = dead.filter(attempt => fates.get(attempt.id) === 'gone')
+    const fates = await context.clusterOf(connection).cancel(list, { fence: true })
+    const gone = list.filter(attempt => fates.get(attempt.id) === 'gone')
     await putBackToWaiting(context, gone)
     return gone.length
   } catch (error) {
-    context.metrics.failures.inc({ verb: 'release dependants' })
+    if (!(error instanceof CompopsError)) throw error
+    context.metrics.failures.inc({ verb: 'take out' })
     await setUnreachable(context, connection, error)
-    context.log.warn(
-      { step: 'submit', connection, err: describeError(error) },
-      'dependants are taken out of the queue later',
-    )
+    context.log.warn({ step: 'submit', connection, err: describeError(error) }, 'jobs are taken out of the queue later')
     return 0
   }
 }
@@ -56,8 +65,8 @@ export async function releaseDependants(context: Context, connection: string): P
 async function putBackToWaiting(context: Context, gone: readonly AttemptRow[]): Promise<void> {
   if (gone.length === 0) return
   const message = 'taken out of the queue: what it needed did not complete'
-  await context.db.transaction(async tx => {
-    await tx
+  await transact(context.db, async tx => {
+    const closed = await tx
       .update(attempts)
       .set({ state: 'canceled', message, final: true, endedAt: sql`now()`, collectProblem: 'it never started' })
       .where(
@@ -69,23 +78,26 @@ async function putBackToWaiting(context: Context, gone: readonly AttemptRow[]): 
           eq(attempts.final, false),
         ),
       )
+      .returning({ jobId: attempts.jobId, runId: attempts.runId })
+    if (closed.length === 0) return
     await tx
       .update(jobs)
-      .set({ state: 'waiting', message })
+      .set({ state: 'waiting', reason: null, message })
       .where(
         and(
           inArray(
             jobs.id,
-            gone.map(attempt => attempt.jobId),
+            closed.map(row => row.jobId),
           ),
-          eq(jobs.state, 'queued'),
+          notInArray(jobs.state, finalStates),
         ),
       )
     await touchRuns(
-      tx as unknown as Db,
-      gone.map(attempt => attempt.runId),
+      tx,
+      closed.map(row => row.runId),
     )
   })
   context.log.info({ step: 'submit', attempts: gone.map(attempt => attempt.id) }, message)
+  context.wake.call('submit')
   context.wake.call('compose')
 }

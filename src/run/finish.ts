@@ -1,19 +1,20 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { runState } from '../model/job-state.ts'
-import { type Db, rows } from '../store/open.ts'
+import { rows, transact } from '../store/open.ts'
 import { jobsOf, touchRuns } from '../store/runs.ts'
 import { runs } from '../store/schema.ts'
+
+/** Asked again in the statement that closes: a branch that comes back may reopen jobs in between. */
+const ended = sql`exists (select 1 from jobs j where j.run_id = runs.id)
+  and not exists (select 1 from jobs j where j.run_id = runs.id and j.state not in ('completed', 'failed', 'canceled', 'skipped'))
+  and not exists (select 1 from attempts a where a.run_id = runs.id and (not a.final or (a.collected is null and a.collect_problem is null)))`
 
 /** Step 5: closes runs whose every job is final and whose results are here. What GitLab should show of them follows from the row. Returns how many. */
 export async function finishRuns(context: Context): Promise<number> {
   const ready = await rows<{ id: string }>(
     context.db,
-    sql`select r.id from runs r where r.ended_at is null
-      and exists (select 1 from jobs j where j.run_id = r.id)
-      and not exists (select 1 from jobs j where j.run_id = r.id and j.state not in ('completed', 'failed', 'canceled', 'skipped'))
-      and not exists (select 1 from attempts a where a.run_id = r.id and (not a.final or (a.collected is null and a.collect_problem is null)))
-      order by r.id limit 100`,
+    sql`select id from runs where ended_at is null and ${ended} order by id limit 100`,
   )
   for (const { id } of ready) await finishRun(context, id)
   return ready.length
@@ -21,13 +22,13 @@ export async function finishRuns(context: Context): Promise<number> {
 
 async function finishRun(context: Context, runId: string): Promise<void> {
   const state = runState((await jobsOf(context.db, runId)).map(job => job.state))
-  const closed = await context.db.transaction(async tx => {
+  const closed = await transact(context.db, async tx => {
     const answer = await tx
       .update(runs)
       .set({ endedAt: sql`now()`, state })
-      .where(and(eq(runs.id, runId), isNull(runs.endedAt)))
+      .where(and(eq(runs.id, runId), isNull(runs.endedAt), ended))
       .returning()
-    if (answer.length > 0) await touchRuns(tx as unknown as Db, [runId])
+    if (answer.length > 0) await touchRuns(tx, [runId])
     return answer[0]
   })
   if (closed === undefined) return

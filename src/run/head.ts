@@ -1,11 +1,12 @@
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import { matchGlob, type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { ensureCommit, readCommit, readFile, readHead } from '../git/mirror.ts'
 import { newId } from '../model/id.ts'
 import type { Person } from '../model/run.ts'
 import { specLimits } from '../spec/index.ts'
-import { first } from '../store/open.ts'
+import { moveHead } from '../store/branches.ts'
+import { transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, findRunOf, shortBranch } from '../store/runs.ts'
 import { branches } from '../store/schema.ts'
@@ -23,8 +24,6 @@ export interface HeadHint {
   /** A delivered push runs even where comparison had already made the commit the baseline. */
   readonly delivered: boolean
   readonly deliveryId: string | null
-  /** The head, where a complete listing has just told it; otherwise it is read from GitLab. */
-  readonly sha?: string
 }
 
 /**
@@ -40,35 +39,42 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
   if (no !== null) return no
 
   const mirror = await context.mirror(project)
-  const sha = hint.sha ?? (await readHead(mirror, hint.ref))
+  const sha = await readHead(mirror, hint.ref)
   if (sha === null) return branchGone(context, { projectId: project.id, ref: hint.ref, delivered: false })
   if (!(await ensureCommit(mirror, sha))) return `commit ${sha.slice(0, 8)} is not there any more`
 
-  const before = await rememberBranch(context, project.id, hint.ref)
+  const branch = await rememberBranch(context, project.id, hint.ref)
   const known = await findRunOf(context.db, project.id, hint.ref, sha)
-  if (before.headSha === sha) {
-    if (known !== null) return `${short(hint.ref)} is already at ${sha.slice(0, 8)} (run ${known.id})`
-    if (!hint.delivered) return `${short(hint.ref)} is already at ${sha.slice(0, 8)}`
+  if (branch.headSha === sha && branch.state === 'active') {
+    if (known !== null && branch.latestRunId === known.id)
+      return `${short(hint.ref)} is already at ${sha.slice(0, 8)} (run ${known.id})`
+    if (known === null && !hint.delivered) return `${short(hint.ref)} is already at ${sha.slice(0, 8)}`
   }
-  const branch = await moveHead(context, before, sha)
+  // From here on the head moves in the transaction that writes what follows from it: a crash in between leaves the move to be seen again.
   if (known !== null) return resumeRun(context, { branch, run: known })
+  const nothing = async (reason: string): Promise<string> => {
+    await transact(context.db, tx => moveHead(tx, branch, sha))
+    return reason
+  }
 
   const commit = await readCommit(mirror, sha)
-  if (commit.trailers['Compops-Evidence'] !== undefined) return 'our own evidence commit'
+  if (commit.trailers['Compops-Evidence'] !== undefined) return nothing('our own evidence commit')
   if (/\[(skip compops|compops skip)\]/i.test(commit.message))
-    return `the message of ${sha.slice(0, 8)} says [skip compops]`
+    return nothing(`the message of ${sha.slice(0, 8)} says [skip compops]`)
   const elsewhere = await findRunElsewhere(context.db, project.id, hint.ref, sha)
   if (elsewhere !== null)
-    return `already computed in run ${elsewhere.id} on ${short(elsewhere.ref)}; push a new commit to compute it here too`
+    return nothing(
+      `already computed in run ${elsewhere.id} on ${short(elsewhere.ref)}; push a new commit to compute it here too`,
+    )
 
   const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
-  if (file === 'absent') return `no .compops.yml at ${sha.slice(0, 8)}: not a computation branch`
+  if (file === 'absent') return nothing(`no .compops.yml at ${sha.slice(0, 8)}: not a computation branch`)
   return startRun(context, {
     project,
     rule,
     branch,
     sha,
-    cause: `head:${branch.generation}`,
+    cause: `head:${branch.generation + 1}`,
     by: hint.by,
     how: hint.how,
     deliveryId: hint.deliveryId,
@@ -96,23 +102,6 @@ async function rememberBranch(context: Context, projectId: number, ref: string):
     .from(branches)
     .where(and(eq(branches.projectId, projectId), eq(branches.ref, ref)))
   return found[0]!
-}
-
-/** Counts the move, unless another worker has counted the same one. */
-async function moveHead(context: Context, before: BranchRow, sha: string): Promise<BranchRow> {
-  const moved = await first<{ generation: number }>(
-    context.db,
-    sql`update branches set head_sha = ${sha}, state = 'active', missing_since = null, updated_at = now(),
-          generation = case when head_sha is distinct from ${sha} then generation + 1 else generation end
-        where id = ${before.id} returning generation`,
-  )
-  return {
-    ...before,
-    headSha: sha,
-    state: 'active',
-    missingSince: null,
-    generation: moved?.generation ?? before.generation + 1,
-  }
 }
 
 const short = shortBranch

@@ -1,11 +1,11 @@
-import { and, eq, inArray, isNotNull, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, notInArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
-import { describeError, toError } from '../errors.ts'
-import { isFinal, mayFollow } from '../model/job-state.ts'
+import { CompopsError, describeError, toError } from '../errors.ts'
+import { isFinal, type JobState, mayFollow } from '../model/job-state.ts'
 import { nextState } from '../model/next-state.ts'
 import type { ClusterFacts, Conclusion, Seen } from '../model/observation.ts'
-import type { Db } from '../store/open.ts'
-import { type AttemptRow, touchRuns } from '../store/runs.ts'
+import { type Db, transact } from '../store/open.ts'
+import { type AttemptRow, finalStates, touchRuns } from '../store/runs.ts'
 import { attempts, connections, jobs } from '../store/schema.ts'
 import { setReachable, setUnreachable } from './connection.ts'
 
@@ -52,11 +52,12 @@ export async function pollCluster(context: Context, connection: string): Promise
         accountingWait: context.config.intervals.accounting,
         inWords: cluster.inWords,
       })
-      if (after.awaiting !== null || after.misses > 0) due = true
+      if (after.awaiting !== null || after.misses > 0 || cancelling.has(attempt.jobId) || fresh(attempt, round.at))
+        due = true
       if (changedBy(attempt, after, seen)) changes.push({ attempt, after, seen, at: round.at })
     }
-    await writeChanges(context, changes)
-    for (const { attempt, after } of changes) {
+    const written = await writeChanges(context, changes)
+    for (const { attempt, after } of written) {
       if (after.state === attempt.state) continue
       log.info(
         {
@@ -75,16 +76,24 @@ export async function pollCluster(context: Context, connection: string): Promise
     }
     return {
       watched: watched.length,
-      changed: changes.filter(change => change.after.state !== change.attempt.state).length,
+      changed: written.filter(change => change.after.state !== change.attempt.state).length,
       due,
     }
   } catch (thrown) {
     context.metrics.failures.inc({ verb: 'poll' })
     const error = toError(thrown)
+    // Trouble with our own database is not the cluster's.
+    if (!(error instanceof CompopsError)) throw error
     await setUnreachable(context, connection, error)
     log.warn({ err: describeError(error) }, 'the round was not whole: no job changes state')
     return { watched: watched.length, changed: 0, due: false }
   }
+}
+
+/** Submitted or begun in the last two minutes: it may soon move again. */
+function fresh(attempt: AttemptRow, at: Date): boolean {
+  const last = attempt.startedAt ?? attempt.submittedAt
+  return last !== null && at.getTime() - last.getTime() < 120_000
 }
 
 interface Change {
@@ -130,35 +139,58 @@ function changedBy(attempt: AttemptRow, after: Conclusion, seen: Seen): boolean 
   )
 }
 
-/** All changes of a round in one transaction: set-based for the jobs and runs, one statement an attempt that changed. */
-async function writeChanges(context: Context, changes: readonly Change[]): Promise<void> {
-  if (changes.length === 0) return
-  const ended = changes.filter(change => isFinal(change.after.state))
-  await context.db.transaction(async tx => {
-    const touched: string[] = []
-    for (const { attempt, after, seen, at } of changes) {
+/**
+ * All changes of a round in one transaction. Whoever closed an attempt meanwhile (a cancellation, a dependant taken out) has the last word on its
+ * job. Returns what was really written.
+ */
+async function writeChanges(context: Context, changes: readonly Change[]): Promise<readonly Change[]> {
+  if (changes.length === 0) return []
+  const written = await transact(context.db, async tx => {
+    const done: Change[] = []
+    for (const change of changes) {
+      const { attempt, after, seen, at } = change
       if (!mayFollow(attempt.state, after.state)) continue
-      await tx
+      const updated = await tx
         .update(attempts)
         .set(attemptColumns(attempt, after, seen, at))
         .where(and(eq(attempts.id, attempt.id), eq(attempts.final, false)))
-      if (after.state !== attempt.state || after.message !== attempt.message) {
-        await tx
-          .update(jobs)
-          .set({
-            state: after.state,
-            reason: after.reason,
-            // What we asked for says more than "CANCELLED by 1001".
-            message: after.state === 'canceled' ? sql`coalesce(${jobs.cancelReason}, ${after.message})` : after.message,
-          })
-          .where(eq(jobs.id, attempt.jobId))
-        touched.push(attempt.runId)
-      }
+        .returning({ id: attempts.id })
+      if (updated.length > 0) done.push(change)
     }
-    await touchRuns(tx as unknown as Db, touched)
+    const visible = done.filter(
+      ({ attempt, after }) => after.state !== attempt.state || after.message !== attempt.message,
+    )
+    for (const { attempt, after } of visible) {
+      await tx
+        .update(jobs)
+        .set(
+          after.state === 'canceled'
+            ? canceledJob(after.message)
+            : { state: after.state, reason: after.reason, message: after.message },
+        )
+        .where(and(eq(jobs.id, attempt.jobId), notInArray(jobs.state, finalStates)))
+    }
+    await touchRuns(
+      tx,
+      visible.map(({ attempt }) => attempt.runId),
+    )
+    return done
   })
   context.wake.call('compose')
-  if (ended.length > 0) for (const topic of ['collect', 'submit', 'finish'] as const) context.wake.call(topic)
+  if (written.some(change => isFinal(change.after.state)))
+    for (const topic of ['collect', 'submit', 'finish'] as const) context.wake.call(topic)
+  return written
+}
+
+/** What we asked for says more than "CANCELLED by 1001". A job whose commit is wanted again meanwhile waits anew. */
+function canceledJob(message: string | null) {
+  return {
+    state: sql<JobState>`case when ${jobs.runAgain} then 'waiting' else 'canceled' end`,
+    reason: null,
+    message: sql<string>`case when ${jobs.runAgain} then null else coalesce(${jobs.cancelReason}, ${message}::text) end`,
+    cancelReason: sql`case when ${jobs.runAgain} then null else ${jobs.cancelReason} end`,
+    runAgain: false,
+  }
 }
 
 function attemptColumns(

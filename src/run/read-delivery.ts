@@ -10,12 +10,13 @@ import { deliveries, reports } from '../store/schema.ts'
 import { putBack } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
 import { headMoved } from './head.ts'
+import { lookAgain } from './look-again.ts'
 import { showOnMergeRequest } from './merge-request.ts'
 import { asOutage, isTokenTrouble } from './outage.ts'
 
 /** Step 2 begins: acts on stored deliveries, those of one project in order, several projects side by side. Returns how many were claimed. */
 export async function readDeliveries(context: Context): Promise<number> {
-  const claimed = await claimDeliveries(context.db, 50)
+  const claimed = await claimDeliveries(context.db, 10)
   const byProject = Map.groupBy(claimed, row => row.projectId ?? 0)
   await Promise.all(
     [...byProject.values()].map(async group => {
@@ -67,7 +68,11 @@ async function actOn(context: Context, event: Event, deliveryId: string): Promis
 
 async function pushed(context: Context, event: PushEvent, deliveryId: string): Promise<string> {
   const where = { projectId: event.projectId, ref: event.ref }
-  if (event.after === null) return branchGone(context, { ...where, delivered: true })
+  if (event.after === null) {
+    const gone = await branchGone(context, { ...where, delivered: true })
+    if (event.before !== null) await lookAgain(context, event.projectId, event.before)
+    return gone
+  }
   return headMoved(context, {
     ...where,
     by: event.author,

@@ -1,52 +1,61 @@
-import { and, eq, inArray, isNull, ne } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, or, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
-import type { Db } from '../store/open.ts'
+import { failureReasonNames, failureReasons } from '../model/job-state.ts'
+import { moveHead } from '../store/branches.ts'
+import { transact } from '../store/open.ts'
 import { type BranchRow, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
+import { supersede } from './supersede.ts'
 
-/** The branch has come back to a commit that it was at before: what finished is kept, what was cancelled or skipped runs now, in the same run. */
+// A lost job may still be somewhere: it is not begun again by itself.
+const notRun = failureReasonNames.filter(reason => failureReasons[reason].infrastructure && reason !== 'lost')
+
+/**
+ * The branch has come back to a commit that it was at before: what finished is kept; what was cancelled, skipped or failed because of the cluster
+ * runs now, in the same run. A cancellation that is under way is not raced: when it has taken effect the job waits anew.
+ */
 export async function resumeRun(
   context: Context,
   { branch, run }: { branch: BranchRow; run: RunRow },
 ): Promise<string> {
-  const again = await context.db.transaction(async tx => {
-    await tx.update(branches).set({ latestRunId: run.id }).where(eq(branches.id, branch.id))
+  const again = await transact(context.db, async tx => {
+    await moveHead(tx, branch, run.sha)
     const reopened = await tx
       .update(jobs)
-      .set({ state: 'waiting', reason: null, message: null, cancelReason: null })
-      .where(and(eq(jobs.runId, run.id), inArray(jobs.state, ['canceled', 'skipped'])))
+      .set({
+        state: 'waiting',
+        reason: null,
+        message: null,
+        cancelReason: null,
+        cancelQueuedOnly: false,
+        runAgain: false,
+      })
+      .where(
+        and(
+          eq(jobs.runId, run.id),
+          or(inArray(jobs.state, ['canceled', 'skipped']), and(eq(jobs.state, 'failed'), inArray(jobs.reason, notRun))),
+        ),
+      )
       .returning({ id: jobs.id })
-    // A cancellation that was asked for but has not happened is taken back.
-    await tx
+    const cancelling = await tx
       .update(jobs)
-      .set({ cancelReason: null })
-      .where(and(eq(jobs.runId, run.id), inArray(jobs.state, ['waiting', 'held', 'queued', 'running', 'suspended'])))
+      .set({ cancelReason: null, cancelQueuedOnly: false, runAgain: true })
+      .where(
+        and(
+          eq(jobs.runId, run.id),
+          isNotNull(jobs.cancelReason),
+          inArray(jobs.state, ['waiting', 'held', 'submitting', 'queued', 'running', 'suspended']),
+        ),
+      )
+      .returning({ id: jobs.id })
+    await supersede(tx, branch.id, run.id, run.sha)
     await tx
       .update(runs)
-      .set({ supersededBy: null, ...(reopened.length > 0 ? { endedAt: null } : {}) })
+      .set({ supersededBy: null, ...(reopened.length > 0 ? { endedAt: null, state: 'waiting' as const } : {}) })
       .where(eq(runs.id, run.id))
-    const others = await tx
-      .update(runs)
-      .set({ supersededBy: run.id })
-      .where(and(eq(runs.branchId, branch.id), isNull(runs.endedAt), ne(runs.id, run.id), isNull(runs.supersededBy)))
-      .returning({ id: runs.id })
-    if (others.length > 0) {
-      await tx
-        .update(jobs)
-        .set({ cancelReason: `superseded by ${run.sha.slice(0, 8)}` })
-        .where(
-          and(
-            inArray(
-              jobs.runId,
-              others.map(row => row.id),
-            ),
-            inArray(jobs.state, ['waiting', 'held', 'submitting', 'queued']),
-            isNull(jobs.cancelReason),
-          ),
-        )
-    }
-    await touchRuns(tx as unknown as Db, [run.id, ...others.map(row => row.id)])
-    return reopened.length
+    await tx.update(branches).set({ latestRunId: run.id, updatedAt: sql`now()` }).where(eq(branches.id, branch.id))
+    await touchRuns(tx, [run.id])
+    return reopened.length + cancelling.length
   })
   for (const topic of ['submit', 'cancel', 'compose'] as const) context.wake.call(topic)
   const where = `${shortBranch(branch.ref)} is back at ${run.sha.slice(0, 8)}, computed in run ${run.id}`

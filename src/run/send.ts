@@ -1,9 +1,10 @@
-import { and, eq, inArray, ne, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, ne, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { choosePipeline, type GitLab, isGitLabError, sendCommitStatus } from '../gitlab/gitlab.ts'
 import { openMergeRequests } from '../store/merge-requests.ts'
 import { findProject } from '../store/projects.ts'
+import type { RunRow } from '../store/runs.ts'
 import { type Desired, reports, runs } from '../store/schema.ts'
 import { claimable, leaseFor, putBack } from '../store/work.ts'
 import { asOutage } from './outage.ts'
@@ -27,7 +28,7 @@ export async function sendReports(context: Context): Promise<number> {
   await Promise.all(
     [...lanes.values()].map(async lane => {
       // The status of the run as a whole comes last: who sees it end finds the jobs' ended too.
-      for (const report of lane.sort(jobsFirst)) await send(context, report)
+      for (const report of lane.sort(jobsFirst)) if (!(await send(context, report))) break
     }),
   )
   return claimed.length
@@ -36,7 +37,8 @@ export async function sendReports(context: Context): Promise<number> {
 const jobsFirst = (a: Report, b: Report) =>
   Number(a.key.endsWith(' compops/tree')) - Number(b.key.endsWith(' compops/tree'))
 
-async function send(context: Context, report: Report): Promise<void> {
+/** Returns false where the rest of the lane should wait too. */
+async function send(context: Context, report: Report): Promise<boolean> {
   const log = context.log.child({ step: 'report', report: report.id, kind: report.kind, run: report.runId })
   try {
     const project = await findProject(context.db, report.projectId)
@@ -44,7 +46,7 @@ async function send(context: Context, report: Report): Promise<void> {
     const gitlab = context.gitlabOf(project.path)
     switch (report.desired.kind) {
       case 'status':
-        await sendStatus(context, gitlab, report, report.desired)
+        if (!(await sendStatus(context, gitlab, report, report.desired))) return false
         break
       case 'note':
         await sendNote(context, gitlab, report, report.desired)
@@ -56,11 +58,13 @@ async function send(context: Context, report: Report): Promise<void> {
         break
     }
     log.info({ key: report.key }, `${report.kind} sent`)
+    return true
   } catch (thrown) {
     const retryAfter = isGitLabError(thrown) ? (thrown.retryAfter ?? 0) : 0
     const fate = await putBack(context.db, reports, report.id, asOutage(thrown), retryAfter)
     context.metrics.failures.inc({ verb: `send ${report.kind}` })
     log.warn({ key: report.key, fate, err: describeError(thrown) }, `${report.kind} could not be sent`)
+    return true
   }
 }
 
@@ -85,26 +89,13 @@ async function sent(
     .where(eq(reports.id, report.id))
 }
 
-async function sendStatus(context: Context, gitlab: GitLab, report: Report, desired: Of<'status'>): Promise<void> {
+/** Returns false where it waits for the commit's pipeline. */
+async function sendStatus(context: Context, gitlab: GitLab, report: Report, desired: Of<'status'>): Promise<boolean> {
   const run = (await context.db.select().from(runs).where(eq(runs.id, report.runId)))[0]!
   const open = await openMergeRequests(context.db, report.projectId, desired.branch)
   const iid = open.find(one => one.headSha === desired.sha)?.iid ?? null
-  if (run.hasCi && run.pipelineId === null) {
-    const found = choosePipeline(await gitlab.pipelines(report.projectId, { sha: desired.sha }), {
-      sha: desired.sha,
-      branch: desired.branch,
-      mergeRequestIid: iid,
-    })
-    const age = context.clock.now().getTime() - run.createdAt.getTime()
-    // GitLab makes the pipeline of a push a moment later; a status sent before it would make a second, external one.
-    if (found === null && age < context.config.gitlab.ciPipelineWait * 1000) {
-      await context.db
-        .update(reports)
-        .set({ leaseUntil: null, attempts: 0, nextAt: sql`now() + interval '3 seconds'` })
-        .where(eq(reports.id, report.id))
-      return
-    }
-  }
+  if (run.hasCi && run.pipelineId === null && !(await pipelineOrPatience(context, gitlab, run, desired, iid)))
+    return false
   const answer = await sendCommitStatus(gitlab, {
     projectId: report.projectId,
     sha: desired.sha,
@@ -131,6 +122,43 @@ async function sendStatus(context: Context, gitlab: GitLab, report: Report, desi
     externalId: answer.statusId,
     refused: answer.outcome === 'impossible' ? (answer.reason ?? 'refused') : null,
   })
+  return true
+}
+
+/**
+ * GitLab makes the pipeline of a push a moment later; a status sent before it would make a second, external one. Asked once for all statuses of the
+ * commit, which wait together.
+ */
+async function pipelineOrPatience(
+  context: Context,
+  gitlab: GitLab,
+  run: RunRow,
+  desired: Of<'status'>,
+  iid: number | null,
+): Promise<boolean> {
+  const age = context.clock.now().getTime() - run.createdAt.getTime()
+  if (age >= context.config.gitlab.ciPipelineWait * 1000) return true
+  const found = choosePipeline(await gitlab.pipelines(run.projectId, { sha: desired.sha }), {
+    sha: desired.sha,
+    branch: desired.branch,
+    mergeRequestIid: iid,
+  })
+  if (found !== null) {
+    await context.db.update(runs).set({ pipelineId: found.id }).where(eq(runs.id, run.id))
+    return true
+  }
+  await context.db
+    .update(reports)
+    .set({ leaseUntil: null, attempts: 0, nextAt: sql`now() + interval '3 seconds'` })
+    .where(
+      and(
+        eq(reports.projectId, run.projectId),
+        eq(reports.kind, 'status'),
+        isNull(reports.sentHash),
+        sql`${reports.desired}->>'sha' = ${desired.sha}`,
+      ),
+    )
+  return false
 }
 
 async function sendNote(context: Context, gitlab: GitLab, report: Report, desired: Of<'note'>): Promise<void> {

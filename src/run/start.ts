@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull, ne } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import type { ProjectConfig } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { connectionName } from '../context.ts'
@@ -6,11 +6,13 @@ import { type Mirror, readFile } from '../git/mirror.ts'
 import { newId } from '../model/id.ts'
 import type { JobState } from '../model/job-state.ts'
 import type { Cause, Person } from '../model/run.ts'
-import type { Db } from '../store/open.ts'
+import { moveHead } from '../store/branches.ts'
+import { transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
-import { type BranchRow, touchRuns } from '../store/runs.ts'
+import type { BranchRow } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
 import { readComputation } from './computation.ts'
+import { supersede } from './supersede.ts'
 
 export interface RunToStart {
   readonly project: ProjectRow
@@ -36,7 +38,8 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   const runId = newId()
   const state: JobState = computation.spec === null ? 'failed' : 'waiting'
 
-  const written = await context.db.transaction(async tx => {
+  const written = await transact(context.db, async tx => {
+    await moveHead(tx, start.branch, start.sha)
     const inserted = await tx
       .insert(runs)
       .values({
@@ -79,7 +82,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
       )
     }
     await tx.update(branches).set({ latestRunId: runId }).where(eq(branches.id, start.branch.id))
-    await supersede(tx as unknown as Db, start.branch.id, runId, start.sha)
+    await supersede(tx, start.branch.id, runId, start.sha)
     return true
   })
   if (!written) return `this cause has already started a run (${start.cause})`
@@ -115,26 +118,4 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
     result,
   )
   return result
-}
-
-/** A new commit supersedes: what has not begun of the older runs is cancelled, what runs keeps its investment. */
-async function supersede(tx: Db, branchId: string, by: string, sha: string): Promise<void> {
-  const older = await tx
-    .update(runs)
-    .set({ supersededBy: by })
-    .where(and(eq(runs.branchId, branchId), isNull(runs.endedAt), ne(runs.id, by), isNull(runs.supersededBy)))
-    .returning({ id: runs.id })
-  const ids = older.map(row => row.id)
-  if (ids.length === 0) return
-  await tx
-    .update(jobs)
-    .set({ cancelReason: `superseded by ${sha.slice(0, 8)}` })
-    .where(
-      and(
-        inArray(jobs.runId, ids),
-        inArray(jobs.state, ['waiting', 'held', 'submitting', 'queued']),
-        isNull(jobs.cancelReason),
-      ),
-    )
-  await touchRuns(tx, ids)
 }

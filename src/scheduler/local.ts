@@ -162,34 +162,40 @@ scheduler_past() {
 
 scheduler_active() { local_jobs | while read -r _id _ _name; do echo "$_id $_name"; done; }
 
-# No -- before a group: dash and busybox take that for a number.
-# The wrapper first, which passes TERM on and writes what it can; after 5 s everything, the commands' own process group too.
+# Sets $_alive and $_commands: whether the wrapper of the job $1 $2 in $3 lives, and the process group of its commands while that is theirs.
+local_job() {
+  _alive=
+  case $_left in *"$1 $2"*) _alive=1 ;; esac
+  _commands=
+  { read -r _commands <"$3/group.0"; } 2>/dev/null
+  [ "$(process_start "\${_commands%%.*}")" = "\${_commands#*.}" ] && _commands=\${_commands%%.*} || _commands=
+  # The job could write that file: never everybody (-1), never ourselves (-0).
+  case $_commands in 0* | 1 | *[!0-9]*) _commands= ;; esac
+}
+
+# First the wrapper is asked (TERM): it passes that on, and writes what it can. After 5 s its commands are killed, and only 5 s later, if it
+# has not come to its end even then, it is itself. No -- before a group: dash and busybox take that for a number.
 scheduler_kill() {
   _list=$(cat)
-  for _signal in TERM KILL; do
-    _left=$(scheduler_active)
-    _again=
-    while read -r _id _name _dir; do
-      case "$_left" in *"$_id $_name"*) ;; *) [ $_signal = KILL ] || continue ;; esac
-      _group=
-      { read -r _group <"$_dir/group.0"; } 2>/dev/null
-      case $_left in *"$_id $_name"*) kill -$_signal "-\${_id%%.*}" 2>/dev/null; _again=1 ;; esac
-      # The commands' group is only still theirs while its leader has the start we wrote down.
-      case $_group in
-        *.*) [ "$(process_start "\${_group%%.*}")" = "\${_group#*.}" ] && kill -$_signal "-\${_group%%.*}" 2>/dev/null && _again=1 ;;
-      esac
-    done <<LIST
-$_list
-LIST
-    [ $_signal = TERM ] && [ -n "$_again" ] || return 0
-    for _try in 1 2 3 4 5; do
+  for _phase in ask insist force; do
+    for _try in 0 1 2 3 4 5; do
+      [ $_try -eq 0 ] || sleep 1
       _left=$(scheduler_active)
-      _some=
-      while read -r _id _name _dir; do case $_left in *"$_id $_name"*) _some=1 ;; esac; done <<LIST
+      _busy=
+      while read -r _id _name _dir; do
+        local_job "$_id" "$_name" "$_dir"
+        [ -n "$_alive$_commands" ] || continue
+        _busy=1
+        case $_try$_phase$_alive in
+          0ask1) kill -TERM "-\${_id%%.*}" ;;
+          0ask) kill -TERM "-$_commands" ;;
+          0insist*) [ -z "$_commands" ] || kill -KILL "-$_commands" ;;
+          0force1) kill -KILL "-\${_id%%.*}" ;;
+        esac 2>/dev/null
+      done <<LIST
 $_list
 LIST
-      [ -n "$_some" ] || break
-      sleep 1
+      [ -n "$_busy" ] || return 0
     done
   done
 }`

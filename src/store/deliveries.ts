@@ -46,7 +46,7 @@ export async function insertDeliveries(
 export async function claimDeliveries(db: Db, limit: number): Promise<DeliveryRow[]> {
   const claimed = await db
     .update(deliveries)
-    .set({ leaseUntil: leaseFor(300), attempts: sql`${deliveries.attempts} + 1` })
+    .set({ leaseUntil: leaseFor(120), attempts: sql`${deliveries.attempts} + 1` })
     .where(inArray(deliveries.id, claimable(db, deliveries, isNull(deliveries.doneAt), limit)))
     .returning()
   return claimed.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime() || (a.id < b.id ? -1 : 1))

@@ -1,6 +1,6 @@
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import type { Db } from './open.ts'
-import { mergeRequests } from './schema.ts'
+import { mergeRequests, reports } from './schema.ts'
 
 export type MergeRequestRow = typeof mergeRequests.$inferSelect
 export type MergeRequestToStore = Omit<typeof mergeRequests.$inferInsert, 'updatedAt'>
@@ -31,17 +31,40 @@ export async function openMergeRequests(db: Db, projectId: number, branch: strin
     .orderBy(mergeRequests.iid)
 }
 
-export async function wasMerged(db: Db, projectId: number, branch: string): Promise<boolean> {
+/** Whether the branch was merged at this very commit; an older merge of the same name, or a fork's, is another matter. */
+export async function wasMerged(db: Db, projectId: number, branch: string, sha: string): Promise<boolean> {
   const found = await db
     .select({ iid: mergeRequests.iid })
     .from(mergeRequests)
     .where(
       and(
         eq(mergeRequests.projectId, projectId),
+        eq(mergeRequests.sourceProjectId, projectId),
         eq(mergeRequests.sourceBranch, branch),
+        eq(mergeRequests.headSha, sha),
         eq(mergeRequests.state, 'merged'),
       ),
     )
     .limit(1)
   return found.length > 0
+}
+
+/** Those of `open`, and every other merge request whose note shows this run. */
+export async function mergeRequestsShowing(
+  db: Db,
+  projectId: number,
+  runId: string,
+  open: readonly MergeRequestRow[],
+): Promise<MergeRequestRow[]> {
+  const noted = await db
+    .select({ iid: sql<number>`(${reports.desired}->>'iid')::int` })
+    .from(reports)
+    .where(and(eq(reports.runId, runId), eq(reports.kind, 'note')))
+  const more = noted.map(row => row.iid).filter(iid => !open.some(one => one.iid === iid))
+  if (more.length === 0) return [...open]
+  const closed = await db
+    .select()
+    .from(mergeRequests)
+    .where(and(eq(mergeRequests.projectId, projectId), inArray(mergeRequests.iid, more)))
+  return [...open, ...closed]
 }

@@ -92,6 +92,27 @@ async function openPostgres(url: string): Promise<Store> {
   }
 }
 
+/**
+ * A transaction, begun again where Postgres ended it because two waited for each other (40P01) or could not be put in an order (40001).
+ * Inside, only `tx` may be used: the embedded engine has one connection, which the transaction holds.
+ */
+export async function transact<T>(db: Db, work: (tx: Db) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await db.transaction(tx => work(tx as unknown as Db))
+    } catch (error) {
+      const code = sqlState(error)
+      if (attempt >= 5 || (code !== '40P01' && code !== '40001')) throw error
+    }
+  }
+}
+
+function sqlState(error: unknown): string | null {
+  for (let at: unknown = error; at instanceof Error; at = at.cause)
+    if ('code' in at && typeof at.code === 'string') return at.code
+  return null
+}
+
 /** The rows of a statement written by hand. The two drivers answer in two shapes. */
 export async function rows<Row>(db: Db, statement: SQL): Promise<Row[]> {
   const answer = (await db.execute(statement)) as unknown as Row[] | { rows: Row[] }

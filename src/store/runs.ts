@@ -3,7 +3,7 @@ import { isFinal, jobStateNames, runState } from '../model/job-state.ts'
 import type { AccountingRow, Collected } from '../model/observation.ts'
 import type { Attempt, Job, Run } from '../model/run.ts'
 import type { Db } from './open.ts'
-import { attempts, type branches, jobs, projects, runs } from './schema.ts'
+import { attempts, branches, jobs, projects, runs } from './schema.ts'
 
 export type RunRow = typeof runs.$inferSelect
 export type JobRow = typeof jobs.$inferSelect
@@ -32,15 +32,27 @@ export async function findRunOf(db: Db, projectId: number, ref: string, sha: str
   return found[0] ?? null
 }
 
-/** A run of the same commit on another branch of the project, the newest first: a branch made from it has nothing new to compute. */
+/**
+ * A run of the same commit on another living branch of the project that has computed it, or is about to: a branch made from it has nothing new
+ * to compute. One that was superseded, cancelled or lost to the cluster has not, and one on a deleted branch will not.
+ */
 export async function findRunElsewhere(db: Db, projectId: number, ref: string, sha: string): Promise<RunRow | null> {
   const found = await db
-    .select()
+    .select({ run: runs })
     .from(runs)
-    .where(and(eq(runs.projectId, projectId), eq(runs.sha, sha), ne(runs.ref, ref)))
+    .innerJoin(branches, eq(branches.id, runs.branchId))
+    .where(
+      and(
+        eq(runs.projectId, projectId),
+        eq(runs.sha, sha),
+        ne(runs.ref, ref),
+        eq(branches.state, 'active'),
+        sql`(${runs.state} in ('completed', 'failed') or (${runs.endedAt} is null and ${runs.supersededBy} is null))`,
+      ),
+    )
     .orderBy(desc(runs.createdAt))
     .limit(1)
-  return found[0] ?? null
+  return found[0]?.run ?? null
 }
 
 export async function jobsOf(db: Db, runId: string): Promise<JobRow[]> {

@@ -149,6 +149,10 @@ export const jobs = pgTable(
     /** Why it should be cancelled; acted on until the cluster says that it is gone. */
     cancelReason: text('cancel_reason'),
     cancelNextAt: at('cancel_next_at').notNull().default(sql`now()`),
+    /** Only as long as it has not begun: what runs keeps its investment. */
+    cancelQueuedOnly: boolean('cancel_queued_only').notNull().default(false),
+    /** A cancellation was under way when the commit was wanted again: when it has taken effect the job waits anew. */
+    runAgain: boolean('run_again').notNull().default(false),
   },
   t => [
     unique('jobs_run_name').on(t.runId, t.name),

@@ -10,7 +10,7 @@ import { pollCluster } from '../run/poll.ts'
 import { readDeliveries } from '../run/read-delivery.ts'
 import { sendReports } from '../run/send.ts'
 import { prunePacks } from '../run/source.ts'
-import { submitJobs } from '../run/submit.ts'
+import { prepareJobs, submitJobs } from '../run/submit.ts'
 import { pruneDeliveries } from '../store/deliveries.ts'
 import type { Leases } from './leases.ts'
 import type { Duty } from './loop.ts'
@@ -20,9 +20,16 @@ const count = async (done: Promise<number>) => ({ more: (await done) > 0 })
 /** When things happen: the table of verbs and intervals. `leases` tells which clusters and projects this process owns. */
 export function duties(context: Context, leases: Leases): Duty[] {
   return [
-    { name: 'read deliveries', topic: 'deliveries', every: 2_000, run: c => count(readDeliveries(c)) },
+    // Several side by side: one project whose git is slow does not hold up the others.
+    ...['1', '2', '3', '4'].map(
+      (lane): Duty => ({
+        name: `read deliveries ${lane}`,
+        topic: 'deliveries',
+        every: 2_000,
+        run: c => count(readDeliveries(c)),
+      }),
+    ),
     { name: 'finish runs', topic: 'finish', every: 5_000, run: c => count(finishRuns(c)) },
-    { name: 'collect results', topic: 'collect', every: 2_000, run: c => count(collectResults(c)) },
     { name: 'compose reports', topic: 'compose', every: 2_000, run: c => count(composeReports(c)) },
     { name: 'send reports', topic: 'send', every: 1_000, run: c => count(sendReports(c)) },
     {
@@ -60,14 +67,26 @@ function clusterDuties(context: Context, connection: string, leases: Leases): Du
   let interval = pollInterval
   return [
     {
-      name: `submit to ${connection}`,
+      name: `prepare for ${connection}`,
       topic: 'submit',
-      every: 1_000,
+      every: 10_000,
       run: async c => {
         if (!owned()) return { more: false }
         const released = await releaseDependants(c, connection)
-        return { more: (await submitJobs(c, connection)) + released > 0 }
+        return { more: released + (await prepareJobs(c, connection)) > 0 }
       },
+    },
+    {
+      name: `submit to ${connection}`,
+      topic: 'handover',
+      every: 1_000,
+      run: async c => ({ more: owned() && (await submitJobs(c, connection)) > 0 }),
+    },
+    {
+      name: `collect from ${connection}`,
+      topic: 'collect',
+      every: 2_000,
+      run: async c => ({ more: owned() && (await collectResults(c, connection)) > 0 }),
     },
     {
       name: `cancel on ${connection}`,
@@ -86,7 +105,10 @@ function clusterDuties(context: Context, connection: string, leases: Leases): Du
         if (!owned()) return { more: false }
         const result = await pollCluster(c, connection)
         // Shorter while something moves, longer while nothing does; a call (a fresh submission) never makes it shorter than the interval.
-        interval = result.changed > 0 || result.due ? pollInterval : Math.min(maxPollInterval, interval * 1.3)
+        interval =
+          result.watched === 0 || result.changed > 0 || result.due
+            ? pollInterval
+            : Math.min(maxPollInterval, interval * 1.3)
         if (result.watched === 0) return { more: false, after: maxPollInterval }
         return { more: false, notBefore: pollInterval, after: Math.max(0, interval - pollInterval) }
       },

@@ -78,7 +78,6 @@ describe('nextState, while it is under way', () => {
       'queued',
       null,
     ],
-    ['left the queue, accounting says that it runs', { accounting: accounted(null) }, 'running', null],
   ]
   it.each(table)('%s', (_, seen, state, message) => {
     expect(nextState(before, { ...nothing, ...seen }, options)).toMatchObject({
@@ -175,6 +174,21 @@ describe('nextState, at the end', () => {
 })
 
 describe('nextState, when no source knows it', () => {
+  it('keeps running for a while what accounting alone says to run, then is lost', () => {
+    const seen = { ...nothing, accounting: accounted(null) }
+    expect(nextState(before, seen, options)).toMatchObject({ state: 'running', misses: 1 })
+    const since = new Date('2026-11-20T11:54:00Z')
+    expect(nextState({ ...before, misses: 1, missedSince: since }, seen, options)).toMatchObject({
+      state: 'failed',
+      reason: 'lost',
+    })
+  })
+  it('is canceled when we had asked for that', () => {
+    const since = new Date('2026-11-20T11:54:00Z')
+    expect(
+      nextState({ ...before, cancelRequested: true, misses: 1, missedSince: since }, nothing, options),
+    ).toMatchObject({ state: 'canceled' })
+  })
   it('counts a miss and changes nothing', () => {
     expect(nextState(before, nothing, options)).toMatchObject({ state: 'running', misses: 1, reason: null })
   })

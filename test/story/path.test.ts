@@ -56,7 +56,7 @@ describe('a push to a branch with a .compops.yml', () => {
       sha256: '4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865',
     })
     const note = await until('the final note', () =>
-      world.note(iid)?.body.includes('something is wrong') ? world.note(iid) : null,
+      world.note(iid)?.body.includes('| rmse |') ? world.note(iid) : null,
     )
     expect(note.body).toMatch(/bad failed: exit 3[\s\S]*\| solve \|[\s\S]*\| rmse \| 0\.5 \|/)
     const reply = await until('the reply', () => world.ourNotes(iid).find(one => one.body.includes('@alice')))

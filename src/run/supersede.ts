@@ -1,0 +1,33 @@
+import { and, eq, inArray, isNull, ne } from 'drizzle-orm'
+import type { Db } from '../store/open.ts'
+import { touchRuns } from '../store/runs.ts'
+import { jobs, runs } from '../store/schema.ts'
+
+/** A branch has moved on: of its other unfinished runs, what has not begun is cancelled, what runs keeps its investment. */
+export async function supersede(tx: Db, branchId: string, by: string, sha: string): Promise<void> {
+  const older = await tx
+    .select({ id: runs.id })
+    .from(runs)
+    .where(and(eq(runs.branchId, branchId), isNull(runs.endedAt), ne(runs.id, by), isNull(runs.supersededBy)))
+  const ids = older.map(row => row.id).sort()
+  if (ids.length === 0) return
+  await cancelQueued(tx, ids, `superseded by ${sha.slice(0, 8)}`)
+  await tx.update(runs).set({ supersededBy: by }).where(inArray(runs.id, ids))
+  await touchRuns(tx, ids)
+}
+
+/** Asks for the end of every job of these runs that has not begun. */
+export async function cancelQueued(tx: Db, runIds: readonly string[], reason: string): Promise<number> {
+  const asked = await tx
+    .update(jobs)
+    .set({ cancelReason: reason, cancelQueuedOnly: true, runAgain: false })
+    .where(
+      and(
+        inArray(jobs.runId, [...runIds]),
+        inArray(jobs.state, ['waiting', 'held', 'submitting', 'queued']),
+        isNull(jobs.cancelReason),
+      ),
+    )
+    .returning({ id: jobs.id })
+  return asked.length
+}

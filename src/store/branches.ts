@@ -1,0 +1,18 @@
+import { and, eq, sql } from 'drizzle-orm'
+import { CompopsError } from '../errors.ts'
+import type { Db } from './open.ts'
+import type { BranchRow } from './runs.ts'
+import { branches } from './schema.ts'
+
+/**
+ * Moves the head of a branch, if it is still where the caller saw it; the generation counts the moves. Throws a transient error where
+ * another worker was faster: then everything is looked at anew, and the branch never goes back.
+ */
+export async function moveHead(tx: Db, seen: BranchRow, sha: string): Promise<void> {
+  const moved = await tx
+    .update(branches)
+    .set({ headSha: sha, state: 'active', missingSince: null, updatedAt: sql`now()`, generation: seen.generation + 1 })
+    .where(and(eq(branches.id, seen.id), eq(branches.generation, seen.generation)))
+    .returning({ id: branches.id })
+  if (moved.length === 0) throw new CompopsError(`${seen.ref} moved at the same moment`, { transient: true })
+}
