@@ -181,6 +181,7 @@ CREATE TABLE "runs" (
 	"ended_at" timestamp with time zone,
 	"superseded_by" uuid,
 	"pipeline_id" bigint,
+	"swept_at" timestamp with time zone,
 	"version" integer DEFAULT 1 NOT NULL,
 	"reported_version" integer DEFAULT 0 NOT NULL,
 	CONSTRAINT "runs_cause" UNIQUE("project_id","ref","sha","cause")

@@ -20,6 +20,7 @@ export type Topic =
   | 'send'
   | 'evidence'
   | 'introduce'
+  | 'sweep'
 
 export function createWake(): Wake {
   const calls = new Map<Topic, number>()

@@ -205,7 +205,7 @@ function localHooks(): string {
   return `# The commands get a process group of their own, so that a signal can reach all of them and not this shell.
 compops_launch() {
   set -m
-  "$@" &
+  compops_run "$@" &
   compops_child=$!
   printf '%s.%s\\n' "$compops_child" "$(process_start "$compops_child")" | compops_store "group.$compops_i"
   compops_watcher=
@@ -224,7 +224,6 @@ compops_launch() {
 }
 compops_pass_on() {
   compops_caught=$1
-  compops_signals=$((compops_signals + 1))
   [ -z "$compops_child" ] || kill -s "$1" -- "-$compops_child" 2>/dev/null
 }
 # As a scheduler does: what the commands left in the background ends with them.

@@ -118,7 +118,14 @@ export function renderParams(params: JobSpec['params']): string {
  */
 export function renderCommands(request: JobRequest): string {
   const { spec } = request
-  const lines = ['set -eo pipefail', ...spec.setup.flatMap(shown), captureEnvironment(request.directory)]
+  const own = quote(`${request.directory}/pid.`)
+  const lines = [
+    // Whom the wrapper passes signals on to.
+    `printf '%s\\n' "$$" >${own}"\${COMPOPS_ARRAY_INDEX:-0}"`,
+    'set -eo pipefail',
+    ...spec.setup.flatMap(shown),
+    captureEnvironment(request.directory),
+  ]
   if (spec.script !== null) lines.push(...spec.script.flatMap(shown))
   else if (spec.file !== null) lines.push(...runFile(spec.file))
   return `${lines.join('\n')}\n`

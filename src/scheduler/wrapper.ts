@@ -16,7 +16,6 @@ umask 077
 
 export const wrapper = `compops_i=\${compops_index:-0}
 compops_caught=
-compops_signals=0
 compops_child=
 
 compops_leave() {
@@ -26,12 +25,21 @@ compops_leave() {
 # Standard input becomes the file $1 in one step: who reads it sees all of it or nothing.
 compops_store() { command cat >"$compops_dir/new.$1" && command mv -f -- "$compops_dir/new.$1" "$compops_dir/$1"; }
 
+# Runs the commands in the foreground of a shell of their own and keeps their exit code in a file. The builtin \`wait\` would lose it now and
+# then: a signal and the child's end at the same moment, which is what every cancellation is, make it return -1 for ever (seen: bash 5.2.15,
+# 18 of 40). The no-op traps keep this shell alive until it has written; the commands start without them.
+compops_run() {
+  set +m
+  for compops_name in HUP INT QUIT TERM USR1 USR2 XCPU; do trap : "$compops_name"; done
+  "$@"
+  printf '%s\\n' "$?" | compops_store "code.$compops_i"
+}
+
 # Hooks; a dialect may have its own.
-compops_launch() { "$@" & compops_child=$!; }
+compops_launch() { compops_run "$@" & compops_child=$!; }
 compops_pass_on() {
   compops_caught=$1
-  compops_signals=$((compops_signals + 1))
-  [ -z "$compops_child" ] || kill -s "$1" "$compops_child" 2>/dev/null
+  { read -r compops_pid <"$compops_dir/pid.$compops_i"; } 2>/dev/null && kill -s "$1" "$compops_pid" 2>/dev/null
 }
 compops_after() { :; }
 `
@@ -58,7 +66,7 @@ done
 # Asked again now that our claim stands: whoever gives the attempt up writes \`fenced\` first and then looks for a claim, so one sees the other.
 [ ! -e "$compops_dir/fenced" ] || compops_leave 75 "this attempt was given up; job $compops_native does nothing"
 
-for compops_name in exit outputs metrics metrics-problem environment killed; do
+for compops_name in exit code pid outputs metrics metrics-problem environment killed; do
   command rm -f -- "$compops_dir/$compops_name.$compops_i"
 done
 # By hand rather than by the scheduler's option, which some honour only at the end; append, since a requeued job goes on.
@@ -85,18 +93,18 @@ if builtin cd -- "$compops_work"; then
   compops_launch "$(type -P env)" \\
     "\${compops_env[@]}" "\${compops_variables[@]}" "COMPOPS_ARRAY_INDEX=$compops_index" \\
     "$BASH" --noprofile --norc "$compops_dir/commands"
-  compops_code=
   while :; do
-    compops_before=$compops_signals
     wait "$compops_child" 2>/dev/null
-    compops_again=$?
-    # 127: bash has told the child's code before and forgot it.
-    [ "$compops_again" = 127 ] && [ -n "$compops_code" ] || compops_code=$compops_again
-    # A caught signal interrupts \`wait\`, and what it returns then is not the child's code. Now and then bash (seen: 5.2.15) returns -1 before
-    # it runs the trap.
-    [ "$compops_before" != "$compops_signals" ] || [ "$compops_again" -lt 0 ] || break
-    [ "$compops_again" -ge 0 ] || command sleep 0.1
+    compops_code=$?
+    # What an interrupted \`wait\` returns says nothing: their shell has ended, or it has not.
+    kill -0 "$compops_child" 2>/dev/null || break
+    [ ! -s "$compops_dir/code.$compops_i" ] || break
+    [ "$compops_code" -ge 0 ] || command sleep 0.1
   done
+  # Without the file their shell was killed (out of memory, say).
+  { read -r compops_code <"$compops_dir/code.$compops_i"; } 2>/dev/null
+  [ "$compops_code" -ge 0 ] || compops_code=137
+  command rm -f -- "$compops_dir/pid.$compops_i"
 else
   printf 'compops: the checkout %s cannot be entered on %s\\n' "$compops_work" "$(command uname -n)"
   compops_code=74

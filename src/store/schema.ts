@@ -117,6 +117,8 @@ export const runs = pgTable(
     supersededBy: uuid('superseded_by'),
     /** The GitLab pipeline that carries its statuses, once known. */
     pipelineId: gitlabId('pipeline_id'),
+    /** When its statuses were looked over for one that never ended; null: not yet, or not needed. */
+    sweptAt: at('swept_at'),
     /** Grows with every change that a person could see; what was last turned into reports is `reportedVersion`. */
     version: integer('version').notNull().default(1),
     reportedVersion: integer('reported_version').notNull().default(0),

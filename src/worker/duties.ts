@@ -11,6 +11,7 @@ import { readDeliveries } from '../run/read-delivery.ts'
 import { sendReports } from '../run/send.ts'
 import { prunePacks } from '../run/source.ts'
 import { prepareJobs, submitJobs } from '../run/submit.ts'
+import { sweepRuns } from '../run/sweep.ts'
 import { pruneDeliveries } from '../store/deliveries.ts'
 import type { Leases } from './leases.ts'
 import type { Duty } from './loop.ts'
@@ -31,6 +32,12 @@ export function duties(context: Context, leases: Leases): Duty[] {
     ),
     { name: 'finish runs', topic: 'finish', every: 5_000, run: c => count(finishRuns(c)) },
     { name: 'compose reports', topic: 'compose', every: 2_000, run: c => count(composeReports(c)) },
+    {
+      name: 'sweep statuses',
+      topic: 'sweep',
+      every: 60_000,
+      run: async c => ({ more: leases.owns('heads') && (await sweepRuns(c)) > 0 }),
+    },
     { name: 'send reports', topic: 'send', every: 1_000, run: c => count(sendReports(c)) },
     {
       name: 'commit evidence',

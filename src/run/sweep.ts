@@ -1,0 +1,66 @@
+import { and, eq, inArray, sql } from 'drizzle-orm'
+import { projectFor } from '../config/index.ts'
+import type { Context } from '../context.ts'
+import { describeError } from '../errors.ts'
+import { finalStatusStates, sweepStatuses } from '../gitlab/gitlab.ts'
+import { rows } from '../store/open.ts'
+import { findProject } from '../store/projects.ts'
+import { shortBranch } from '../store/runs.ts'
+import { reports, runs } from '../store/schema.ts'
+
+type Final = 'success' | 'failed' | 'canceled' | 'skipped'
+
+/**
+ * Looks over the statuses of ended runs where one may have been left unfinished: GitLab refused one, we became another user meanwhile, or the commit has
+ * pipelines of its own. An unfinished status keeps its pipeline running and can block a merge. Returns how many runs were looked at.
+ */
+export async function sweepRuns(context: Context): Promise<number> {
+  const due = await rows<{ id: string }>(
+    context.db,
+    sql`select r.id from runs r where r.ended_at is not null and r.swept_at is null and r.ended_at > now() - interval '7 days'
+      and not exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and p.sent_hash is distinct from p.desired_hash and p.parked_at is null)
+      and exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status')
+      and (r.has_ci or (select count(*) from bots b where b.first_seen_at > r.created_at) > 0
+        or exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and p.refused is not null))
+      order by r.ended_at limit 20`,
+  )
+  let swept = 0
+  for (const { id } of due) if (await sweepRun(context, id)) swept++
+  return swept
+}
+
+async function sweepRun(context: Context, runId: string): Promise<boolean> {
+  const run = (await context.db.select().from(runs).where(eq(runs.id, runId)))[0]!
+  const project = await findProject(context.db, run.projectId)
+  const log = context.log.child({ step: 'sweep', run: runId })
+  try {
+    if (project !== null && projectFor(context.config, project.path) !== null) {
+      const sent = await context.db
+        .select({ desired: reports.desired })
+        .from(reports)
+        .where(and(eq(reports.runId, runId), inArray(reports.kind, ['status'])))
+      const finalStates = new Map<string, Final>()
+      for (const { desired } of sent) {
+        if (desired.kind === 'status' && finalStatusStates.includes(desired.state as Final))
+          finalStates.set(desired.name, desired.state as Final)
+      }
+      const result = await sweepStatuses(context.gitlabOf(project.path), {
+        projectId: run.projectId,
+        sha: run.sha,
+        pipelineId: null,
+        ours: 'compops/',
+        finalStates,
+        branch: shortBranch(run.ref),
+      })
+      if (result.closed.length > 0)
+        log.info({ closed: result.closed }, 'statuses that had been left unfinished were closed')
+      if (result.open.length > 0) log.warn({ open: result.open }, 'statuses that GitLab keeps unfinished')
+    }
+    await context.db.update(runs).set({ sweptAt: sql`now()` }).where(eq(runs.id, runId))
+    return true
+  } catch (error) {
+    context.metrics.failures.inc({ verb: 'sweep' })
+    log.warn({ err: describeError(error) }, 'statuses could not be looked over')
+    return false
+  }
+}
