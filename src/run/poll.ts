@@ -1,4 +1,5 @@
-import { and, eq, inArray, isNotNull, notInArray, sql } from 'drizzle-orm'
+import { setImmediate as turn } from 'node:timers/promises'
+import { and, eq, gt, isNotNull, notInArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
 import { isFinal, type JobState, mayFollow } from '../model/job-state.ts'
@@ -18,11 +19,7 @@ export interface PollResult {
 
 /** Step 4: one round for all jobs of one account on a cluster. A round that is not whole says nothing about any job. */
 export async function pollCluster(context: Context, connection: string): Promise<PollResult> {
-  const watched = await context.db
-    .select()
-    .from(attempts)
-    .where(and(eq(attempts.connection, connection), eq(attempts.final, false), isNotNull(attempts.nativeId)))
-    .orderBy(attempts.id)
+  const watched = await underWay(context.db, connection)
   if (watched.length === 0) return { watched: 0, changed: 0, due: false }
   const cluster = context.clusterOf(connection)
   const log = context.log.child({ step: 'poll', connection })
@@ -31,7 +28,7 @@ export async function pollCluster(context: Context, connection: string): Promise
     const round = await cluster.observe(watched)
     context.metrics.schedulerCommands.inc({ connection, what: 'poll' }, round.commands)
     await rememberRound(context, connection, facts)
-    const cancelling = await cancelRequested(context.db, watched)
+    const cancelling = await cancelRequested(context.db, connection)
     const changes: Change[] = []
     let due = false
     for (const attempt of watched) {
@@ -56,7 +53,11 @@ export async function pollCluster(context: Context, connection: string): Promise
         due = true
       if (changedBy(attempt, after, seen)) changes.push({ attempt, after, seen, at: round.at })
     }
-    const written = await writeChanges(context, changes)
+    const written: Change[] = []
+    for (let start = 0; start < changes.length; start += 200) {
+      written.push(...(await writeChanges(context, changes.slice(start, start + 200))))
+      await turn()
+    }
     for (const { attempt, after } of written) {
       if (after.state === attempt.state) continue
       log.info(
@@ -91,13 +92,13 @@ export async function pollCluster(context: Context, connection: string): Promise
 }
 
 /** Submitted or begun in the last two minutes: it may soon move again. */
-function fresh(attempt: AttemptRow, at: Date): boolean {
+function fresh(attempt: WatchedRow, at: Date): boolean {
   const last = attempt.startedAt ?? attempt.submittedAt
   return last !== null && at.getTime() - last.getTime() < 120_000
 }
 
 interface Change {
-  readonly attempt: AttemptRow
+  readonly attempt: WatchedRow
   readonly after: Conclusion
   readonly seen: Seen
   readonly at: Date
@@ -111,23 +112,60 @@ async function rememberRound(context: Context, connection: string, facts: Cluste
   await setReachable(context, connection)
 }
 
-async function cancelRequested(db: Db, watched: readonly AttemptRow[]): Promise<Set<string>> {
+/** Everything under way on the account, in pages: ten thousand rows at once would hold up the event loop. */
+async function underWay(db: Db, connection: string): Promise<WatchedRow[]> {
+  const page = 1_000
+  const all: WatchedRow[] = []
+  for (;;) {
+    const last = all.at(-1)?.id
+    const found = await db
+      .select(watchedColumns)
+      .from(attempts)
+      .where(
+        and(
+          eq(attempts.connection, connection),
+          eq(attempts.final, false),
+          isNotNull(attempts.nativeId),
+          last === undefined ? undefined : gt(attempts.id, last),
+        ),
+      )
+      .orderBy(attempts.id)
+      .limit(page)
+    all.push(...found)
+    if (found.length < page) return all
+    await turn()
+  }
+}
+
+const watchedColumns = {
+  id: attempts.id,
+  jobId: attempts.jobId,
+  runId: attempts.runId,
+  projectId: attempts.projectId,
+  nativeId: attempts.nativeId,
+  state: attempts.state,
+  message: attempts.message,
+  queue: attempts.queue,
+  nodes: attempts.nodes,
+  restarts: attempts.restarts,
+  misses: attempts.misses,
+  missedSince: attempts.missedSince,
+  awaiting: attempts.awaiting,
+  submittedAt: attempts.submittedAt,
+  startedAt: attempts.startedAt,
+}
+
+type WatchedRow = Pick<AttemptRow, keyof typeof watchedColumns>
+
+async function cancelRequested(db: Db, connection: string): Promise<Set<string>> {
   const found = await db
     .select({ id: jobs.id })
     .from(jobs)
-    .where(
-      and(
-        inArray(
-          jobs.id,
-          watched.map(attempt => attempt.jobId),
-        ),
-        isNotNull(jobs.cancelReason),
-      ),
-    )
+    .where(and(eq(jobs.connection, connection), isNotNull(jobs.cancelReason), notInArray(jobs.state, finalStates)))
   return new Set(found.map(row => row.id))
 }
 
-function changedBy(attempt: AttemptRow, after: Conclusion, seen: Seen): boolean {
+function changedBy(attempt: WatchedRow, after: Conclusion, seen: Seen): boolean {
   return (
     after.state !== attempt.state ||
     after.message !== attempt.message ||
@@ -140,7 +178,7 @@ function changedBy(attempt: AttemptRow, after: Conclusion, seen: Seen): boolean 
 }
 
 /**
- * All changes of a round in one transaction. Whoever closed an attempt meanwhile (a cancellation, a dependant taken out) has the last word on its
+ * Changes of a round in one transaction. Whoever closed an attempt meanwhile (a cancellation, a dependant taken out) has the last word on its
  * job. Returns what was really written.
  */
 async function writeChanges(context: Context, changes: readonly Change[]): Promise<readonly Change[]> {
@@ -194,7 +232,7 @@ function canceledJob(message: string | null) {
 }
 
 function attemptColumns(
-  attempt: AttemptRow,
+  attempt: WatchedRow,
   after: Conclusion,
   seen: Seen,
   at: Date,

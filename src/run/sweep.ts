@@ -41,7 +41,7 @@ async function sweepRun(context: Context, runId: string): Promise<boolean> {
         .where(and(eq(reports.runId, runId), inArray(reports.kind, ['status'])))
       const finalStates = new Map<string, Final>()
       for (const { desired } of sent) {
-        if (desired.kind === 'status' && finalStatusStates.includes(desired.state as Final))
+        if (desired.kind === 'status' && finalStatusStates.has(desired.state))
           finalStates.set(desired.name, desired.state as Final)
       }
       const result = await sweepStatuses(context.gitlabOf(project.path), {

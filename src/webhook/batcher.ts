@@ -1,4 +1,5 @@
 /** Many callers, one statement: rows are collected while the previous statement runs, and each caller awaits its own commit. */
+import { setImmediate as turn } from 'node:timers/promises'
 import { CompopsError, toError } from '../errors.ts'
 
 export interface BatcherOptions<Row, Outcome> {
@@ -52,6 +53,8 @@ export function createBatcher<Row, Outcome>(options: BatcherOptions<Row, Outcome
         const batch = waiting.slice(0, maxBatch)
         waiting = waiting.slice(maxBatch)
         await store(batch)
+        // The embedded database ends a statement without the event loop having turned; sockets are read now, or each batch would be one row.
+        await turn()
       }
     } finally {
       running = false

@@ -1,3 +1,5 @@
+import type { Engine } from './stores.ts'
+
 /** What a bench hands back: one line of the table. Nothing here is ever asserted; figures are read by people. */
 export interface Figure {
   readonly what: string
@@ -11,6 +13,8 @@ export interface Figure {
 export interface Bench {
   /** A directory that goes when the run ends. */
   readonly place: string
+  /** The stores to measure with: the embedded one, and Postgres where it is installed. */
+  engines(): Promise<readonly Engine[]>
   /** A line on standard error. */
   progress(text: string): void
 }

@@ -6,9 +6,10 @@ import { timed } from './figure.ts'
 export async function watchLoop(work: () => Promise<unknown>): Promise<{ ms: number; blocked: number }> {
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()
-  // The first beat must have come before the work, and one after it: a delay is only known at the next beat.
+  // A delay is known only at the next beat, and the first beat after a reset only begins to count: one before the work, one after it.
   await sleep(10)
   delay.reset()
+  await sleep(10)
   const ms = await timed(work)
   await sleep(10)
   delay.disable()

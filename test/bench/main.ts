@@ -10,6 +10,7 @@ import { describeMachine } from './machine.ts'
 import { benchPoll } from './poll.ts'
 import { benchSsh } from './ssh.ts'
 import { benchStart } from './start.ts'
+import { keepEngines } from './stores.ts'
 import { formatTable } from './table.ts'
 import { benchWebhook } from './webhook.ts'
 
@@ -39,14 +40,16 @@ async function main(): Promise<number> {
     })
   const figures: Figure[] = []
   let failed = false
+  const say = (text: string) => {
+    const seconds = ((performance.now() - started) / 1000).toFixed(0)
+    process.stderr.write(`${seconds.padStart(4)} s  ${text}\n`)
+  }
+  const engines = keepEngines(place, say)
   try {
     for (const name of chosen) {
-      const progress = (text: string) => {
-        const seconds = ((performance.now() - started) / 1000).toFixed(0)
-        process.stderr.write(`${seconds.padStart(4)} s  ${name}: ${text}\n`)
-      }
+      const progress = (text: string) => say(`${name}: ${text}`)
       try {
-        figures.push(...(await benches[name]!({ place, progress })))
+        figures.push(...(await benches[name]!({ place, engines: engines.get, progress })))
       } catch (error) {
         failed = true
         progress(error instanceof Error ? (error.stack ?? error.message) : String(error))
@@ -54,6 +57,7 @@ async function main(): Promise<number> {
       }
     }
   } finally {
+    await engines.close()
     leave()
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(0)

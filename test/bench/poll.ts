@@ -12,10 +12,10 @@ import { atLeast, atMostMs, type Bench, type Figure, informs, median, round, tho
 import { watchLoop } from './loop-delay.ts'
 import { openRecordedSlurm, type QueuedJob } from './queue.ts'
 import { seedJobs } from './seed-jobs.ts'
-import { type Engine, openEngines } from './stores.ts'
+import type { Engine } from './stores.ts'
 
 const count = 10_000
-const rounds = 5
+const rounds = 3
 const changed = 500
 type Slurm = Awaited<ReturnType<typeof openRecordedSlurm>>
 interface Measured {
@@ -31,7 +31,7 @@ export async function benchPoll(bench: Bench): Promise<Figure[]> {
   const slurm = await openRecordedSlurm(bench.place)
   const read = await benchReading(slurm)
   bench.progress(`read and concluded in ${round(read.ms)} ms, blocked for ${round(read.blocked)} ms`)
-  const { engines, close } = await openEngines(bench)
+  const engines = await bench.engines()
   try {
     const against = (what: string, { ms, blocked }: Measured) => [
       atLeast(what, (perJob * count) / ms, 100, `${round(ms)} ms to ${thousands((perJob * count) / 1000)} s`),
@@ -56,7 +56,6 @@ export async function benchPoll(bench: Bench): Promise<Figure[]> {
     return figures
   } finally {
     await slurm.cluster.close()
-    await close()
   }
 }
 

@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openStore } from '../../src/store/open.ts'
 import { pgliteMajor } from '../../src/store/pglite-directory.ts'
 import { freePort } from '../support/proxy.ts'
 import { endChild, hear, startChild } from './child.ts'
@@ -13,7 +12,13 @@ type Mode = (typeof modes)[number]
 /** From the start of a process until it is ready on an existing directory, and its memory once nothing happens any more. */
 export async function benchStart(bench: Bench): Promise<Figure[]> {
   const dataDir = join(bench.place, 'start')
-  await (await openStore({ databaseUrl: null, dataDir })).close()
+  // Made by a child too: this process must stay small for the benches after it.
+  const maker = startChild('start-child.ts', ['store', dataDir])
+  try {
+    await hear(maker)
+  } finally {
+    await endChild(maker)
+  }
   const arguments_: Record<Mode, string> = {
     bare: join(dataDir, `pglite-${pgliteMajor}`),
     store: dataDir,

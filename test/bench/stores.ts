@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { openStore, type Store } from '../../src/store/open.ts'
 import { startDurablePostgres } from './durable-postgres.ts'
-import type { Bench } from './figure.ts'
 
 export interface Engine {
   readonly name: 'PGlite' | 'Postgres'
@@ -10,8 +9,22 @@ export interface Engine {
 
 export const noPostgres = 'PostgreSQL is not installed here (Debian: apt-get install postgresql)'
 
-/** Fresh stores, one an engine that is here; `close` ends what was started. */
-export async function openEngines(bench: Bench): Promise<{ engines: Engine[]; close(): Promise<void> }> {
+/** The stores of a run, one an engine that is here, made when the first bench asks for them. `close` ends what was started. */
+export function keepEngines(place: string, say: (text: string) => void) {
+  let opened: ReturnType<typeof open> | undefined
+  return {
+    get: async (): Promise<readonly Engine[]> => {
+      opened ??= open(place, say)
+      return (await opened).engines
+    },
+    async close(): Promise<void> {
+      const made = await opened?.catch(() => undefined)
+      await made?.close()
+    },
+  }
+}
+
+async function open(place: string, say: (text: string) => void) {
   const engines: Engine[] = []
   const postgres = await startDurablePostgres()
   const close = async () => {
@@ -19,9 +32,9 @@ export async function openEngines(bench: Bench): Promise<{ engines: Engine[]; cl
     await postgres?.stop()
   }
   try {
-    const dataDir = join(bench.place, `data-${Math.random().toString(36).slice(2)}`)
+    const dataDir = join(place, 'data')
     engines.push({ name: 'PGlite', store: await openStore({ databaseUrl: null, dataDir }) })
-    if (postgres === null) bench.progress(noPostgres)
+    if (postgres === null) say(noPostgres)
     else engines.push({ name: 'Postgres', store: await openStore({ databaseUrl: postgres.url, dataDir }) })
     return { engines, close }
   } catch (error) {

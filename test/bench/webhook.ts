@@ -6,7 +6,7 @@ import { endChild, hear, startChild } from './child.ts'
 import { atLeast, type Bench, type Figure, informs, median, round, thousands } from './figure.ts'
 import type { LoadOrder, LoadResult } from './load.ts'
 import { signingToken, token } from './push.ts'
-import { noPostgres, openEngines } from './stores.ts'
+import { noPostgres } from './stores.ts'
 
 const rounds = 5
 const promises = { PGlite: 0.3, Postgres: 0.35 } as const
@@ -14,7 +14,7 @@ type Insert = (rows: NewDelivery[]) => Promise<readonly ('inserted' | 'duplicate
 
 /** The route as it is, durable and without a database, over loopback HTTP: 32 connections in a closed loop from a child process. */
 export async function benchWebhook(bench: Bench): Promise<Figure[]> {
-  const { engines, close } = await openEngines(bench)
+  const engines = await bench.engines()
   const load = startChild('load.ts')
   const routes = [
     await listen('no database', async rows => rows.map(() => 'inserted' as const)),
@@ -24,10 +24,10 @@ export async function benchWebhook(bench: Bench): Promise<Figure[]> {
   ]
   const results = new Map<string, LoadResult[]>(routes.map(route => [route.name, []]))
   try {
-    for (const route of routes) await fire(1.5, route.port)
+    for (const route of routes) await fire(1, route.port)
     for (let n = 1; n <= rounds; n++) {
       for (const { name, port } of routes) {
-        const result = await fire(1.5, port)
+        const result = await fire(1, port)
         results.get(name)!.push(result)
         bench.progress(`round ${n}, ${name}: ${thousands(result.perSecond)} req/s, p99 ${round(result.p99)} ms`)
       }
@@ -35,7 +35,6 @@ export async function benchWebhook(bench: Bench): Promise<Figure[]> {
   } finally {
     await endChild(load)
     for (const route of routes) await route.close()
-    await close()
   }
   const [bare, ...durable] = routes
   const of = (name: string) => results.get(name)!
