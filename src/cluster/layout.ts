@@ -10,7 +10,8 @@ import { CompopsError } from '../errors.ts'
  *       lock/ submitting id refused      one submission, ever (see submit-program.ts)
  *       fenced                           given up: a copy that starts later leaves
  *       started.<i> exit.<i> log.<i>     written by the job, one per task of an array, else 0
- *       outputs.<i> metrics.<i> environment.<i> killed.<i>
+ *       outputs.<i> metrics.<i> environment.<i>
+ *       pid.<i> code.<i> group.<i> killed.<i>     between the parts of the wrapper
  *       scheduler.log output/            what was said before the log was open; COMPOPS_OUTPUT_DIR
  */
 export interface AttemptIds {

@@ -53,6 +53,7 @@ export function formatPercent(ratio: number): string {
 /** `0.05 core-h`, `4.2 core-h`, `1,300 core-h`. */
 export function formatCoreHours(coreSeconds: number): string {
   const hours = coreSeconds / 3600
+  if (hours > 0 && hours < 0.005) return '< 0.01 core-h'
   if (hours < 0.095) return `${hours.toFixed(2)} core-h`
   return `${hours < 9.95 ? hours.toFixed(1).replace(/\.0$/, '') : formatCount(Math.round(hours))} core-h`
 }

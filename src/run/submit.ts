@@ -1,19 +1,18 @@
 import { createHash } from 'node:crypto'
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import type { SubmitRequest } from '../cluster/cluster.ts'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
-import { newId } from '../model/id.ts'
-import { type NeedingJob, readiness } from '../model/needs.ts'
-import { type Db, first, rows, transact } from '../store/open.ts'
+import { type Db, transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
-import { type AttemptRow, attemptsOf, type JobRow, jobsOf, shortBranch, touchRuns } from '../store/runs.ts'
+import { type AttemptRow, type JobRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
 import { claimable, leaseFor, putBack } from '../store/work.ts'
 import { setReachable, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
 import { asOutage } from './outage.ts'
+import { dependenciesNow } from './prepare.ts'
 import { sourceOf } from './source.ts'
 
 /**
@@ -38,123 +37,6 @@ export async function submitJobs(context: Context, connection: string): Promise<
     .returning()
   for (const attempt of claimed.sort((a, b) => (a.id < b.id ? -1 : 1))) await submitJob(context, attempt)
   return claimed.length
-}
-
-/** Moves jobs whose needs are met to `submitting`, with an attempt row; those that can never run are skipped, with the reason. Returns how many moved. */
-export async function prepareJobs(context: Context, connection: string): Promise<number> {
-  const { nativeDependencies } = context.clusterOf(connection)
-  // Runs that still wait for a job of their own have nothing to be looked at; they come up when that job has moved.
-  const blocking = nativeDependencies
-    ? sql`('waiting', 'held', 'submitting')`
-    : sql`('waiting', 'held', 'submitting', 'queued', 'running', 'suspended')`
-  const candidates = await rows<{ run_id: string }>(
-    context.db,
-    sql`select distinct j.run_id from jobs j
-      where j.connection = ${connection} and j.state in ('waiting', 'held') and j.cancel_reason is null
-        and not exists (select 1 from jobs n where n.run_id = j.run_id and (j.spec->'needs') @> to_jsonb(n.name) and n.state in ${blocking})
-      order by j.run_id limit 500`,
-  )
-  if (candidates.length === 0) return 0
-  const limit = context.clusterConfig(connection).maxSubmitted
-  let submitted = await countSubmitted(context.db, connection)
-  let moved = 0
-  for (const { run_id: runId } of candidates) {
-    const all = await jobsOf(context.db, runId)
-    const latest = latestAttempts(
-      await attemptsOf(
-        context.db,
-        all.map(job => job.id),
-      ),
-    )
-    const byName = new Map(all.map(job => [job.name, needing(job, latest.get(job.id))]))
-    for (const job of all) {
-      if (
-        job.connection !== connection ||
-        (job.state !== 'waiting' && job.state !== 'held') ||
-        job.cancelReason !== null
-      )
-        continue
-      const ready = readiness(byName.get(job.name)!, byName, nativeDependencies)
-      let changed = false
-      if (ready.kind === 'never') {
-        changed = await settle(context.db, job, 'skipped', ready.because)
-        byName.set(job.name, { ...byName.get(job.name)!, state: 'skipped' })
-      } else if (ready.kind === 'waits') {
-        changed = await settle(context.db, job, 'waiting', `waits for ${ready.for.join(', ')}`)
-      } else if (submitted >= limit) {
-        changed = await settle(
-          context.db,
-          job,
-          'held',
-          `${job.cluster} has ${limit} jobs of this service, its limit (max_submitted)`,
-        )
-      } else {
-        changed = await beginAttempt(
-          context.db,
-          job,
-          ready.native.map(name => byName.get(name)!.nativeId!),
-        )
-        if (changed) submitted++
-      }
-      if (changed) moved++
-    }
-  }
-  if (moved > 0) for (const topic of ['handover', 'compose', 'finish'] as const) context.wake.call(topic)
-  return moved
-}
-
-function needing(job: JobRow, attempt: AttemptRow | undefined): NeedingJob {
-  const nativeId = attempt !== undefined && !attempt.final ? attempt.nativeId : null
-  return { name: job.name, state: job.state, cluster: job.connection, needs: job.spec.needs, nativeId }
-}
-
-function latestAttempts(rows: readonly AttemptRow[]): Map<string, AttemptRow> {
-  return new Map(rows.map(row => [row.jobId, row]))
-}
-
-async function countSubmitted(db: Db, connection: string): Promise<number> {
-  const row = await first<{ n: number | string }>(
-    db,
-    sql`select count(*) as n from attempts where connection = ${connection} and not final`,
-  )
-  return Number(row?.n ?? 0)
-}
-
-async function settle(db: Db, job: JobRow, state: 'skipped' | 'waiting' | 'held', message: string): Promise<boolean> {
-  if (job.state === state && job.message === message) return false
-  return transact(db, async tx => {
-    const changed = await tx
-      .update(jobs)
-      .set({ state, message })
-      .where(and(eq(jobs.id, job.id), inArray(jobs.state, ['waiting', 'held'])))
-      .returning({ id: jobs.id })
-    if (changed.length > 0) await touchRuns(tx, [job.runId])
-    return changed.length > 0
-  })
-}
-
-/** The row before the deed: after a crash this attempt is asked for again, and no other is made. */
-async function beginAttempt(db: Db, job: JobRow, dependsOn: readonly string[]): Promise<boolean> {
-  return transact(db, async tx => {
-    const changed = await tx
-      .update(jobs)
-      .set({ state: 'submitting', message: null, runAgain: false })
-      .where(and(eq(jobs.id, job.id), inArray(jobs.state, ['waiting', 'held']), isNull(jobs.cancelReason)))
-      .returning({ id: jobs.id })
-    if (changed.length === 0) return false
-    await tx.insert(attempts).values({
-      id: newId(),
-      jobId: job.id,
-      runId: job.runId,
-      projectId: job.projectId,
-      connection: job.connection,
-      number: sql`(select coalesce(max(a.number), 0) + 1 from attempts a where a.job_id = ${job.id})`,
-      state: 'submitting',
-      dependsOn,
-    })
-    await touchRuns(tx, [job.runId])
-    return true
-  })
 }
 
 async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
@@ -262,21 +144,6 @@ function auditSubmission(
     nativeId,
     result,
   })
-}
-
-/** The native dependencies as things stand at this ask: what has completed since is left out. null: it may not be submitted any more. */
-async function dependenciesNow(context: Context, job: JobRow): Promise<readonly string[] | null> {
-  if (job.spec.needs.length === 0) return []
-  const all = await jobsOf(context.db, job.runId)
-  const latest = latestAttempts(
-    await attemptsOf(
-      context.db,
-      all.map(one => one.id),
-    ),
-  )
-  const byName = new Map(all.map(one => [one.name, needing(one, latest.get(one.id))]))
-  const ready = readiness(byName.get(job.name)!, byName, context.clusterOf(job.connection).nativeDependencies)
-  return ready.kind === 'ready' ? ready.native.map(name => byName.get(name)!.nativeId!) : null
 }
 
 export async function submitRequest(

@@ -113,7 +113,6 @@ describe('who submits dies', () => {
   })
 
   test('after the job was accepted and before its id was kept', async () => {
-    slurm.behave('behave', 'ok')
     slurm.behave('sbatch', 'die-after', 1)
     const cluster = service(60)
     const request = submitRequest()

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, openCluster, type SubmitRequest, type WatchedAttempt } from '../../src/cluster/cluster.ts'
@@ -9,7 +8,7 @@ import { createLocalRemote } from '../../src/remote/local.ts'
 import { createSsh2Remote } from '../../src/remote/ssh2.ts'
 import { dialectOf } from '../../src/scheduler/index.ts'
 import { makeSource, submitRequest, watched } from '../cluster/requests.ts'
-import { type Lab, labUp } from '../support/lab.ts'
+import { type Lab, labDown, labUp } from '../support/lab.ts'
 import { until } from '../support/until.ts'
 
 /** The cluster room on a real Slurm behind a real sshd. */
@@ -157,7 +156,7 @@ describe('cancellation, verified', () => {
     const waiting = await start(request({ directives: ['--begin=now+1hour'] }))
     const running = await start(
       request({
-        script: ['trap "echo saved > saved; exit 9" TERM', 'echo ready; sleep 300 & wait'],
+        script: ['trap "echo saved > saved; exit 9" TERM', 'echo ready; while :; do sleep 0.1 || :; done'],
         outputs: ['saved'],
       }),
     )
@@ -272,9 +271,8 @@ test('ten submissions of one attempt at once, by two services, are one job', asy
 })
 
 test('without slurmdbd the queue and our own files tell the end', async () => {
-  const bare = await labUp({ dbd: false, port: 27_800, minJobAge: 30 })
-  const root = await mkdtemp('/tmp/compops-lab-')
-  await run('chown', [bare.user, root])
+  const options = { dbd: false, port: 27_800, minJobAge: 30 }
+  const bare = await labUp(options)
   const remote = createSsh2Remote({
     host: bare.host,
     port: bare.port,
@@ -282,7 +280,7 @@ test('without slurmdbd the queue and our own files tell the end', async () => {
     identityFile: bare.identityFile,
     knownHostsFile: bare.knownHostsFile,
   })
-  const without = openCluster({ name: 'bare', dialect: dialectOf('slurm'), remote, root })
+  const without = openCluster({ name: 'bare', dialect: dialectOf('slurm'), remote, root: bare.root })
   try {
     expect(await without.facts()).toMatchObject({ accounting: false, remembers: 30 })
     const attempt = await start(request({ script: ['exit 3'] }), without)
@@ -298,13 +296,13 @@ test('without slurmdbd the queue and our own files tell the end', async () => {
     )
   } finally {
     await without.close()
+    await labDown(options)
   }
 })
 
 test('on the login node itself: the scheduler’s commands of this machine', async () => {
-  const root = await mkdtemp('/tmp/compops-lab-')
   const remote = createLocalRemote({ env: { PATH: process.env.PATH, HOME: '/root', SLURM_CONF: lab.slurmConf } })
-  const here = openCluster({ name: 'here', dialect: dialectOf('slurm'), remote, root })
+  const here = openCluster({ name: 'here', dialect: dialectOf('slurm'), remote, root: lab.root })
   try {
     expect((await here.facts()).version).toBe(`slurm ${lab.slurmVersion}`)
     expect(await here.cancel([])).toEqual(new Map())

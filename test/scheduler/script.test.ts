@@ -93,7 +93,8 @@ compops_seconds='14400'`)
 describe("the researcher's commands, in a file of their own", () => {
   test('stand as they were written, each shown before it runs', () => {
     const lines = renderCommands(jobRequest(simulate)).split('\n')
-    expect(lines.slice(0, 3)).toEqual([
+    expect(lines.slice(0, 4)).toEqual([
+      `printf '%s\\n' "$$" >'/scratch/attempt/pid.'"\${COMPOPS_ARRAY_INDEX:-0}"`,
       'set -eo pipefail',
       `printf '%s\\n' '$ module load openmpi'`,
       'module load openmpi',
