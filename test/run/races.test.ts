@@ -1,0 +1,143 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { eq } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Round, SubmitOutcome } from '../../src/cluster/cluster.ts'
+import { UnreadableError } from '../../src/errors.ts'
+import { cancelJobs } from '../../src/run/cancel.ts'
+import { releaseDependants } from '../../src/run/dependants.ts'
+import { finishRuns } from '../../src/run/finish.ts'
+import { pollCluster } from '../../src/run/poll.ts'
+import { prepareJobs } from '../../src/run/prepare.ts'
+import { submitJobs } from '../../src/run/submit.ts'
+import { jobs } from '../../src/store/schema.ts'
+import { gate, inQueue, openRows } from '../support/rows.ts'
+
+// The verbs of a run work on the same rows side by side. Whoever closes an attempt has the last word; nothing is overwritten, nothing gets stuck.
+let rows: Awaited<ReturnType<typeof openRows>>
+
+beforeAll(async () => {
+  rows = await openRows()
+  const packs = join(rows.dataDir, 'packs', '1')
+  await mkdir(packs, { recursive: true })
+  await writeFile(join(packs, `${'a'.repeat(40)}.tar`), 'x')
+}, 60_000)
+afterAll(() => rows.close())
+
+const gone = async (list: readonly { id: string }[]) => new Map(list.map(attempt => [attempt.id, 'gone' as const]))
+const plan = () => ({ script: '#!/bin/bash', userScript: '', lines: [] })
+
+describe('a round that was under way while', () => {
+  it('a dependant was taken out of the queue leaves its job alone, which is then skipped', async () => {
+    const asked = gate()
+    const held = gate()
+    rows.cluster = {
+      cancel: gone,
+      async observe(list): Promise<Round> {
+        asked.open()
+        await held.opened
+        return {
+          at: new Date(),
+          seen: new Map(list.map(attempt => [attempt.id, inQueue({ reason: 'DependencyNeverSatisfied' })])),
+          commands: 1,
+        }
+      },
+    }
+    const { runId } = await rows.run([
+      { name: 'a', state: 'failed' },
+      { name: 'b', needs: ['a'], state: 'queued', attempt: { state: 'queued', nativeId: '2', dependsOn: ['1'] } },
+    ])
+    const round = pollCluster(rows.context, 'falcon')
+    await asked.opened
+    expect(await releaseDependants(rows.context, 'falcon')).toBe(1)
+    held.open()
+    await round
+    await prepareJobs(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({ a: 'failed / null', b: 'skipped / canceled' })
+    expect(await finishRuns(rows.context)).toBe(1)
+  })
+})
+
+describe('a cancellation', () => {
+  it('that comes while a submission is under way has the last word over the refusal that its fence causes', async () => {
+    const asked = gate()
+    const answer = gate<SubmitOutcome>()
+    rows.cluster = {
+      plan,
+      cancel: gone,
+      submit() {
+        asked.open()
+        return answer.opened
+      },
+    }
+    const { runId, ids } = await rows.run([{ name: 'a', state: 'submitting', attempt: { state: 'submitting' } }])
+    const submission = submitJobs(rows.context, 'falcon')
+    await asked.opened
+    await rows.db.update(jobs).set({ cancelReason: 'superseded by 12345678' }).where(eq(jobs.id, ids.a!.job))
+    await cancelJobs(rows.context, 'falcon')
+    answer.open({ kind: 'refused', message: 'this attempt was given up before it was submitted' })
+    await submission
+    expect(await rows.states(runId)).toEqual({ a: 'canceled / canceled' })
+  })
+
+  it('of what waits leaves a job alone that has begun since the last round', async () => {
+    rows.cluster = {
+      cancel: () => Promise.reject(new Error('nobody may cancel it')),
+      observe: async list => ({
+        at: new Date(),
+        seen: new Map(list.map(attempt => [attempt.id, inQueue({ state: 'running' })])),
+        commands: 1,
+      }),
+    }
+    const { runId, ids } = await rows.run([{ name: 'a', state: 'queued', attempt: { state: 'queued', nativeId: '2' } }])
+    await rows.db
+      .update(jobs)
+      .set({ cancelReason: 'superseded by 12345678', cancelQueuedOnly: true })
+      .where(eq(jobs.id, ids.a!.job))
+    await cancelJobs(rows.context, 'falcon')
+    const row = (await rows.db.select().from(jobs).where(eq(jobs.id, ids.a!.job)))[0]
+    expect(row).toMatchObject({ state: 'queued', cancelReason: null })
+    await pollCluster(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({ a: 'running / running' })
+    await rows.db.update(jobs).set({ state: 'completed' }).where(eq(jobs.runId, runId))
+  })
+
+  it('that was sent is not called done before a round has seen the end, and the job waits anew when its commit is wanted again', async () => {
+    rows.cluster = {
+      cancel: gone,
+      observe: async list => ({
+        at: new Date(),
+        seen: new Map(
+          list.map(attempt => [attempt.id, inQueue({ state: 'ended', nativeState: 'CANCELLED', verdict: 'canceled' })]),
+        ),
+        commands: 1,
+      }),
+    }
+    const { runId, ids } = await rows.run([
+      {
+        name: 'a',
+        state: 'queued',
+        cancelReason: 'superseded by 12345678',
+        attempt: { state: 'queued', nativeId: '3' },
+      },
+    ])
+    await cancelJobs(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({ a: 'queued / queued' })
+    await rows.db.update(jobs).set({ cancelReason: null, runAgain: true }).where(eq(jobs.id, ids.a!.job))
+    await pollCluster(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({ a: 'waiting / canceled' })
+    await rows.db.update(jobs).set({ state: 'canceled' }).where(eq(jobs.runId, runId))
+  })
+})
+
+describe('a submission', () => {
+  it('whose cluster talks nonsense is asked again, never told as a refusal: the job may be there', async () => {
+    rows.cluster = {
+      plan,
+      facts: () => Promise.reject(new UnreadableError('scontrol show config does not say MinJobAge')),
+    }
+    const { runId } = await rows.run([{ name: 'a', state: 'submitting', attempt: { state: 'submitting' } }])
+    await submitJobs(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({ a: 'submitting / submitting' })
+  })
+})
