@@ -10,20 +10,21 @@ scheduler_queue
 
 /**
  * Input: PATH prefix, root, whether to ask the scheduler (yes or no), then a line `<native id or -> <name> <directory>` for each attempt.
- * Output: what readPast reads, a line \\035, then `<number of the attempt> <file> <its first line>`, and at last `end <how many>`.
+ * Output: what readPast reads, a line \\035 (\\035silent where accounting did not answer), then `<number of the attempt> <file> <its first line>`, and at last `end <how many>`.
  */
 export function pastProgram(dialectShell: string): string {
   return `${preamble}
 IFS= read -r root || exit 97
 IFS= read -r ask || exit 97
+silent=
 list=$(cat)
 # A file system that is not mounted shows no files, and that would say something about no job.
 [ -d "$root" ] || { echo "$root is not there" >&2; exit 96; }
 ${dialectShell}
 if [ "$ask" = yes ]; then
-  printf '%s\\n' "$list" | scheduler_past || exit
+  printf '%s\\n' "$list" | scheduler_past || silent=silent
 fi
-printf '\\035\\n'
+printf '\\035%s\\n' "$silent"
 printf '%s\\n' "$list" | {
   n=0
   while IFS= read -r line; do

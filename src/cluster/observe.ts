@@ -42,7 +42,10 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
   const past = gone.length === 0 ? nothing : await readPast(reach, programs.past, gone, facts.accounting)
 
   const seen = new Map<string, Seen>()
+  const quiet = past.silent ? new Set(gone.map(attempt => attempt.id)) : null
   for (const attempt of attempts) {
+    // Accounting is away and the job left no exit file: nothing is known of it, which is not the same as a miss.
+    if (quiet?.has(attempt.id) === true && !past.exit.has(attempt.id)) continue
     seen.set(attempt.id, {
       queue: queue.get(attempt.id) ?? past.queue.get(attempt.id) ?? null,
       accounting: facts.accounting ? (past.accounting.get(attempt.id) ?? null) : 'off',
@@ -54,13 +57,15 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
 }
 
 interface Past {
+  /** Accounting did not answer: only the jobs' own files say something. */
+  readonly silent: boolean
   readonly queue: Map<string, QueueRow>
   readonly accounting: Map<string, AccountingRow>
   readonly exit: Map<string, ExitRecord>
   readonly started: Map<string, NonNullable<Seen['started']>>
 }
 
-const nothing: Past = { queue: new Map(), accounting: new Map(), exit: new Map(), started: new Map() }
+const nothing: Past = { silent: false, queue: new Map(), accounting: new Map(), exit: new Map(), started: new Map() }
 
 async function readPast(
   reach: Reach,
@@ -83,19 +88,22 @@ async function readPast(
       accounting ? 'accounting could not be read' : 'the job directories could not be read',
       answer,
     )
-  const split = answer.stdout.lastIndexOf(`${sectionMark}\n`)
-  if (split === -1)
+  // The first: what follows are first lines of files that the job's own user can write.
+  const split = answer.stdout.indexOf(sectionMark)
+  const head = answer.stdout.slice(split + 1, answer.stdout.indexOf('\n', split) + 1)
+  if (split === -1 || (head !== '\n' && head !== 'silent\n'))
     throw new UnreadableError(`${reach.name}: the answer about ended jobs is not whole`, { transient: true })
 
-  const past: Past = { queue: new Map(), accounting: new Map(), exit: new Map(), started: new Map() }
+  const silent = head === 'silent\n'
+  const past: Past = { silent, queue: new Map(), accounting: new Map(), exit: new Map(), started: new Map() }
   const byName = new Map(gone.map(attempt => [jobName(attempt.id), attempt]))
-  await inTurns(reach, dialect.readPast(answer.stdout.slice(0, split)), ({ kind, row }) => {
+  await inTurns(reach, silent ? [] : dialect.readPast(answer.stdout.slice(0, split)), ({ kind, row }) => {
     const attempt = byName.get(row.name)
     if (attempt === undefined || attempt.nativeId === null || row.nativeId !== attempt.nativeId) return
     if (kind === 'accounting') past.accounting.set(attempt.id, row)
     else past.queue.set(attempt.id, row)
   })
-  const lines = answer.stdout.slice(split + 2).split('\n')
+  const lines = answer.stdout.slice(split + 1 + head.length).split('\n')
   if (lines.pop() !== '' || lines.pop() !== `end ${gone.length}`)
     throw new UnreadableError(`${reach.name}: the list of the jobs' files is not whole`, { transient: true })
   await inTurns(reach, lines, line => readFile(dialect, line, gone, past))

@@ -175,12 +175,6 @@ describe('a round that is not whole throws', () => {
     ['squeue', 'nothing', 'falcon: squeue answered without its head line'],
     ['squeue', 'banner', 'falcon: squeue began with something else than its list'],
     ['squeue', 'cut', 'falcon: the queue could not be read'],
-    [
-      'sacct',
-      'down',
-      'falcon: accounting could not be read (exit code 1): sacct: error: Problem talking to the database: Connection refused',
-    ],
-    ['sacct', 'disabled', 'falcon: accounting could not be read (exit code 1): Slurm accounting storage is disabled'],
   ])('%s: %s', async (command, how, message) => {
     const cluster = service()
     const attempt = await start(cluster, job('true'))
@@ -191,6 +185,21 @@ describe('a round that is not whole throws', () => {
     slurm.behave(command, 'ok')
     expect((await cluster.observe([attempt])).seen.get(attempt.id)?.exit?.code).toBe(0)
   })
+
+  test.each(['down', 'disabled'])(
+    'accounting that is %s says nothing, while exit files still speak and no job is missed',
+    async how => {
+      const cluster = service()
+      const ended = await start(cluster, job('true'))
+      await until('the end', () => stateOf('1') === 'COMPLETED')
+      await cluster.observe([ended])
+      const vanished = { ...ended, id: crypto.randomUUID(), nativeId: '4711' }
+      slurm.behave('sacct', how)
+      const { seen } = await cluster.observe([ended, vanished])
+      expect(seen.get(ended.id)).toMatchObject({ accounting: null, exit: { code: 0 } })
+      expect(seen.has(vanished.id)).toBe(false)
+    },
+  )
 
   test('an empty queue and a controller that is down', async () => {
     const cluster = service()
