@@ -4,6 +4,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../src/config/index.ts'
 import { startService } from '../../src/main.ts'
 import { rows } from '../../src/store/open.ts'
+import { freePort } from '../support/proxy.ts'
+import { startSshd } from '../support/sshd.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World, type WorldOptions } from '../support/world.ts'
 
@@ -111,16 +113,38 @@ describe('GitLab in trouble', () => {
 
 describe('a cluster in trouble', () => {
   it('that cannot be reached is named in the note and /readyz, with since when; nothing fails', async () => {
+    const sshd = await startSshd()
+    const port = await freePort()
     const w = await begin({
       clusters: `  falcon:
     scheduler: slurm
-    ssh: { host: 127.0.0.1, port: 9, user: nobody, identity_file: ROOT-key, known_hosts_file: ROOT-hosts }
+    ssh: { host: 127.0.0.1, port: ${port}, user: ${sshd.user}, identity_file: ${sshd.identityFile}, known_hosts_file: ${await sshd.knownHostsFor(port)} }
     root: ROOT
     poll_interval: 5s`,
       rule: '    clusters: [falcon]',
+    })
+    try {
+      const sha = await w.push('calc/heat', hello)
+      const { iid } = await w.openMergeRequest('calc/heat')
+      const note = await until('the note to say it', () =>
+        w.note(iid)?.body.includes('falcon has not answered since') ? w.note(iid) : null,
+      )
+      expect(note.body).toContain('Nothing is lost')
+      const ready = await (await fetch(`${w.url}/readyz`)).json()
+      expect(ready).toMatchObject({ ready: true, clusters: { falcon: { ok: false, since: expect.any(String) } } })
+      expect(w.statuses(sha)).toEqual({ 'compops/hello': 'pending', 'compops/tree': 'pending' })
+    } finally {
+      await sshd.stop()
+    }
+  })
+
+  it('whose key file does not exist is refused before anything is started, with its place and remedy', async () => {
+    const refused = await startWorld({
+      clusters:
+        '  falcon: { scheduler: slurm, ssh: { host: x, user: y, identity_file: ROOT-key, known_hosts_file: ROOT-hosts }, root: ROOT }',
+      rule: '    clusters: [falcon]',
     }).catch(error => error)
-    // The key file does not exist: the configuration is refused with its place and remedy, before anything is started.
-    expect(String(w)).toMatch(/clusters\.falcon\.ssh\.identity_file[\s\S]*does not exist/)
+    expect(String(refused)).toMatch(/clusters\.falcon\.ssh\.identity_file[\s\S]*does not exist/)
   })
 })
 
