@@ -55,53 +55,47 @@ export async function openRows() {
     },
     async run(list: readonly JobToWrite[]) {
       const runId = newId()
-      await db
-        .insert(runs)
-        .values({
-          id: runId,
-          projectId: 1,
-          branchId: newId(),
-          ref: 'refs/heads/calc',
-          sha: 'a'.repeat(40),
-          cause: `api:${runId}`,
-          causedHow: 'push by alice',
-          state: 'waiting',
-        })
+      await db.insert(runs).values({
+        id: runId,
+        projectId: 1,
+        branchId: newId(),
+        ref: 'refs/heads/calc',
+        sha: 'a'.repeat(40),
+        cause: `api:${runId}`,
+        causedHow: 'push by alice',
+        state: 'waiting',
+      })
       const ids: Record<string, { job: string; attempt: string }> = {}
       for (const [position, job] of list.entries()) {
         const id = newId()
         const attempt = newId()
         ids[job.name] = { job: id, attempt }
         const spec = { name: job.name, needs: job.needs ?? [] } as never
-        await db
-          .insert(jobs)
-          .values({
-            id,
-            runId,
-            projectId: 1,
-            position,
-            name: job.name,
-            spec,
-            cluster: 'falcon',
-            connection: 'falcon',
-            state: job.state,
-            cancelReason: job.cancelReason ?? null,
-          })
+        await db.insert(jobs).values({
+          id,
+          runId,
+          projectId: 1,
+          position,
+          name: job.name,
+          spec,
+          cluster: 'falcon',
+          connection: 'falcon',
+          state: job.state,
+          cancelReason: job.cancelReason ?? null,
+        })
         if (job.attempt === undefined) continue
         const { state, nativeId = null, dependsOn = [] } = job.attempt
-        await db
-          .insert(attempts)
-          .values({
-            id: attempt,
-            jobId: id,
-            runId,
-            projectId: 1,
-            connection: 'falcon',
-            number: 1,
-            state,
-            nativeId,
-            dependsOn,
-          })
+        await db.insert(attempts).values({
+          id: attempt,
+          jobId: id,
+          runId,
+          projectId: 1,
+          connection: 'falcon',
+          number: 1,
+          state,
+          nativeId,
+          dependsOn,
+        })
       }
       return { runId, ids }
     },
