@@ -7,6 +7,7 @@ import { isId } from './model/id.ts'
 import { whereToLook } from './run/where-to-look.ts'
 import { insertDeliveries } from './store/deliveries.ts'
 import { rows } from './store/open.ts'
+import { openStates } from './store/runs.ts'
 import { connections, projects } from './store/schema.ts'
 import { createWebhookRoute, type ProjectSecret } from './webhook/route.ts'
 
@@ -27,7 +28,7 @@ export async function createApp(context: Context): Promise<Hono> {
       wake: () => context.wake.call('deliveries'),
       now: () => context.clock.now(),
       log: (fields, message) => context.log.info({ step: 'webhook', ...fields }, message),
-      count: (_, labels) => metrics.deliveries.inc({ result: labels.result ?? '' }),
+      count: (_, labels) => metrics.deliveries.inc({ result: labels.result ?? '', kind: labels.kind ?? '' }),
     }),
   )
 
@@ -107,9 +108,10 @@ async function readiness(context: Context): Promise<{
   const troubled: Record<string, string> = {}
   try {
     await context.store.ping()
+    for (const name of context.connections()) clusters[name] = { ok: true, since: null, error: null }
     for (const row of await context.db.select().from(connections)) {
       clusters[row.name] = {
-        ok: row.unreachableSince === null,
+        ok: row.unreachableSince === null && row.lastError === null,
         since: row.unreachableSince?.toISOString() ?? null,
         error: row.lastError,
       }
@@ -121,10 +123,11 @@ async function readiness(context: Context): Promise<{
   }
   const states = context.gitlabs().map(client => client.reachability())
   const away = states.find(state => !state.reachable)
+  const trouble = context.troubles.get('gitlab')
   const gitlab: PeerState = {
-    ok: away === undefined,
-    since: away?.since?.toISOString() ?? null,
-    error: away?.lastError ?? null,
+    ok: away === undefined && trouble === undefined,
+    since: (away?.since ?? trouble?.since)?.toISOString() ?? null,
+    error: away?.lastError ?? trouble?.error ?? null,
   }
   return { ready: database.ok, database, gitlab, clusters, projects: troubled }
 }
@@ -134,7 +137,7 @@ async function gauge(context: Context): Promise<void> {
   metrics.jobs.reset()
   for (const row of await rows<{ connection: string; state: string; n: number | string }>(
     db,
-    sql`select connection, state, count(*) as n from jobs where state not in ('completed', 'failed', 'canceled', 'skipped') group by 1, 2`,
+    sql`select connection, state, count(*) as n from jobs where state in ${openStates} group by 1, 2`,
   ))
     metrics.jobs.set({ connection: row.connection, state: row.state }, Number(row.n))
   metrics.reportsDue.reset()
@@ -150,8 +153,13 @@ async function gauge(context: Context): Promise<void> {
     )
     metrics.parked.set({ table }, Number(parked[0]?.n ?? 0))
   }
-  for (const connection of context.connections())
-    metrics.sshConnects.set({ connection }, context.clusterOf(connection).stats().connects)
+  for (const connection of context.connections()) {
+    const stats = context.clusterOf(connection).stats()
+    metrics.sshConnects.set({ connection }, stats.connects)
+    metrics.schedulerCommands.set({ connection }, stats.schedulerCommands)
+  }
+  const away = context.troubles.has('gitlab') || context.gitlabs().some(client => !client.reachability().reachable)
+  metrics.unreachable.set({ peer: 'gitlab' }, away ? 1 : 0)
 }
 
 function frontPage(gitlabUrl: string): string {

@@ -45,6 +45,8 @@ export interface Context {
   botIds(): ReadonlySet<number>
   /** Asks GitLab who we are, and remembers it. Throws what GitLab answers. */
   learnBots(): Promise<void>
+  /** What does not work at present, by peer, with since when: for `/readyz`. */
+  readonly troubles: Map<string, { readonly since: Date; readonly error: string }>
   /** Reads token files again: git, unlike the API client, cannot tell an expired token from a missing right. */
   renewTokens(): Promise<void>
   close(): Promise<void>
@@ -179,6 +181,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
       mirror.catch(() => mirrors.delete(project.id))
       return mirror
     },
+    troubles: new Map(),
     botIds: () => bot,
     async learnBots() {
       for (const client of new Set(clients.values())) {

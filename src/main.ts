@@ -13,6 +13,7 @@ import { createLog, createSecrets, type LogOptions, openAudit } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { endLeases } from './store/leases.ts'
 import { openStore, rows } from './store/open.ts'
+import { openStates } from './store/runs.ts'
 import { createWake } from './wake.ts'
 import { startWorker, type Worker } from './worker/work.ts'
 
@@ -102,7 +103,7 @@ async function refuseRemovedClusters(context: Context): Promise<void> {
   const known = context.connections()
   const used = await rows<{ connection: string; n: number | string }>(
     context.db,
-    sql`select connection, count(*) as n from jobs where state not in ('completed', 'failed', 'canceled', 'skipped') group by 1 order by 1`,
+    sql`select connection, count(*) as n from jobs where state in ${openStates} group by 1 order by 1`,
   )
   const gone = used.filter(row => !known.includes(row.connection))
   if (gone.length === 0) return

@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 
 /** What `/metrics` shows. Labels are few and bounded: never a branch, a person or a job id. */
 export type Metrics = ReturnType<typeof createMetrics>
@@ -12,13 +12,7 @@ export function createMetrics() {
     deliveries: new Counter({
       name: 'compops_deliveries_total',
       help: 'Webhook deliveries by answer',
-      labelNames: ['result'] as const,
-      registers,
-    }),
-    deliverySeconds: new Histogram({
-      name: 'compops_delivery_seconds',
-      help: 'Time from request to answer of the webhook route',
-      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 10],
+      labelNames: ['result', 'kind'] as const,
       registers,
     }),
     gitlabCalls: new Counter({
@@ -27,10 +21,10 @@ export function createMetrics() {
       labelNames: ['method', 'route', 'status'] as const,
       registers,
     }),
-    schedulerCommands: new Counter({
-      name: 'compops_scheduler_commands_total',
-      help: 'Scheduler commands run on a cluster',
-      labelNames: ['connection', 'what'] as const,
+    schedulerCommands: new Gauge({
+      name: 'compops_scheduler_commands',
+      help: 'Scheduler commands run since start',
+      labelNames: ['connection'] as const,
       registers,
     }),
     submissions: new Counter({

@@ -10,8 +10,8 @@ export interface Wake {
 export type Topic =
   | 'deliveries'
   | 'heads'
+  | 'prepare'
   | 'submit'
-  | 'handover'
   | 'poll'
   | 'cancel'
   | 'collect'
@@ -21,6 +21,7 @@ export type Topic =
   | 'evidence'
   | 'introduce'
   | 'sweep'
+  | 'prune'
 
 export function createWake(): Wake {
   const calls = new Map<Topic, number>()

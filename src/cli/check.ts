@@ -29,7 +29,7 @@ export const run: RunCommand = async (args, io) => {
 export function describeConfig(config: Config): string {
   const { gitlab } = config
   const parts = [
-    `${config.file} is right.`,
+    `${config.file} is right. Nothing was contacted: whether token, keys and clusters work, /readyz says once the service runs.`,
     formatTable([
       ['listens on', `${config.listen.host}:${config.listen.port}`],
       ['links lead to', config.publicUrl],

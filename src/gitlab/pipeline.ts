@@ -64,8 +64,6 @@ export function pipelineCalls(client: Client) {
   }
 }
 
-export type PipelineCalls = ReturnType<typeof pipelineCalls>
-
 // Sources whose pipelines GitLab counts for a branch. Child pipelines (`parent_pipeline`) and those of scans, policies and the Web IDE
 // terminal stand on the branch too, but say nothing about its state.
 const branchSources: ReadonlySet<string> = new Set([

@@ -101,5 +101,3 @@ export function commitStatusCalls(client: Client) {
     },
   }
 }
-
-export type CommitStatusCalls = ReturnType<typeof commitStatusCalls>

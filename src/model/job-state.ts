@@ -77,6 +77,9 @@ export type FailureReason = keyof typeof failureReasons
 export const jobStateNames = Object.keys(jobStates) as JobState[]
 export const failureReasonNames = Object.keys(failureReasons) as FailureReason[]
 
+/** Nothing has run of it yet. */
+export const notBegun: readonly JobState[] = ['waiting', 'held', 'submitting', 'queued']
+
 export function isFinal(name: JobState): boolean {
   return jobStates[name].final
 }

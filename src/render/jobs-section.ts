@@ -104,5 +104,6 @@ function linksCell(job: Job, attempt: Attempt | null, view: PageView): string {
   const target = pages ? `${url}#outputs` : (view.evidenceUrl ?? null)
   const said = together(`outputs (${outputs})`)
   if (outputs > 0) links.push(target === null ? said : link(said, target))
+  else if (attempt?.collected != null && job.spec.outputs.length > 0) links.push('**no outputs found**')
   return links.join(' · ')
 }

@@ -26,6 +26,8 @@ export function renderReply(view: ReplyView): string {
   const failed = run.jobs.filter(job => job.state === 'failed')
   const advised = failed.length === 1 && failed[0] !== undefined ? advice(failed[0], view.commands ?? false) : null
   const on = clustersOf(run)
+  // What the scheduler said stands here too: the advice speaks of it.
+  const told = run.problem ?? (failed.length === 1 && failed[0]?.reason === 'submit' ? failed[0].message : null)
   return reply({
     mention: view.person === null ? null : mention(view.person),
     verdict: `${verdict.symbol} ${prose(verdict.words, 'paragraph', 200)}`,
@@ -36,7 +38,7 @@ export function renderReply(view: ReplyView): string {
       ...(spent > 0 ? [formatCoreHours(spent)] : []),
       link('details', view.noteUrl ?? runUrl(view.publicUrl, run)),
     ].join(' · '),
-    problem: run.problem === null ? null : prose(run.problem, 'paragraph', 300),
+    problem: told === null ? null : prose(told, 'paragraph', 300),
     advice: advised === null ? null : `**Try:** ${advised}`,
   })
 }

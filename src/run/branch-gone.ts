@@ -1,11 +1,12 @@
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { isAncestor, listHeads } from '../git/mirror.ts'
 import { wasMerged } from '../store/merge-requests.ts'
-import type { Db } from '../store/open.ts'
+import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { shortBranch, touchRuns } from '../store/runs.ts'
-import { branches, jobs, runs } from '../store/schema.ts'
+import { branches, runs } from '../store/schema.ts'
+import { cancelAll, cancelQueued } from './supersede.ts'
 
 /** ms between the two complete listings that must lack a branch whose deletion nobody delivered. */
 const suspicion = 10 * 60_000
@@ -49,7 +50,7 @@ export async function branchGone(context: Context, hint: GoneHint): Promise<stri
     (branch.headSha !== null &&
       trunk !== undefined &&
       (await isAncestor(mirror, branch.headSha, trunk).catch(() => false)))
-  const touched = await context.db.transaction(async tx => {
+  const touched = await transact(context.db, async tx => {
     await tx
       .update(branches)
       .set({ state: 'gone', headSha: null, missingSince: null, updatedAt: sql`now()` })
@@ -60,24 +61,10 @@ export async function branchGone(context: Context, hint: GoneHint): Promise<stri
       .where(and(eq(runs.branchId, branch.id), isNull(runs.endedAt)))
     const ids = open.map(row => row.id)
     if (ids.length === 0) return 0
-    const cancelled = await tx
-      .update(jobs)
-      .set({ cancelReason: `branch ${merged ? 'merged and ' : ''}deleted`, cancelQueuedOnly: merged, runAgain: false })
-      .where(
-        and(
-          inArray(jobs.runId, ids),
-          inArray(
-            jobs.state,
-            merged
-              ? ['waiting', 'held', 'submitting', 'queued']
-              : ['waiting', 'held', 'submitting', 'queued', 'running', 'suspended'],
-          ),
-          isNull(jobs.cancelReason),
-        ),
-      )
-      .returning({ id: jobs.id })
-    await touchRuns(tx as unknown as Db, ids)
-    return cancelled.length
+    const reason = `branch ${merged ? 'merged and ' : ''}deleted`
+    const cancelled = merged ? await cancelQueued(tx, ids, reason) : await cancelAll(tx, ids, reason)
+    await touchRuns(tx, ids)
+    return cancelled
   })
   context.wake.call('cancel')
   context.wake.call('compose')

@@ -167,5 +167,5 @@ async function markCanceled(context: Context, list: readonly Wanted[]): Promise<
       result: job.cancelReason ?? 'canceled',
     })
   }
-  for (const topic of ['compose', 'finish', 'submit'] as const) context.wake.call(topic)
+  for (const topic of ['compose', 'finish', 'prepare'] as const) context.wake.call(topic)
 }

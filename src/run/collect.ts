@@ -1,10 +1,10 @@
-import { and, eq, isNull, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
 import { transact } from '../store/open.ts'
 import { type AttemptRow, touchRuns } from '../store/runs.ts'
 import { attempts } from '../store/schema.ts'
-import { claimable, inArray, leaseFor, putBack } from '../store/work.ts'
+import { claimable, leaseFor, putBack } from '../store/work.ts'
 
 // After this long the record is written without what could not be fetched.
 const patience = 24 * 3_600_000
@@ -37,10 +37,9 @@ async function collect(context: Context, attempt: AttemptRow): Promise<void> {
     const since = context.clock.now().getTime() - (attempt.endedAt?.getTime() ?? 0)
     context.metrics.failures.inc({ verb: 'collect' })
     log.warn({ err: describeError(error) }, 'results could not be collected')
-    if (since > patience || !(error instanceof CompopsError && error.transient)) {
-      if (since > patience || attempt.attempts >= 5)
-        return close(context, attempt, { collectProblem: describeError(error) })
-    }
+    const mends = error instanceof CompopsError && error.transient
+    if (since > patience || (!mends && attempt.attempts >= 5))
+      return close(context, attempt, { collectProblem: describeError(error) })
     await putBack(context.db, attempts, attempt.id, new CompopsError(error.message, { transient: true, cause: error }))
   }
 }

@@ -90,7 +90,7 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
 /** The record of each run, the pages of the branches they are of, and the index over the newest branches of the project. */
 async function filesFor(context: Context, project: ProjectRow, ended: readonly Run[]): Promise<Map<string, string>> {
   const files = new Map<string, string>()
-  for (const run of ended) if (run.jobs.length > 0) files.set(evidencePath(run), renderEvidence(run))
+  for (const run of ended) files.set(evidencePath(run), renderEvidence(run))
   for (const branch of new Set(ended.map(run => run.branch))) {
     const found = await shownRun(context, project.id, branch)
     if (found === null) continue

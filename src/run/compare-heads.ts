@@ -3,7 +3,7 @@ import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { listHeads } from '../git/mirror.ts'
-import type { GitLab, Project } from '../gitlab/gitlab.ts'
+import { type GitLab, isGitLabError, type Project } from '../gitlab/gitlab.ts'
 import { newId } from '../model/id.ts'
 import { allProjects, type ProjectRow, saveProject } from '../store/projects.ts'
 import { branches, projects } from '../store/schema.ts'
@@ -50,7 +50,10 @@ async function learnProjects(context: Context): Promise<void> {
     const gitlab = context.gitlabOf(rule.path)
     try {
       if (!rule.path.includes('*')) {
-        const found = await gitlab.project(rule.path)
+        const found = await gitlab.project(rule.path).catch(error => {
+          if (isGitLabError(error, 'not found')) return null
+          throw error
+        })
         if (found !== null) await remember(context, found)
         else
           context.log.warn(

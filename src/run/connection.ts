@@ -1,4 +1,4 @@
-import { and, eq, isNotNull, notInArray, sql } from 'drizzle-orm'
+import { and, eq, isNotNull, notInArray, or, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { finalStates, touchRuns } from '../store/runs.ts'
@@ -27,12 +27,40 @@ export async function setReachable(context: Context, connection: string): Promis
   const back = await context.db
     .update(connections)
     .set({ unreachableSince: null, lastError: null })
-    .where(and(eq(connections.name, connection), isNotNull(connections.unreachableSince)))
+    .where(
+      and(
+        eq(connections.name, connection),
+        or(isNotNull(connections.unreachableSince), isNotNull(connections.lastError)),
+      ),
+    )
     .returning({ name: connections.name })
   if (back.length === 0) return
   context.metrics.unreachable.set({ peer: connection }, 0)
   context.log.info({ step: 'cluster', connection }, `${connection} answers again`)
   await touchOpenRuns(context, connection)
+}
+
+/** Whether trouble was seen there last: then it is asked even when nothing is under way, so that its return is noticed. */
+export async function isAway(context: Context, connection: string): Promise<boolean> {
+  const found = await context.db
+    .select({ name: connections.name })
+    .from(connections)
+    .where(
+      and(
+        eq(connections.name, connection),
+        or(isNotNull(connections.unreachableSince), isNotNull(connections.lastError)),
+      ),
+    )
+  return found.length > 0
+}
+
+/** A cluster answers but cannot take jobs (a root that may not be written, a full disk): shown in `/readyz` until it goes well again. */
+export async function setTroubled(context: Context, connection: string, message: string): Promise<void> {
+  const lastError = describeError(message, 300)
+  await context.db
+    .insert(connections)
+    .values({ name: connection, lastError })
+    .onConflictDoUpdate({ target: connections.name, set: { lastError } })
 }
 
 async function touchOpenRuns(context: Context, connection: string): Promise<void> {

@@ -98,6 +98,6 @@ async function putBackToWaiting(context: Context, gone: readonly AttemptRow[]): 
     )
   })
   context.log.info({ step: 'submit', attempts: gone.map(attempt => attempt.id) }, message)
-  context.wake.call('submit')
+  context.wake.call('prepare')
   context.wake.call('compose')
 }

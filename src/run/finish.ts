@@ -2,12 +2,12 @@ import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { runState } from '../model/job-state.ts'
 import { rows, transact } from '../store/open.ts'
-import { jobsOf, touchRuns } from '../store/runs.ts'
+import { jobsOf, openStates, touchRuns } from '../store/runs.ts'
 import { runs } from '../store/schema.ts'
 
 /** Asked again in the statement that closes: a branch that comes back may reopen jobs in between. */
 const ended = sql`exists (select 1 from jobs j where j.run_id = runs.id)
-  and not exists (select 1 from jobs j where j.run_id = runs.id and j.state not in ('completed', 'failed', 'canceled', 'skipped'))
+  and not exists (select 1 from jobs j where j.run_id = runs.id and j.state in ${openStates})
   and not exists (select 1 from attempts a where a.run_id = runs.id and (not a.final or (a.collected is null and a.collect_problem is null)))`
 
 /** Step 5: closes runs whose every job is final and whose results are here. What GitLab should show of them follows from the row. Returns how many. */

@@ -8,7 +8,7 @@ import type { ClusterFacts, Conclusion, Seen } from '../model/observation.ts'
 import { type Db, transact } from '../store/open.ts'
 import { type AttemptRow, finalStates, touchRuns } from '../store/runs.ts'
 import { attempts, connections, jobs } from '../store/schema.ts'
-import { setReachable, setUnreachable } from './connection.ts'
+import { isAway, setReachable, setUnreachable } from './connection.ts'
 
 export interface PollResult {
   readonly watched: number
@@ -20,13 +20,12 @@ export interface PollResult {
 /** Step 4: one round for all jobs of one account on a cluster. A round that is not whole says nothing about any job. */
 export async function pollCluster(context: Context, connection: string): Promise<PollResult> {
   const watched = await underWay(context.db, connection)
-  if (watched.length === 0) return { watched: 0, changed: 0, due: false }
+  if (watched.length === 0 && !(await isAway(context, connection))) return { watched: 0, changed: 0, due: false }
   const cluster = context.clusterOf(connection)
   const log = context.log.child({ step: 'poll', connection })
   try {
     const facts = await cluster.facts()
     const round = await cluster.observe(watched)
-    context.metrics.schedulerCommands.inc({ connection, what: 'poll' }, round.commands)
     await rememberRound(context, connection, facts)
     const cancelling = await cancelRequested(context.db, connection)
     const changes: Change[] = []
@@ -216,7 +215,7 @@ async function writeChanges(context: Context, changes: readonly Change[]): Promi
   })
   context.wake.call('compose')
   if (written.some(change => isFinal(change.after.state)))
-    for (const topic of ['collect', 'submit', 'finish'] as const) context.wake.call(topic)
+    for (const topic of ['collect', 'prepare', 'finish'] as const) context.wake.call(topic)
   return written
 }
 

@@ -65,7 +65,7 @@ export async function prepareJobs(context: Context, connection: string): Promise
       if (changed) moved++
     }
   }
-  if (moved > 0) for (const topic of ['handover', 'compose', 'finish'] as const) context.wake.call(topic)
+  if (moved > 0) for (const topic of ['submit', 'compose', 'finish'] as const) context.wake.call(topic)
   return moved
 }
 

@@ -3,7 +3,7 @@ import type { Context } from '../context.ts'
 import { failureReasonNames, failureReasons } from '../model/job-state.ts'
 import { moveHead } from '../store/branches.ts'
 import { transact } from '../store/open.ts'
-import { type BranchRow, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
+import { type BranchRow, openStates, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
 import { supersede } from './supersede.ts'
 
@@ -40,13 +40,7 @@ export async function resumeRun(
     const cancelling = await tx
       .update(jobs)
       .set({ cancelReason: null, cancelQueuedOnly: false, runAgain: true })
-      .where(
-        and(
-          eq(jobs.runId, run.id),
-          isNotNull(jobs.cancelReason),
-          inArray(jobs.state, ['waiting', 'held', 'submitting', 'queued', 'running', 'suspended']),
-        ),
-      )
+      .where(and(eq(jobs.runId, run.id), isNotNull(jobs.cancelReason), inArray(jobs.state, openStates)))
       .returning({ id: jobs.id })
     await supersede(tx, branch.id, run.id, run.sha)
     await tx
@@ -57,7 +51,7 @@ export async function resumeRun(
     await touchRuns(tx, [run.id])
     return reopened.length + cancelling.length
   })
-  for (const topic of ['submit', 'cancel', 'compose'] as const) context.wake.call(topic)
+  for (const topic of ['prepare', 'cancel', 'compose'] as const) context.wake.call(topic)
   const where = `${shortBranch(branch.ref)} is back at ${run.sha.slice(0, 8)}, computed in run ${run.id}`
   return again === 0
     ? `${where}: nothing is missing`

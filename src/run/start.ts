@@ -53,6 +53,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
         causedHow: start.how,
         deliveryId: start.deliveryId,
         commit: start.commit,
+        parent: parentOf(computation.spec?.parent ?? null),
         specSha256: computation.sha256,
         specText: computation.text,
         problems: computation.problems,
@@ -88,7 +89,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   if (!written) return `this cause has already started a run (${start.cause})`
 
   context.wake.call('compose')
-  context.wake.call('submit')
+  context.wake.call('prepare')
   context.wake.call('cancel')
   const count = computation.spec?.jobs.length ?? 0
   const result =
@@ -118,4 +119,9 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
     result,
   )
   return result
+}
+
+/** Only what the file says; finding it by merge request or fork point comes later. */
+function parentOf(named: string | null): { branch: string; why: string } | null {
+  return named === null ? null : { branch: named, why: 'parent: in .compops.yml' }
 }

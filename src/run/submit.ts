@@ -9,7 +9,7 @@ import { findProject } from '../store/projects.ts'
 import { type AttemptRow, type JobRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
 import { claimable, leaseFor, putBack } from '../store/work.ts'
-import { setReachable, setUnreachable } from './connection.ts'
+import { setReachable, setTroubled, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
 import { asOutage } from './outage.ts'
 import { dependenciesNow } from './prepare.ts'
@@ -107,6 +107,7 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
           outcome.kind === 'unsure' ? outcome.askAgainInMs : 2_000,
         )
         await say(context.db, attempt, outcome.message)
+        await setTroubled(context, connection, outcome.message)
         log.warn({ step: 'submit', err: outcome.message }, `${job.name}: ${outcome.kind}, asked again later`)
     }
   } catch (thrown) {
@@ -206,7 +207,7 @@ async function accepted(
       .where(and(eq(jobs.id, attempt.jobId), eq(jobs.state, 'submitting')))
     await touchRuns(tx, [attempt.runId])
   })
-  for (const topic of ['poll', 'compose', 'submit'] as const) context.wake.call(topic)
+  for (const topic of ['poll', 'compose', 'prepare'] as const) context.wake.call(topic)
 }
 
 /** Whoever has closed the attempt meanwhile (a cancellation, whose fence also looks like a refusal) has the last word. */
@@ -241,7 +242,7 @@ async function refused(context: Context, attempt: AttemptRow, message: string): 
   })
   if (!told) return
   context.metrics.jobsEnded.inc({ connection: attempt.connection, state: 'failed', reason: 'submit' })
-  for (const topic of ['compose', 'submit', 'finish'] as const) context.wake.call(topic)
+  for (const topic of ['compose', 'prepare', 'finish'] as const) context.wake.call(topic)
 }
 
 /** A sentence for people while a submission is under way. */

@@ -1,6 +1,7 @@
-import { and, eq, inArray, isNull, ne } from 'drizzle-orm'
+import { and, eq, inArray, isNull, ne, sql } from 'drizzle-orm'
+import { notBegun } from '../model/job-state.ts'
 import type { Db } from '../store/open.ts'
-import { touchRuns } from '../store/runs.ts'
+import { openStates, touchRuns } from '../store/runs.ts'
 import { jobs, runs } from '../store/schema.ts'
 
 /** A branch has moved on: of its other unfinished runs, what has not begun is cancelled, what runs keeps its investment. */
@@ -21,13 +22,21 @@ export async function cancelQueued(tx: Db, runIds: readonly string[], reason: st
   const asked = await tx
     .update(jobs)
     .set({ cancelReason: reason, cancelQueuedOnly: true, runAgain: false })
-    .where(
-      and(
-        inArray(jobs.runId, [...runIds]),
-        inArray(jobs.state, ['waiting', 'held', 'submitting', 'queued']),
-        isNull(jobs.cancelReason),
-      ),
-    )
+    .where(and(inArray(jobs.runId, [...runIds]), inArray(jobs.state, [...notBegun]), isNull(jobs.cancelReason)))
+    .returning({ id: jobs.id })
+  return asked.length
+}
+
+/** Asks for the end of every unfinished job of these runs, also of what runs. */
+export async function cancelAll(tx: Db, runIds: readonly string[], reason: string): Promise<number> {
+  const asked = await tx
+    .update(jobs)
+    .set({
+      cancelReason: sql`coalesce(${jobs.cancelReason}, ${reason}::text)`,
+      cancelQueuedOnly: false,
+      runAgain: false,
+    })
+    .where(and(inArray(jobs.runId, [...runIds]), inArray(jobs.state, openStates)))
     .returning({ id: jobs.id })
   return asked.length
 }

@@ -1,12 +1,12 @@
 import { and, desc, eq } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
-import { evidencePath, pathUrl } from '../render/links.ts'
+import { branchPath, pathUrl } from '../render/links.ts'
 import { loadRun } from '../store/runs.ts'
 import { mergeRequests, reports, runs } from '../store/schema.ts'
 
 /**
- * The page in GitLab where a person reads about a run: its merge request, else its evidence once that is committed, else its commit.
+ * The page in GitLab where a person reads about a run: its merge request, else the branch's page once that is committed, else its commit.
  * GitLab decides who may see it. null when there is no such run.
  */
 export async function whereToLook(context: Context, runId: string): Promise<string | null> {
@@ -32,7 +32,7 @@ export async function whereToLook(context: Context, runId: string): Promise<stri
     .from(reports)
     .where(and(eq(reports.key, `evidence ${runId}`)))
   const branch = projectFor(context.config, run.projectPath)?.evidence.branch
-  if (evidence[0]?.sent != null && branch !== undefined && run.jobs.length > 0)
-    return `${project}/blob/${pathUrl(branch)}/${pathUrl(evidencePath(run))}`
+  if (evidence[0]?.sent != null && branch !== undefined)
+    return `${project}/blob/${pathUrl(branch)}/${pathUrl(branchPath(run.branch, 'md'))}`
   return `${project}/commit/${run.sha}`
 }

@@ -7,9 +7,10 @@ import {
   resolveCommit,
   resolveRef,
 } from './git.ts'
-import { markMerged, refreshMergeRequest, startMergeRequestPipeline } from './merge-requests.ts'
+import { createMergeRequest, markMerged, refreshMergeRequest, startMergeRequestPipeline } from './merge-requests.ts'
 import { pushPayload } from './payloads.ts'
 import { scheduleCi } from './pipelines.ts'
+import { Refusal } from './refusal.ts'
 import type { SimProject, SimUser } from './types.ts'
 import { ZERO_SHA } from './types.ts'
 import type { World } from './world.ts'
@@ -65,6 +66,8 @@ export async function afterPush(world: World, push: Push): Promise<void> {
     for (const change of kind) await firePush(world, project, user, change, options)
   }
   for (const change of branches) await updateMergeRequests(world, push, change)
+  if (options.merge_request?.create !== undefined)
+    for (const change of branches) await openMergeRequest(world, push, change, options.merge_request)
   for (const change of [...branches, ...tags].slice(0, PIPELINES_PER_PUSH)) {
     if (change.after === ZERO_SHA) continue
     const sha = await resolveCommit(project.directory, change.after)
@@ -79,6 +82,30 @@ export async function afterPush(world: World, push: Push): Promise<void> {
       beforeSha: change.before,
       skipOption: options.ci?.skip === true,
     })
+  }
+}
+
+/** `git push -o merge_request.create [-o merge_request.target=… -o merge_request.title=…]`; where one is open already, or none can be, nothing happens. */
+async function openMergeRequest(
+  world: World,
+  push: Push,
+  change: RefChange,
+  wanted: Record<string, unknown>,
+): Promise<void> {
+  if (change.after === ZERO_SHA) return
+  const { project, user } = push
+  const sourceBranch = change.ref.replace(/^refs\/heads\//, '')
+  const commit = await findCommit(project.directory, change.after)
+  try {
+    await createMergeRequest(world, user, {
+      source: project,
+      target: project,
+      sourceBranch,
+      targetBranch: typeof wanted.target === 'string' ? wanted.target : project.defaultBranch,
+      title: typeof wanted.title === 'string' ? wanted.title : (commit?.title ?? sourceBranch),
+    })
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
   }
 }
 

@@ -71,7 +71,7 @@ const later: Readonly<Record<string, string>> = {
   array: 'Write one job for each value, or loop in the script.',
   job_array_request: 'Write one job for each value, or loop in the script.',
   parallel: 'Write one job for each value.',
-  retry: 'Leave it out; `/compops retry` runs a job again.',
+  retry: 'Leave it out; a new push runs again what failed.',
   extends: 'Put what jobs share under `defaults`.',
   template: 'Put what jobs share under `defaults`.',
   include: 'Write the jobs in this file.',

@@ -1,8 +1,8 @@
-import { and, eq, isNull, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { Event } from '../model/event.ts'
 import { type Db, rows } from './open.ts'
 import { deliveries } from './schema.ts'
-import { claimable, inArray, leaseFor } from './work.ts'
+import { claimable, leaseFor } from './work.ts'
 
 export type DeliveryRow = typeof deliveries.$inferSelect
 

@@ -33,7 +33,8 @@ export async function writeReports(db: Db, wanted: readonly ReportToWrite[]): Pr
           ...row,
           refused: null,
           parkedAt: null,
-          ...(report.atOnce ? { nextAt: sql`now()`, attempts: 0 } : {}),
+          attempts: 0,
+          ...(report.atOnce ? { nextAt: sql`now()` } : {}),
         },
         setWhere: sql`${reports.desiredHash} <> excluded.desired_hash`,
       })

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, inArray, isNull, ne, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, inArray, ne, sql } from 'drizzle-orm'
 import { isFinal, jobStateNames, runState } from '../model/job-state.ts'
 import type { AccountingRow, Collected } from '../model/observation.ts'
 import type { Attempt, Job, Run } from '../model/run.ts'
@@ -170,16 +170,6 @@ export async function latestRunsOf(db: Db, branchId: string, limit: number): Pro
     .orderBy(desc(runs.createdAt), desc(runs.id))
     .limit(limit)
   return Promise.all(found.map(row => loadRun(db, row.id)))
-}
-
-export async function openRunIds(db: Db, limit: number): Promise<string[]> {
-  const found = await db
-    .select({ id: runs.id })
-    .from(runs)
-    .where(isNull(runs.endedAt))
-    .orderBy(asc(runs.createdAt))
-    .limit(limit)
-  return found.map(row => row.id)
 }
 
 export function shortBranch(ref: string): string {

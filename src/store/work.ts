@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { CompopsError, describeError, toError } from '../errors.ts'
 import type { Db } from './open.ts'
@@ -63,5 +63,3 @@ export async function putBack(
     .returning({ parkedAt: table.parkedAt })
   return (answer as { parkedAt: unknown }[])[0]?.parkedAt === null ? 'later' : 'parked'
 }
-
-export { inArray }

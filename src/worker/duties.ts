@@ -56,8 +56,8 @@ export function duties(context: Context, leases: Leases): Duty[] {
       },
     },
     {
-      name: 'sweep',
-      topic: 'heads',
+      name: 'prune',
+      topic: 'prune',
       every: 3_600_000,
       run: async c => {
         await pruneDeliveries(c.db, 30)
@@ -76,7 +76,7 @@ function clusterDuties(context: Context, connection: string, leases: Leases): Du
   return [
     {
       name: `prepare for ${connection}`,
-      topic: 'submit',
+      topic: 'prepare',
       every: 10_000,
       run: async c => {
         if (!owned()) return { more: false }
@@ -86,7 +86,7 @@ function clusterDuties(context: Context, connection: string, leases: Leases): Du
     },
     {
       name: `submit to ${connection}`,
-      topic: 'handover',
+      topic: 'submit',
       every: 1_000,
       run: async c => ({ more: owned() && (await submitJobs(c, connection)) > 0 }),
     },

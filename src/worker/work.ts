@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
+import { isGitLabError } from '../gitlab/gitlab.ts'
 import { duties } from './duties.ts'
 import { createLeases, renewEvery } from './leases.ts'
 import { honour } from './loop.ts'
@@ -38,12 +39,22 @@ async function introduce(context: Context, signal: AbortSignal): Promise<void> {
     const mark = context.wake.mark('introduce')
     try {
       await context.learnBots()
-      context.metrics.unreachable.set({ peer: 'gitlab' }, 0)
+      context.troubles.delete('gitlab')
       await warnOfExpiry(context)
       wait = 3_600_000
     } catch (error) {
-      context.metrics.unreachable.set({ peer: 'gitlab' }, 1)
-      context.log.warn({ step: 'gitlab', err: describeError(error) }, 'GitLab did not say who this service is')
+      const refused = isGitLabError(error, 'unauthorized')
+      const said = refused
+        ? 'GitLab refuses the token (401 Unauthorized): replace it where gitlab.token or token_file says'
+        : describeError(error)
+      context.troubles.set('gitlab', {
+        since: context.troubles.get('gitlab')?.since ?? context.clock.now(),
+        error: said,
+      })
+      context.log.warn(
+        { step: 'gitlab', err: describeError(error) },
+        refused ? said : 'GitLab did not say who this service is',
+      )
       wait = Math.min(300_000, wait * 2)
     }
     await context.wake.wait('introduce', mark, wait, signal)

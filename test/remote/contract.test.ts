@@ -131,7 +131,7 @@ describe.each([
         for (; read < 30; read++) yield block
       }
       const answer = remote.run({
-        program: `while ! [ -e '${dir}/go' ]; do sleep 0.02; done; echo "<$input_bytes>"; sha256sum`,
+        program: `while [ -d '${dir}' ] && ! [ -e '${dir}/go' ]; do sleep 0.02; done; echo "<$input_bytes>"; sha256sum`,
         input: Readable.from(blocks()),
       })
       // Some is under way; nearly all waits here.
@@ -188,7 +188,7 @@ describe.each([
 
     test('counts the time spent waiting for a channel', async () => {
       const busy = Array.from({ length: 3 }, () =>
-        remote.run({ program: `while ! [ -e '${dir}/go' ]; do sleep 0.02; done` }),
+        remote.run({ program: `while [ -d '${dir}' ] && ! [ -e '${dir}/go' ]; do sleep 0.02; done` }),
       )
       const late = remote.run({ program: `touch '${dir}/ran'`, deadline: 200 })
       await expect(late).rejects.toMatchObject({ kind: 'timeout', maybeRan: false })
@@ -211,7 +211,7 @@ describe.each([
 
     test('one is kept free for what is urgent', async () => {
       const busy = Array.from({ length: 5 }, () =>
-        remote.run({ program: `while ! [ -e '${dir}/go' ]; do sleep 0.02; done` }),
+        remote.run({ program: `while [ -d '${dir}' ] && ! [ -e '${dir}/go' ]; do sleep 0.02; done` }),
       )
       expect((await remote.run({ program: 'echo 4711', lane: 'urgent' })).stdout).toBe('4711\n')
       await writeFile(join(dir, 'go'), '')
@@ -226,7 +226,7 @@ describe.each([
   })
 
   test('close lets go at once; what runs is finished, what waits never runs', async () => {
-    const program = `read -r n; touch '${dir}/begun.'$n; while ! [ -e '${dir}/go' ]; do sleep 0.02; done; touch '${dir}/done.'$n; echo $n`
+    const program = `read -r n; touch '${dir}/begun.'$n; while [ -d '${dir}' ] && ! [ -e '${dir}/go' ]; do sleep 0.02; done; touch '${dir}/done.'$n; echo $n`
     const answers = Array.from({ length: 5 }, (_, n) => remote.run({ program, input: `${n}\n` }))
     const ends = Promise.allSettled(answers)
     await vi.waitFor(async () => expect(await readdir(dir)).toHaveLength(3), { timeout: 10_000, interval: 10 })

@@ -60,7 +60,7 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   await vi.waitFor(async () => expect(await holds()).toBe(true), { timeout: 10_000, interval: 10 })
 }
 
-const waitForGo = () => `touch '${dir}/begun'; while ! [ -e '${dir}/go' ]; do sleep 0.02; done`
+const waitForGo = () => `touch '${dir}/begun'; while [ -d '${dir}' ] && ! [ -e '${dir}/go' ]; do sleep 0.02; done`
 
 describe('the connection', () => {
   test('is one for all commands, made when first needed', async () => {

@@ -60,7 +60,9 @@ export function openTerminal(out: NodeJS.WriteStream = process.stdout) {
     git clone ${login}/physics/heat.git && cd heat
     git checkout -b calc/mine
     sed -i 's/cells: 120/cells: 240/' .compops.yml
-    git commit -am 'finer mesh' && git push -u origin calc/mine
+    git commit -am 'finer mesh' && git push -u -o merge_request.create origin calc/mine
+
+  and read ${url}/physics/heat/-/merge_requests
 
   ${dim('Ctrl-C ends the demo and removes what it made.')}
 `)

@@ -158,7 +158,7 @@ const never: Readonly<Record<string, string>> = {
   gid: 'jobs run under the account of the service',
   clusters: 'write cluster: instead; the id of a job on another cluster would not be found again',
   comment: 'the service writes project, branch and person there',
-  hold: 'a job that nobody releases would wait for ever; use /compops hold',
+  hold: 'a job that nobody releases would wait for ever',
   help: 'nothing would be submitted',
   usage: 'nothing would be submitted',
   version: 'nothing would be submitted',

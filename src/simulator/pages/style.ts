@@ -40,7 +40,7 @@ h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.08rem; margin: 2.2rem 0 .
 .tag { display: inline-block; padding: 0 .5em; border: 1px solid var(--line); border-radius: 1em; color: var(--muted); font-size: .78rem; line-height: 1.6; white-space: nowrap; }
 .shell { max-width: 76rem; margin: 0 auto; padding: 1.6rem 1.5rem 4rem; }
 .title { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem .8rem; }
-nav.tabs { display: flex; gap: 1.4rem; border-bottom: 1px solid var(--line); margin: 1.1rem 0 1.6rem; overflow-x: auto; }
+nav.tabs { display: flex; gap: 1.4rem; border-bottom: 1px solid var(--line); margin: 1.1rem 0 1.6rem; overflow-x: auto; overflow-y: hidden; }
 nav.tabs a { padding: .45rem 0 .55rem; color: var(--muted); border-bottom: 2px solid transparent; margin-bottom: -1px; white-space: nowrap; }
 nav.tabs a:hover { color: var(--text); text-decoration: none; border-color: var(--strong); }
 nav.tabs a.on { color: var(--text); border-color: #e2592b; font-weight: 600; }
