@@ -27,7 +27,6 @@ export async function sendReports(context: Context): Promise<number> {
   )
   await Promise.all(
     [...lanes.values()].map(async lane => {
-      // The status of the run as a whole comes last: who sees it end finds the jobs' ended too.
       for (const report of lane.sort(jobsFirst)) if (!(await send(context, report))) break
     }),
   )
@@ -89,13 +88,20 @@ async function sent(
     .where(eq(reports.id, report.id))
 }
 
-/** Returns false where it waits for the commit's pipeline. */
+/** Returns false where it waits: for the commit's pipeline, or for the statuses that come before it. */
 async function sendStatus(context: Context, gitlab: GitLab, report: Report, desired: Of<'status'>): Promise<boolean> {
   const run = (await context.db.select().from(runs).where(eq(runs.id, report.runId)))[0]!
   const open = await openMergeRequests(context.db, report.projectId, desired.branch)
   const iid = open.find(one => one.headSha === desired.sha)?.iid ?? null
   if (run.hasCi && run.pipelineId === null && !(await pipelineOrPatience(context, gitlab, run, desired, iid)))
     return false
+  if (desired.name === 'compops/tree' && isEnd(desired.state) && (await othersUnsent(context, report))) {
+    await context.db
+      .update(reports)
+      .set({ leaseUntil: null, attempts: 0, nextAt: sql`now() + interval '1 second'` })
+      .where(eq(reports.id, report.id))
+    return false
+  }
   const answer = await sendCommitStatus(gitlab, {
     projectId: report.projectId,
     sha: desired.sha,
@@ -123,6 +129,26 @@ async function sendStatus(context: Context, gitlab: GitLab, report: Report, desi
     refused: answer.outcome === 'impossible' ? (answer.reason ?? 'refused') : null,
   })
   return true
+}
+
+const isEnd = (state: string): boolean => state !== 'pending' && state !== 'running'
+
+/** Statuses of the same run that GitLab has not been told yet and will be: the run as a whole ends after its jobs, also after an outage. */
+async function othersUnsent(context: Context, report: Report): Promise<boolean> {
+  const others = await context.db
+    .select({ id: reports.id })
+    .from(reports)
+    .where(
+      and(
+        eq(reports.runId, report.runId),
+        eq(reports.kind, 'status'),
+        ne(reports.id, report.id),
+        isNull(reports.parkedAt),
+        sql`${reports.sentHash} is distinct from ${reports.desiredHash}`,
+      ),
+    )
+    .limit(1)
+  return others.length > 0
 }
 
 /**

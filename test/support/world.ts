@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs'
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadConfig } from '../../src/config/index.ts'
@@ -37,6 +38,19 @@ function emptyDatabase(): Promise<string> {
   return made
 }
 
+/** Free now, and below the range that the kernel gives to others: the service may be stopped and started on it. */
+async function quietPort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    const server = createServer()
+    const free = await new Promise<boolean>(resolve => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    })
+    if (free) return port
+  }
+}
+
 /** A whole small world: a GitLab with a project, a researcher and the service's bot, and the service itself, all on this machine. */
 export async function startWorld(options: WorldOptions = {}) {
   const place = await mkdtemp(join(tmpdir(), 'compops-world-'))
@@ -54,7 +68,7 @@ export async function startWorld(options: WorldOptions = {}) {
   simulator.addMember(project.id, bot.id, 30)
   const token = simulator.createToken(bot.id, { name: 'compops', scopes: ['api'] }).token
   const secret = 'webhook-secret-of-the-story'
-  const port = 20_000 + Math.floor(Math.random() * 20_000)
+  const port = await quietPort()
   const tokenFile = join(place, 'token')
   await writeFile(tokenFile, token, { mode: 0o600 })
   const configFile = join(place, 'compops.config.yml')
