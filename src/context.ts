@@ -4,6 +4,7 @@ import { type Cluster, openCluster } from './cluster/cluster.ts'
 import {
   type ClusterConfig,
   type Config,
+  matchGlob,
   type ProjectConfig,
   projectFor,
   type SecretSource,
@@ -175,6 +176,8 @@ export async function createContext(parts: ContextParts): Promise<Context> {
         url,
         gitlabUrl: config.gitlab.url,
         token: token.current,
+        submoduleAllowed: path =>
+          path === project.path || (ruleOf(project.path)?.submodules ?? []).some(glob => matchGlob(glob, path)),
         ...(config.gitlab.caFile === null ? {} : { caFile: config.gitlab.caFile }),
       })
       mirrors.set(project.id, { url, mirror })

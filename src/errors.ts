@@ -37,7 +37,8 @@ export function describeError(thrown: unknown, max = 500): string {
   const parts: string[] = []
   let error: unknown = thrown
   while (error !== undefined && error !== null && parts.length < 4) {
-    const text = toError(error).message
+    // drizzle puts a statement's values behind its text: jobs, people, bodies. They have no place in a log.
+    const text = toError(error).message.replace(/\nparams: [\s\S]*$/, '')
     if (text !== '' && !parts.some(p => p.includes(text))) parts.push(text)
     error = error instanceof Error ? error.cause : undefined
   }

@@ -31,6 +31,7 @@ const projectKeys = [
   'statuses',
   'evidence',
   'notify',
+  'submodules',
 ]
 
 export interface LocatedProject extends ProjectConfig {
@@ -63,6 +64,7 @@ export function readProject(
   const statuses = section.read('statuses', choice(['all', 'final', 'none'])) ?? 'all'
   const evidence = section.read('evidence', readEvidence) ?? { branch: 'compops/evidence' }
   const notify = section.read('notify', choice(['failed', 'finished', 'never'])) ?? 'failed'
+  const submodules = section.read('submodules', someOf(asGlob)) ?? []
   if (glob === undefined || clusters === undefined || clusters.length === 0) return undefined
   return {
     path: glob,
@@ -75,6 +77,7 @@ export function readProject(
     statuses,
     evidence,
     notify,
+    submodules,
     place: section.at('path'),
     namesWebhookSecret: namesWebhookSecret(section),
   }

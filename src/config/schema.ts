@@ -75,6 +75,8 @@ export interface ProjectConfig {
   readonly statuses: 'all' | 'final' | 'none'
   readonly evidence: { readonly branch: string }
   readonly notify: 'failed' | 'finished' | 'never'
+  /** Globs of other projects that may come in as submodules: they are read with the service's token, which may see more than the person who pushed. */
+  readonly submodules: readonly string[]
 }
 
 export interface RunAs {

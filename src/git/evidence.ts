@@ -140,7 +140,10 @@ async function buildTree(
   // Git silently drops a file where a folder of that name is put, and the other way round. Evidence is never dropped.
   for (const path of await listIndex(mirror, environment)) expected.delete(path)
   for (const path of expected)
-    throw new CompopsError(`evidence at ${JSON.stringify(path)} would be both a file and a folder`)
+    throw new CompopsError(
+      `evidence at ${JSON.stringify(path)} would be both a file and a folder; somebody has put something else there`,
+      { transient: true },
+    )
   return (await git(mirror, ['write-tree'], { environment })).stdout.toString().trim()
 }
 

@@ -20,6 +20,8 @@ export interface MirrorOptions {
   /** Asked for each command, so that a replaced token is used at once. */
   readonly token: () => string
   readonly caFile?: string
+  /** Which other projects (`group/name`) may come in as submodules; left out: every one below `gitlabUrl`. */
+  readonly submoduleAllowed?: (projectPath: string) => boolean
   /** Milliseconds of silence after which a git command is killed; 120 000. */
   readonly deadline?: number
 }

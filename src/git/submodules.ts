@@ -53,7 +53,11 @@ async function readModules(mirror: Mirror, blob: string): Promise<Map<string, Ma
  * Relative addresses, and those on the configured GitLab (also in their ssh form, since the service has no ssh key), as an address below it.
  * Anything else is refused: the service talks to its GitLab and to nobody else.
  */
-export function resolveSubmodule(mirror: Pick<Mirror, 'url' | 'gitlabUrl'>, path: string, url: string): string {
+export function resolveSubmodule(
+  mirror: Pick<Mirror, 'url' | 'gitlabUrl' | 'submoduleAllowed'>,
+  path: string,
+  url: string,
+): string {
   const gitlab = new URL(mirror.gitlabUrl)
   const prefix = gitlab.pathname.replace(/\/*$/, '/')
   const ssh = /^(?:ssh:\/\/)?(?:[^@/\s]+@)?([^:/\s]+)(?::\d+\/|:\/?|\/)(.+)$/.exec(url)
@@ -76,6 +80,13 @@ export function resolveSubmodule(mirror: Pick<Mirror, 'url' | 'gitlabUrl'>, path
   ) {
     throw new CompopsError(
       `submodule ${path}: its repository is on ${hostOf(url)}, and only ${gitlab.host} is allowed; mirror it there, or use a relative address`,
+    )
+  }
+  // The token may read more than the person who pushed: which projects come in is the site's choice, not the file's.
+  const project = decodeURIComponent(found.pathname.slice(prefix.length)).replace(/\.git\/?$/, '')
+  if (mirror.submoduleAllowed !== undefined && !mirror.submoduleAllowed(project)) {
+    throw new CompopsError(
+      `submodule ${path}: the project ${project} may not come in as a submodule here; the site allows it with \`submodules: [${project}]\` in its rule for this project`,
     )
   }
   return gitlab.origin + found.pathname

@@ -53,7 +53,13 @@ export async function branchGone(context: Context, hint: GoneHint): Promise<stri
   const touched = await transact(context.db, async tx => {
     await tx
       .update(branches)
-      .set({ state: 'gone', headSha: null, missingSince: null, updatedAt: sql`now()` })
+      .set({
+        state: 'gone',
+        headSha: null,
+        missingSince: null,
+        updatedAt: sql`now()`,
+        generation: sql`${branches.generation} + 1`,
+      })
       .where(eq(branches.id, branch.id))
     const open = await tx
       .select({ id: runs.id })

@@ -1,9 +1,10 @@
 import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
+import { storable } from '../model/storable.ts'
 import { transact } from '../store/open.ts'
 import { type AttemptRow, touchRuns } from '../store/runs.ts'
-import { attempts } from '../store/schema.ts'
+import { attempts, jobs } from '../store/schema.ts'
 import { claimable, leaseFor, putBack } from '../store/work.ts'
 
 // After this long the record is written without what could not be fetched.
@@ -29,7 +30,7 @@ export async function collectResults(context: Context, connection: string): Prom
 async function collect(context: Context, attempt: AttemptRow): Promise<void> {
   const log = context.log.child({ step: 'collect', run: attempt.runId, job: attempt.jobId, attempt: attempt.id })
   try {
-    const collected = await context.clusterOf(attempt.connection).collect(attempt)
+    const collected = storable(await context.clusterOf(attempt.connection).collect(attempt))
     await close(context, attempt, { collected })
     log.info({ outputs: collected.outputs.length, metrics: Object.keys(collected.metrics).length }, 'results collected')
   } catch (thrown) {
@@ -54,6 +55,13 @@ async function close(
       .update(attempts)
       .set({ ...what, leaseUntil: null })
       .where(eq(attempts.id, attempt.id))
+    if (what.collectProblem != null) {
+      const said = `its results could not be collected: ${what.collectProblem}`
+      await tx
+        .update(jobs)
+        .set({ message: sql`coalesce(${jobs.message} || '; ', '') || ${said}::text` })
+        .where(eq(jobs.id, attempt.jobId))
+    }
     await touchRuns(tx, [attempt.runId])
   })
   context.wake.call('finish')

@@ -8,8 +8,7 @@ import { newId } from '../model/id.ts'
 import { allProjects, type ProjectRow, saveProject } from '../store/projects.ts'
 import { branches, projects } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
-import { branchRefused, headMoved } from './head.ts'
-import { lookAgain } from './look-again.ts'
+import { branchRefused, headMoved, lookAgain } from './head.ts'
 import { isTokenTrouble } from './outage.ts'
 
 /**
@@ -103,15 +102,16 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
   } else {
     for (const [ref, sha] of heads) {
       if (known.get(ref)?.headSha === sha || branchRefused(rule, project, ref) !== null) continue
-      const result = await headMoved(context, {
-        projectId: project.id,
-        ref,
-        by: null,
-        how: 'found by comparing heads',
-        delivered: false,
-        deliveryId: null,
-      })
-      context.log.info({ step: 'heads', project: project.path, ref, sha, result }, result)
+      await each(context, project, ref, () =>
+        headMoved(context, {
+          projectId: project.id,
+          ref,
+          by: null,
+          how: 'found by comparing heads',
+          delivered: false,
+          deliveryId: null,
+        }),
+      )
     }
   }
   for (const row of rows) {
@@ -120,13 +120,30 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
       if (row.missingSince !== null)
         await context.db.update(branches).set({ missingSince: null }).where(eq(branches.id, row.id))
     } else {
-      const result = await branchGone(context, { projectId: project.id, ref: row.ref, delivered: false, heads })
-      context.log.info({ step: 'heads', project: project.path, ref: row.ref, result }, result)
-      if (row.headSha !== null) await lookAgain(context, project.id, row.headSha)
+      await each(context, project, row.ref, async () => {
+        const result = await branchGone(context, { projectId: project.id, ref: row.ref, delivered: false, heads })
+        if (row.headSha !== null) await lookAgain(context, project.id, row.headSha)
+        return result
+      })
     }
   }
   await context.db
     .update(projects)
     .set({ headsAt: sql`now()`, lastError: null, baselineAt: sql`coalesce(${projects.baselineAt}, now())` })
     .where(and(eq(projects.id, project.id)))
+}
+
+/** One branch that cannot be looked at must not keep the others of its project from being seen. */
+async function each(context: Context, project: ProjectRow, ref: string, look: () => Promise<string>): Promise<void> {
+  try {
+    const result = await look()
+    context.log.info({ step: 'heads', project: project.path, ref, result }, result)
+  } catch (error) {
+    if (isTokenTrouble(error)) throw error
+    context.metrics.failures.inc({ verb: 'compare heads' })
+    context.log.warn(
+      { step: 'heads', project: project.path, ref, err: describeError(error) },
+      'a branch could not be looked at',
+    )
+  }
 }

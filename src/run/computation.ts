@@ -2,6 +2,7 @@ import type { ClusterConfig } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { type Mirror, readFile } from '../git/mirror.ts'
 import type { ComputationSpec, SpecProblem } from '../model/job-spec.ts'
+import { storable } from '../model/storable.ts'
 import { dialectOf } from '../scheduler/index.ts'
 import { describeProblem, parseSpec, type SpecCluster, specLimits } from '../spec/index.ts'
 
@@ -22,10 +23,11 @@ export interface ComputationToRead {
   readonly file: { readonly text: string } | 'too large' | 'not a file'
 }
 
-export async function readComputation(
-  context: Context,
-  { rule, sha, mirror, file }: ComputationToRead,
-): Promise<Computation> {
+export async function readComputation(context: Context, start: ComputationToRead): Promise<Computation> {
+  return storable(await read(context, start))
+}
+
+async function read(context: Context, { rule, sha, mirror, file }: ComputationToRead): Promise<Computation> {
   if (file === 'too large' || file === 'not a file') {
     const message =
       file === 'too large'

@@ -1,4 +1,4 @@
-import { and, eq } from 'drizzle-orm'
+import { and, eq, gt, isNull } from 'drizzle-orm'
 import { matchGlob, type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { ensureCommit, readCommit, readFile, readHead } from '../git/mirror.ts'
@@ -39,11 +39,12 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
   if (no !== null) return no
 
   const mirror = await context.mirror(project)
+  // Remembered before it is read: a deletion or another move in between changes the generation, and nothing is started on what was.
+  const branch = await rememberBranch(context, project.id, hint.ref)
   const sha = await readHead(mirror, hint.ref)
   if (sha === null) return branchGone(context, { projectId: project.id, ref: hint.ref, delivered: false })
   if (!(await ensureCommit(mirror, sha))) return `commit ${sha.slice(0, 8)} is not there any more`
 
-  const branch = await rememberBranch(context, project.id, hint.ref)
   const known = await findRunOf(context.db, project.id, hint.ref, sha)
   if (branch.headSha === sha && branch.state === 'active') {
     if (known !== null && branch.latestRunId === known.id)
@@ -51,7 +52,7 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
     if (known === null && !hint.delivered) return `${short(hint.ref)} is already at ${sha.slice(0, 8)}`
   }
   // From here on the head moves in the transaction that writes what follows from it: a crash in between leaves the move to be seen again.
-  if (known !== null) return resumeRun(context, { branch, run: known })
+  if (known !== null) return andThen(context, branch, await resumeRun(context, { branch, run: known }))
   const nothing = async (reason: string): Promise<string> => {
     await transact(context.db, tx => moveHead(tx, branch, sha))
     return reason
@@ -69,7 +70,7 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
 
   const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
   if (file === 'absent') return nothing(`no .compops.yml at ${sha.slice(0, 8)}: not a computation branch`)
-  return startRun(context, {
+  const started = await startRun(context, {
     project,
     rule,
     branch,
@@ -82,6 +83,37 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
     file,
     mirror,
   })
+  return andThen(context, branch, started)
+}
+
+/** The branch has left its old commit, whose run may have been superseded: branches made from that commit may have something to compute now. */
+async function andThen(context: Context, before: BranchRow, result: string): Promise<string> {
+  if (before.headSha !== null) await lookAgain(context, before.projectId, before.headSha)
+  return result
+}
+
+/**
+ * Living branches at a commit that had nothing to compute, as long as another branch computed it, are looked at again: that branch was deleted
+ * (perhaps renamed) or has moved on.
+ */
+export async function lookAgain(context: Context, projectId: number, sha: string): Promise<void> {
+  const same = await context.db
+    .select({ ref: branches.ref })
+    .from(branches)
+    .where(
+      and(
+        eq(branches.projectId, projectId),
+        eq(branches.headSha, sha),
+        eq(branches.state, 'active'),
+        isNull(branches.latestRunId),
+        gt(branches.generation, 0),
+      ),
+    )
+  for (const { ref } of same) {
+    const how = 'the branch that computed this commit has gone on'
+    const result = await headMoved(context, { projectId, ref, by: null, how, delivered: true, deliveryId: null })
+    context.log.info({ step: 'heads', project: projectId, ref, sha, result }, result)
+  }
 }
 
 /** Why a branch is never a computation branch here; null where it may be one. */

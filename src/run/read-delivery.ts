@@ -5,12 +5,11 @@ import { describeError } from '../errors.ts'
 import type { Event, MergeRequestEvent, PipelineEvent, PushEvent } from '../model/event.ts'
 import { claimDeliveries, closeDelivery, type DeliveryRow } from '../store/deliveries.ts'
 import { saveMergeRequest } from '../store/merge-requests.ts'
-import { saveProject } from '../store/projects.ts'
+import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
 import { deliveries, reports } from '../store/schema.ts'
 import { putBack } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
-import { headMoved } from './head.ts'
-import { lookAgain } from './look-again.ts'
+import { headMoved, lookAgain } from './head.ts'
 import { showOnMergeRequest } from './merge-request.ts'
 import { asOutage, isTokenTrouble } from './outage.ts'
 
@@ -46,11 +45,8 @@ async function readDelivery(context: Context, row: DeliveryRow): Promise<void> {
 /** A delivery is a hint to look: whatever it says is read again from GitLab. Returns what came of it, in words. */
 async function actOn(context: Context, event: Event, deliveryId: string): Promise<string> {
   if (event.kind === 'other') return event.reason
-  const project = await saveProject(context.db, {
-    id: event.projectId,
-    path: event.projectPath,
-    defaultBranch: event.defaultBranch,
-  })
+  const project = await knownProject(context, event)
+  if (project === null) return `project ${event.projectId} is not ${event.projectPath}`
   if (projectFor(context.config, project.path) === null) return `no rule of the configuration matches ${project.path}`
   switch (event.kind) {
     case 'push':
@@ -64,6 +60,20 @@ async function actOn(context: Context, event: Event, deliveryId: string): Promis
     case 'tag':
       return 'tags start nothing'
   }
+}
+
+/**
+ * The project under GitLab's id. A payload could name another project's id beside a path of its own: an id that is new, or has another path than we know, is
+ * looked up. null where GitLab says otherwise.
+ */
+async function knownProject(context: Context, event: Exclude<Event, { kind: 'other' }>): Promise<ProjectRow | null> {
+  const { projectId: id, projectPath: path, defaultBranch } = event
+  const known = await findProject(context.db, id)
+  if (known?.path !== path) {
+    const found = await context.gitlabOf(path).project(id)
+    if (found.pathWithNamespace !== path) return null
+  }
+  return saveProject(context.db, { id, path, defaultBranch })
 }
 
 async function pushed(context: Context, event: PushEvent, deliveryId: string): Promise<string> {

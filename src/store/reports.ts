@@ -26,7 +26,13 @@ export async function writeReports(db: Db, wanted: readonly ReportToWrite[]): Pr
     }
     await db
       .insert(reports)
-      .values({ id: newId(), key: report.key, ...row })
+      // Evidence waits a moment, so that runs that end together come in one commit.
+      .values({
+        id: newId(),
+        key: report.key,
+        ...row,
+        ...(row.kind === 'evidence' ? { nextAt: sql`now() + interval '2 seconds'` } : {}),
+      })
       .onConflictDoUpdate({
         target: reports.key,
         set: {

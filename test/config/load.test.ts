@@ -155,6 +155,7 @@ test('the whole file, read', async () => {
     statuses: 'all',
     evidence: { branch: 'compops/evidence' },
     notify: 'failed',
+    submodules: [],
   })
   expect(projects[1]).toMatchObject({
     runAs: { user: 'chem', identityFile: join(folder, '.ssh/id'), passphrase: null, root: '/scratch/chem' },
