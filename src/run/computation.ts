@@ -14,6 +14,8 @@ export interface Computation {
   readonly problem: string | null
   readonly text: string | null
   readonly sha256: string | null
+  /** Lines of batch scripts that were left out, and why. */
+  readonly notices: readonly string[]
 }
 
 export interface ComputationToRead {
@@ -59,7 +61,14 @@ async function read(context: Context, { rule, sha, mirror, file }: ComputationTo
       dialectOf(cluster.dialectName).allowedDirective(cluster.allowDirectives, directive),
   })
   if ('problems' in answer) return wrong(answer.problems, file.text, answer.sha256)
-  return { spec: answer.spec, problems: [], problem: null, text: file.text, sha256: answer.sha256 }
+  return {
+    spec: answer.spec,
+    problems: [],
+    problem: null,
+    text: file.text,
+    sha256: answer.sha256,
+    notices: answer.notices,
+  }
 }
 
 function wrong(problems: readonly SpecProblem[], text: string | null, sha256: string | null): Computation {
@@ -70,6 +79,7 @@ function wrong(problems: readonly SpecProblem[], text: string | null, sha256: st
     problem: first === undefined ? 'the file cannot be read' : describeProblem(first),
     text,
     sha256,
+    notices: [],
   }
 }
 

@@ -95,7 +95,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   const result =
     computation.spec === null
       ? `run ${runId} failed: ${computation.problem}`
-      : `run ${runId} started with ${count} ${count === 1 ? 'job' : 'jobs'}`
+      : [`run ${runId} started with ${count} ${count === 1 ? 'job' : 'jobs'}`, ...computation.notices].join('; ')
   context.audit.record({
     act: 'run started',
     by: start.by?.username ?? 'compops',

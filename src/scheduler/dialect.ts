@@ -78,7 +78,15 @@ export interface BatchDirectives {
   /** Options we have no key for, in their canonical long form; each still needs to be allowed by the site. */
   readonly directives: readonly { readonly directive: string; readonly line: number }[]
   /** Lines that would break the contract with our wrapper (it redirects output, names the job …), with the reason. */
-  readonly dropped: readonly { readonly directive: string; readonly line: number; readonly reason: string }[]
+  readonly dropped: readonly DroppedDirective[]
+}
+
+export interface DroppedDirective {
+  readonly directive: string
+  readonly line: number
+  readonly reason: string
+  /** Without it something else would be computed (an array would be one task): the file is refused instead. */
+  readonly essential?: boolean
 }
 
 /** Everything a script and a submission are made of. Paths are absolute and on the cluster. */

@@ -8,7 +8,13 @@ export interface BatchDirectives {
   /** Options there is no key for, kept as they stand; each still has to be allowed by the site. */
   readonly directives: readonly { readonly directive: string; readonly line: number }[]
   /** Left out, with the reason, e.g. `--output`: the service redirects. No mistake, but worth telling. */
-  readonly dropped: readonly { readonly directive: string; readonly line: number; readonly reason: string }[]
+  readonly dropped: readonly {
+    readonly directive: string
+    readonly line: number
+    readonly reason: string
+    /** Without it something else would be computed: a mistake after all. */
+    readonly essential?: boolean
+  }[]
 }
 
 /** A cluster that the project may use. */

@@ -60,8 +60,17 @@ export function buildJob(
   const { cluster } = chosen
   const origins: Record<string, Origin> = { cluster: chosen.origin }
   const batch = level.file === undefined ? null : readBatch(level.file, level, cluster, context, limits, problems)
-  for (const { directive, line, reason } of batch?.lines.dropped ?? [])
-    notices.push(`${level.name}: ${batch?.path}, line ${line}: ${quote(directive)} is left out: ${reason}`)
+  for (const { directive, line, reason, essential } of batch?.lines.dropped ?? []) {
+    const where = `${quote(batch?.path ?? '')}, line ${line}: ${quote(directive)}`
+    if (essential === true && batch !== null)
+      problems.report(
+        batch.place,
+        join(level.path, 'file'),
+        `${where} cannot be kept, and without it something else would be computed: ${inert(reason)}.`,
+        null,
+      )
+    else notices.push(`${level.name}: ${batch?.path}, line ${line}: ${quote(directive)} is left out: ${reason}`)
+  }
 
   const resources: Record<string, Resources[ResourceName]> = {}
   const apply = (name: ResourceName, value: Resources[ResourceName], origin: Origin) => {

@@ -1,6 +1,6 @@
 import { CompopsError } from '../../errors.ts'
 import type { GpuRequest, JobSpec, Resources } from '../../model/job-spec.ts'
-import type { BatchDirectives, Directive } from '../dialect.ts'
+import type { BatchDirectives, Directive, DroppedDirective } from '../dialect.ts'
 import { neverAllowed, optionByLetter, optionByName } from './options.ts'
 import { show } from './values.ts'
 
@@ -124,6 +124,9 @@ function matches(pattern: string, text: string): boolean {
   return true
 }
 
+/** Left out, these would make another computation of it. */
+const essential: ReadonlySet<string> = new Set(['array', 'dependency', 'clusters', 'begin', 'hold'])
+
 /**
  * The `#SBATCH` lines of a batch script: up to the first line that is neither blank nor a comment, several options on a line, quotes and
  * backslashes as sbatch reads them, a `#` that is not quoted ends the line. The last one wins, as with sbatch.
@@ -132,7 +135,7 @@ export function readDirectives(text: string): BatchDirectives {
   const resources: { [key: string]: unknown } = {}
   const lines: Record<string, number> = {}
   const kept: { directive: string; line: number }[] = []
-  const dropped: { directive: string; line: number; reason: string }[] = []
+  const dropped: DroppedDirective[] = []
   for (const [i, written] of text.split('\n').entries()) {
     const line = i + 1
     const row = written.replace(/\r$/, '')
@@ -152,7 +155,7 @@ export function readDirectives(text: string): BatchDirectives {
       const directive = option.value === null ? `--${option.name}` : `--${option.name}=${option.value}`
       const reason = refuse(directive)
       if (reason !== null) {
-        dropped.push({ directive, line, reason })
+        dropped.push({ directive, line, reason, ...(essential.has(option.name) ? { essential: true } : {}) })
         continue
       }
       const known = readResource(option.name, option.value)
