@@ -3,7 +3,7 @@ import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import type { Event, MergeRequestEvent, PipelineEvent, PushEvent } from '../model/event.ts'
-import { claimDeliveries, closeDelivery, type DeliveryRow } from '../store/deliveries.ts'
+import { claimDeliveries, closeDelivery, type DeliveryRow, isPushPending } from '../store/deliveries.ts'
 import { saveMergeRequest } from '../store/merge-requests.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
 import { deliveries, reports } from '../store/schema.ts'
@@ -107,15 +107,19 @@ async function mergeRequestChanged(context: Context, event: MergeRequestEvent, d
   })
   if (seen.sourceProjectId !== event.projectId) return 'merge requests from forks wait for a later version'
   if (seen.state !== 'opened') return `merge request !${seen.iid} is ${seen.state}`
-  // The push hook of the same commits may have been missed; comparing the head costs little and never runs a commit twice.
-  const moved = await headMoved(context, {
-    projectId: event.projectId,
-    ref: `refs/heads/${seen.sourceBranch}`,
-    by: event.author,
-    how: `merge request !${seen.iid} by ${event.author.username}`,
-    delivered: false,
-    deliveryId,
-  })
+  const ref = `refs/heads/${seen.sourceBranch}`
+  // The push hook of the same commits may have been missed; comparing the head costs little and never runs a commit twice. Where it is only
+  // waiting its turn it says better who caused the run.
+  const moved = (await isPushPending(context.db, event.projectId, ref))
+    ? `the push to ${seen.sourceBranch} is about to be read`
+    : await headMoved(context, {
+        projectId: event.projectId,
+        ref,
+        by: event.author,
+        how: `merge request !${seen.iid} by ${event.author.username}`,
+        delivered: false,
+        deliveryId,
+      })
   const shown = await showOnMergeRequest(context, event.projectId, seen.sourceBranch)
   return shown === null ? moved : `${moved}; !${seen.iid} shows run ${shown}`
 }

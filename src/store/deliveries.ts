@@ -52,6 +52,25 @@ export async function claimDeliveries(db: Db, limit: number): Promise<DeliveryRo
   return claimed.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime() || (a.id < b.id ? -1 : 1))
 }
 
+/** Whether a push to this ref has been stored that nobody has acted on yet. */
+export async function isPushPending(db: Db, projectId: number, ref: string): Promise<boolean> {
+  const found = await db
+    .select({ id: deliveries.id })
+    .from(deliveries)
+    .where(
+      and(
+        eq(deliveries.projectId, projectId),
+        eq(deliveries.ref, ref),
+        eq(deliveries.kind, 'push'),
+        eq(deliveries.outcome, 'accepted'),
+        isNull(deliveries.doneAt),
+        isNull(deliveries.parkedAt),
+      ),
+    )
+    .limit(1)
+  return found.length > 0
+}
+
 export async function closeDelivery(db: Db, id: string, result: string): Promise<void> {
   await db
     .update(deliveries)
