@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
 import { type SQL, sql } from 'drizzle-orm'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { CompopsError, describeError } from '../errors.ts'
@@ -41,6 +42,8 @@ async function openPglite(dataDir: string): Promise<Store> {
   try {
     const directory = join(dataDir, `pglite-${pgliteMajor}`)
     await createPgliteDirectory(dataDir, directory)
+    // Seen on Node 24.21: V8 ended the process while it freed compiled WebAssembly ("jit_page_->allocations_.erase(addr) == 1"). What is never freed cannot do that.
+    setFlagsFromString('--no-wasm-code-gc')
     const { PGlite } = await import('@electric-sql/pglite')
     const { drizzle } = await import('drizzle-orm/pglite')
     const { migrate } = await import('drizzle-orm/pglite/migrator')

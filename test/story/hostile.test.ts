@@ -10,7 +10,7 @@ import { startWorld, type World } from '../support/world.ts'
 let world: World
 
 beforeEach(async () => {
-  world = await startWorld()
+  world = await startWorld({ database: 'postgres' })
 })
 afterEach(() => world.close())
 

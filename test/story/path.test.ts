@@ -7,8 +7,9 @@ import { startWorld, type World } from '../support/world.ts'
 const hello = { '.compops.yml': 'jobs:\n  hello:\n    script: [echo hello > hello.txt]\n    outputs: [hello.txt]\n' }
 let world: World
 
-beforeEach(async () => {
-  world = await startWorld()
+// The first on the embedded database, as a new user has it; the others on Postgres where there is one.
+beforeEach(async ({ task }) => {
+  world = await startWorld({ database: task.name.startsWith('becomes') ? 'embedded' : 'postgres' })
 })
 afterEach(() => world.close())
 

@@ -14,7 +14,7 @@ const hello = { '.compops.yml': 'jobs:\n  hello:\n    script: [echo hello]\n' }
 let world: World | null = null
 
 async function begin(options: WorldOptions = {}): Promise<World> {
-  world = await startWorld(options)
+  world = await startWorld({ database: 'postgres', ...options })
   return world
 }
 
@@ -150,7 +150,7 @@ describe('a cluster in trouble', () => {
 
 describe('the service', () => {
   it('refuses a second process on the same data directory', async () => {
-    const w = await begin()
+    const w = await begin({ database: 'embedded' })
     const config = await loadConfig(w.configFile, { ...process.env, STORY_TOKEN: w.token, STORY_SECRET: w.secret })
     await expect(
       startService({ ...config, listen: { host: '127.0.0.1', port: 0 } }, { logTo: { write: () => true } }),

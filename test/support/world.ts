@@ -7,6 +7,7 @@ import { loadConfig } from '../../src/config/index.ts'
 import { type Service, startService } from '../../src/main.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { openStore } from '../../src/store/open.ts'
+import { startPostgres } from './postgres.ts'
 import { until } from './until.ts'
 
 export interface WorldOptions {
@@ -18,7 +19,8 @@ export interface WorldOptions {
   readonly more?: string
   /** More lines under `gitlab:`. */
   readonly gitlab?: string
-  readonly databaseUrl?: string
+  /** Default: embedded. Postgres where it is installed. */
+  readonly database?: 'embedded' | 'postgres'
   readonly tokenFile?: boolean
   readonly hook?: boolean
 }
@@ -38,6 +40,13 @@ function emptyDatabase(): Promise<string> {
   return made
 }
 
+/** A database of its own on one server per test file; null where PostgreSQL is not installed. */
+let server: ReturnType<typeof startPostgres> | null = null
+async function freshDatabase(): Promise<string | null> {
+  server ??= startPostgres()
+  return (await (await server)?.createDatabase()) ?? null
+}
+
 /** Free now, and below the range that the kernel gives to others: the service may be stopped and started on it. */
 async function quietPort(): Promise<number> {
   for (;;) {
@@ -54,7 +63,8 @@ async function quietPort(): Promise<number> {
 /** A whole small world: a GitLab with a project, a researcher and the service's bot, and the service itself, all on this machine. */
 export async function startWorld(options: WorldOptions = {}) {
   const place = await mkdtemp(join(tmpdir(), 'compops-world-'))
-  if (options.databaseUrl === undefined) await cp(await emptyDatabase(), join(place, 'data'), { recursive: true })
+  const databaseUrl = options.database === 'postgres' ? await freshDatabase() : null
+  if (databaseUrl === null) await cp(await emptyDatabase(), join(place, 'data'), { recursive: true })
   const simulator = await startSimulator({ dataDir: join(place, 'gitlab') })
   const alice = simulator.createUser({
     username: 'alice',
@@ -78,7 +88,7 @@ export async function startWorld(options: WorldOptions = {}) {
     `listen: 127.0.0.1:${port}
 public_url: http://127.0.0.1:${port}
 data_dir: ${join(place, 'data')}
-${options.databaseUrl === undefined ? '' : `database_url: ${options.databaseUrl}`}
+${databaseUrl === null ? '' : `database_url: ${databaseUrl}`}
 time_zone: Europe/Berlin
 gitlab:
   url: ${simulator.url}
