@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdirSync, mkdtempSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { afterAll } from 'vitest'
 import type { SubmitRequest, WatchedAttempt } from '../../src/cluster/cluster.ts'
 import type { JobSpec } from '../../src/model/job-spec.ts'
 
@@ -27,11 +28,17 @@ export function jobSpec(changes: Partial<JobSpec> = {}): JobSpec {
   }
 }
 
+const made: string[] = []
+afterAll(() => {
+  for (const dir of made) rmSync(dir, { recursive: true, force: true })
+})
+
 /** A checkout as the service sends it: a tar of these files. */
 export function makeSource(
   files: Readonly<Record<string, string>> = { 'README.md': 'a computation\n' },
 ): SubmitRequest['source'] {
   const dir = mkdtempSync(join(tmpdir(), 'compops-source-'))
+  made.push(dir)
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(join(dir, 'tree', dirname(path)), { recursive: true })
     writeFileSync(join(dir, 'tree', path), text, { mode: path.endsWith('.sh') ? 0o755 : 0o644 })
