@@ -7,17 +7,13 @@ import type { Run } from '../model/run.ts'
 import { type NoteView, renderNote } from '../render/note.ts'
 import { renderReply } from '../render/reply.ts'
 import { renderJobStatus, renderTreeStatus } from '../render/status.ts'
-import {
-  type MergeRequestRow,
-  mergeRequestsShowing,
-  openMergeRequests,
-  saveMergeRequest,
-} from '../store/merge-requests.ts'
+import { type MergeRequestRow, mergeRequestsShowing, openMergeRequests } from '../store/merge-requests.ts'
 import { type Db, transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { type ReportToWrite, writeOnce, writeReports } from '../store/reports.ts'
 import { loadRun, type RunRow } from '../store/runs.ts'
 import { branches, runs } from '../store/schema.ts'
+import { rememberMergeRequest } from './merge-request.ts'
 import { comparisonsWith, pageOf } from './page.ts'
 
 /** Between steps 5 and 6: turns what has changed of runs into what GitLab should show. Returns how many runs were composed. */
@@ -113,15 +109,7 @@ async function learnMergeRequests(context: Context, run: Run): Promise<void> {
   try {
     unlearned.delete(run.id)
     for (const found of await context.gitlabOf(run.projectPath).openMergeRequestsOf(run.projectId, run.branch)) {
-      await saveMergeRequest(context.db, {
-        projectId: run.projectId,
-        iid: found.iid,
-        sourceBranch: found.sourceBranch,
-        targetBranch: found.targetBranch,
-        sourceProjectId: found.sourceProjectId ?? 0,
-        state: found.state,
-        headSha: found.sha,
-      })
+      await rememberMergeRequest(context.db, run.projectId, found)
     }
   } catch (error) {
     unlearned.add(run.id)

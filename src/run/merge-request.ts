@@ -1,5 +1,8 @@
 import { and, eq } from 'drizzle-orm'
 import type { Context } from '../context.ts'
+import type { MergeRequest } from '../gitlab/gitlab.ts'
+import { saveMergeRequest } from '../store/merge-requests.ts'
+import type { Db } from '../store/open.ts'
 import { touchRuns } from '../store/runs.ts'
 import { branches } from '../store/schema.ts'
 
@@ -14,4 +17,18 @@ export async function showOnMergeRequest(context: Context, projectId: number, br
   await touchRuns(context.db, [latest])
   context.wake.call('compose')
   return latest
+}
+
+/** Keeps what GitLab says of a merge request into the project. */
+export async function rememberMergeRequest(db: Db, projectId: number, found: MergeRequest): Promise<void> {
+  await saveMergeRequest(db, {
+    projectId,
+    iid: found.iid,
+    sourceBranch: found.sourceBranch,
+    targetBranch: found.targetBranch,
+    // A fork that was deleted since has no id: nobody can push to it.
+    sourceProjectId: found.sourceProjectId ?? 0,
+    state: found.state,
+    headSha: found.sha,
+  })
 }

@@ -4,13 +4,12 @@ import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import type { Event, MergeRequestEvent, PipelineEvent, PushEvent } from '../model/event.ts'
 import { claimDeliveries, closeDelivery, type DeliveryRow, isPushPending } from '../store/deliveries.ts'
-import { saveMergeRequest } from '../store/merge-requests.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
 import { deliveries, reports } from '../store/schema.ts'
 import { putBack } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
 import { headMoved, lookAgain } from './head.ts'
-import { showOnMergeRequest } from './merge-request.ts'
+import { rememberMergeRequest, showOnMergeRequest } from './merge-request.ts'
 import { asOutage, isTokenTrouble } from './outage.ts'
 
 /** Step 2 begins: acts on stored deliveries, those of one project in order, several projects side by side. Returns how many were claimed. */
@@ -95,16 +94,7 @@ async function pushed(context: Context, event: PushEvent, deliveryId: string): P
 async function mergeRequestChanged(context: Context, event: MergeRequestEvent, deliveryId: string): Promise<string> {
   const seen = await context.gitlabOf(event.projectPath).mergeRequest(event.projectId, event.iid)
   if (seen === null) return `merge request !${event.iid} is not there any more`
-  await saveMergeRequest(context.db, {
-    projectId: event.projectId,
-    iid: seen.iid,
-    sourceBranch: seen.sourceBranch,
-    targetBranch: seen.targetBranch,
-    // A fork that was deleted since has no id: nobody can push to it.
-    sourceProjectId: seen.sourceProjectId ?? 0,
-    state: seen.state,
-    headSha: seen.sha,
-  })
+  await rememberMergeRequest(context.db, event.projectId, seen)
   if (seen.sourceProjectId !== event.projectId) return 'merge requests from forks wait for a later version'
   if (seen.state !== 'opened') return `merge request !${seen.iid} is ${seen.state}`
   const ref = `refs/heads/${seen.sourceBranch}`

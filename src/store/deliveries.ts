@@ -8,17 +8,20 @@ export type DeliveryRow = typeof deliveries.$inferSelect
 
 export interface DeliveryToStore {
   readonly id: string
+  /** Unique: the same delivery twice is one row. */
   readonly key: string
   readonly receivedAt: Date
   readonly eventHeader: string
   readonly kind: string
   readonly projectId: number | null
   readonly projectPath: string | null
+  /** Full: `refs/heads/x`. A pipeline's is as GitLab says it, short. */
   readonly ref: string | null
   readonly sha: string | null
   readonly outcome: 'accepted' | 'ignored'
   readonly reason: string | null
   readonly event: Event | null
+  /** What arrived, for whoever asks why; null above 64 KiB. */
   readonly body: string | null
   readonly bodySize: number
   readonly bodySha256: string
@@ -75,10 +78,10 @@ export async function closeDelivery(db: Db, id: string, result: string): Promise
   await db
     .update(deliveries)
     .set({ doneAt: sql`now()`, result, leaseUntil: null, lastError: null })
-    .where(and(eq(deliveries.id, id)))
+    .where(eq(deliveries.id, id))
 }
 
 /** Deliveries are kept for `why`; after this many days nobody asks. */
 export async function pruneDeliveries(db: Db, days: number): Promise<void> {
-  await db.delete(deliveries).where(and(sql`${deliveries.doneAt} < now() - make_interval(days => ${days})`))
+  await db.delete(deliveries).where(sql`${deliveries.doneAt} < now() - make_interval(days => ${days})`)
 }

@@ -9,6 +9,7 @@ import { Hono } from 'hono'
 import { describeError } from '../errors.ts'
 import type { Event } from '../model/event.ts'
 import { newId } from '../model/id.ts'
+import type { DeliveryToStore } from '../store/deliveries.ts'
 import { createBatcher } from './batcher.ts'
 import { readBody } from './body.ts'
 import { deliveryKey } from './dedupe.ts'
@@ -17,26 +18,10 @@ import { parseBody } from './parse.ts'
 import { largeBody, parseLarge } from './parse-large.ts'
 import { beginVerification, type Secret } from './verify.ts'
 
-/** A row of `deliveries`. */
-export interface NewDelivery {
-  readonly id: string
-  /** Unique: the same delivery twice is one row. */
-  readonly key: string
-  readonly receivedAt: Date
-  readonly eventHeader: string
+/** A row of `deliveries`; here its kind and event are always known. */
+export interface NewDelivery extends DeliveryToStore {
   readonly kind: Event['kind']
-  readonly projectId: number | null
-  readonly projectPath: string | null
-  /** Full: `refs/heads/x`. A pipeline's is as GitLab says it, short. */
-  readonly ref: string | null
-  readonly sha: string | null
-  readonly outcome: 'accepted' | 'ignored'
-  readonly reason: string | null
   readonly event: Event
-  readonly bodySize: number
-  readonly bodySha256: string
-  /** What arrived, for whoever asks why; null above 64 KiB. */
-  readonly body: string | null
 }
 
 /** A hook's secret and the projects it may speak for. */
