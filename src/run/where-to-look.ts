@@ -1,9 +1,10 @@
-import { and, desc, eq } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { branchPath, pathUrl } from '../render/links.ts'
+import { openMergeRequests } from '../store/merge-requests.ts'
 import { loadRun } from '../store/runs.ts'
-import { mergeRequests, reports, runs } from '../store/schema.ts'
+import { reports, runs } from '../store/schema.ts'
 
 /**
  * The page in GitLab where a person reads about a run: its merge request, else the branch's page once that is committed, else its commit.
@@ -14,23 +15,12 @@ export async function whereToLook(context: Context, runId: string): Promise<stri
   if (row === undefined) return null
   const run = await loadRun(context.db, runId)
   const project = `${context.config.gitlab.url}/${pathUrl(run.projectPath)}/-`
-  const open = await context.db
-    .select({ iid: mergeRequests.iid })
-    .from(mergeRequests)
-    .where(
-      and(
-        eq(mergeRequests.projectId, run.projectId),
-        eq(mergeRequests.sourceBranch, run.branch),
-        eq(mergeRequests.state, 'opened'),
-      ),
-    )
-    .orderBy(desc(mergeRequests.iid))
-    .limit(1)
-  if (open[0] !== undefined) return `${project}/merge_requests/${open[0].iid}`
+  const open = (await openMergeRequests(context.db, run.projectId, run.branch)).at(-1)
+  if (open !== undefined) return `${project}/merge_requests/${open.iid}`
   const evidence = await context.db
     .select({ sent: reports.sentHash })
     .from(reports)
-    .where(and(eq(reports.key, `evidence ${runId}`)))
+    .where(eq(reports.key, `evidence ${runId}`))
   const branch = projectFor(context.config, run.projectPath)?.evidence.branch
   if (evidence[0]?.sent != null && branch !== undefined)
     return `${project}/blob/${pathUrl(branch)}/${pathUrl(branchPath(run.branch, 'md'))}`
