@@ -11,7 +11,7 @@ export async function holdLease(db: Db, name: string, holder: string, seconds: n
     sql`insert into leases as l (name, holder, fence, until) values (${name}, ${holder}, 1, now() + make_interval(secs => ${seconds}))
       on conflict (name) do update set holder = excluded.holder, until = excluded.until,
         fence = case when l.holder = excluded.holder then l.fence else l.fence + 1 end
-      where l.holder = excluded.holder or l.until < now()
+      where l.holder = excluded.holder or l.until <= now()
       returning fence`,
   )
   return row === undefined ? null : Number(row.fence)
