@@ -28,6 +28,8 @@ const work = {
   attempts: integer('tries').notNull().default(0),
   nextAt: at('next_at').notNull().default(sql`now()`),
   leaseUntil: at('lease_until'),
+  /** The process that claimed it: a claim of a dead process is free before its time is over. */
+  leaseHolder: text('lease_holder'),
   lastError: text('last_error'),
   parkedAt: at('parked_at'),
 }
@@ -42,6 +44,9 @@ export const projects = pgTable('projects', {
   headsAt: at('heads_at'),
   evidenceSha: text('evidence_sha'),
   lastError: text('last_error'),
+  troubledSince: at('troubled_since'),
+  /** After a restored backup: nothing is started here until its evidence branch has been read. */
+  recovering: boolean('recovering').notNull().default(false),
 })
 
 export const deliveries = pgTable(
@@ -122,10 +127,14 @@ export const runs = pgTable(
     /** Grows with every change that a person could see; what was last turned into reports is `reportedVersion`. */
     version: integer('version').notNull().default(1),
     reportedVersion: integer('reported_version').notNull().default(0),
+    sweepTries: integer('sweep_tries').notNull().default(0),
+    sweepNextAt: at('sweep_next_at').notNull().default(sql`now()`),
+    /** The work of a run is to be composed. */
+    ...work,
   },
   t => [
     unique('runs_cause').on(t.projectId, t.ref, t.sha, t.cause),
-    index('runs_unreported').on(t.id).where(sql`version > reported_version`),
+    index('runs_unreported').on(t.nextAt).where(sql`version > reported_version and parked_at is null`),
     index('runs_open').on(t.id).where(sql`ended_at is null`),
     index('runs_branch').on(t.branchId, t.createdAt),
     index('runs_sha').on(t.projectId, t.sha),
@@ -270,6 +279,10 @@ export const connections = pgTable('connections', {
   lastRoundAt: at('last_round_at'),
   unreachableSince: at('unreachable_since'),
   lastError: text('last_error'),
+  /** Since when `lastError` has stood there without a break; also where the cluster answers. */
+  troubledSince: at('troubled_since'),
+  /** After a restored backup: nothing is submitted here until the run directories have been read. */
+  recovering: boolean('recovering').notNull().default(false),
 })
 
 /** Every GitLab user we have ever been. A new token is a new bot; events of the former one are still ours. */
