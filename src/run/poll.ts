@@ -1,13 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { and, eq, gt, isNotNull, notInArray, sql } from 'drizzle-orm'
+import { and, eq, isNotNull, notInArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
-import { isFinal, type JobState, mayFollow } from '../model/job-state.ts'
+import { isFinal, mayFollow } from '../model/job-state.ts'
 import { nextState } from '../model/next-state.ts'
 import type { ClusterFacts, Conclusion, Seen } from '../model/observation.ts'
+import { type AttemptChange, attemptsUnderWay, type WatchedRow, writeAttempts, writeJobs } from '../store/attempts.ts'
 import { type Db, transact } from '../store/open.ts'
-import { type AttemptRow, finalStates, touchRuns } from '../store/runs.ts'
-import { attempts, connections, jobs } from '../store/schema.ts'
+import { finalStates, touchRuns } from '../store/runs.ts'
+import { connections, jobs } from '../store/schema.ts'
 import { isAway, setReachable, setUnreachable } from './connection.ts'
 
 export interface PollResult {
@@ -19,7 +20,7 @@ export interface PollResult {
 
 /** Step 4: one round for all jobs of one account on a cluster. A round that is not whole says nothing about any job. */
 export async function pollCluster(context: Context, connection: string): Promise<PollResult> {
-  const watched = await underWay(context.db, connection)
+  const watched = await attemptsUnderWay(context.db, connection)
   if (watched.length === 0 && !(await isAway(context, connection))) return { watched: 0, changed: 0, due: false }
   const cluster = context.clusterOf(connection)
   const log = context.log.child({ step: 'poll', connection })
@@ -35,7 +36,7 @@ export async function pollCluster(context: Context, connection: string): Promise
       if (seen === undefined) continue
       const before = {
         state: attempt.state,
-        nativeId: attempt.nativeId!,
+        nativeId: attempt.nativeId,
         restarts: attempt.restarts,
         misses: attempt.misses,
         missedSince: attempt.missedSince,
@@ -111,51 +112,6 @@ async function rememberRound(context: Context, connection: string, facts: Cluste
   await setReachable(context, connection)
 }
 
-/** Everything under way on the account, in pages: ten thousand rows at once would hold up the event loop. */
-async function underWay(db: Db, connection: string): Promise<WatchedRow[]> {
-  const page = 1_000
-  const all: WatchedRow[] = []
-  for (;;) {
-    const last = all.at(-1)?.id
-    const found = await db
-      .select(watchedColumns)
-      .from(attempts)
-      .where(
-        and(
-          eq(attempts.connection, connection),
-          eq(attempts.final, false),
-          isNotNull(attempts.nativeId),
-          last === undefined ? undefined : gt(attempts.id, last),
-        ),
-      )
-      .orderBy(attempts.id)
-      .limit(page)
-    all.push(...found)
-    if (found.length < page) return all
-    await turn()
-  }
-}
-
-const watchedColumns = {
-  id: attempts.id,
-  jobId: attempts.jobId,
-  runId: attempts.runId,
-  projectId: attempts.projectId,
-  nativeId: attempts.nativeId,
-  state: attempts.state,
-  message: attempts.message,
-  queue: attempts.queue,
-  nodes: attempts.nodes,
-  restarts: attempts.restarts,
-  misses: attempts.misses,
-  missedSince: attempts.missedSince,
-  awaiting: attempts.awaiting,
-  submittedAt: attempts.submittedAt,
-  startedAt: attempts.startedAt,
-}
-
-type WatchedRow = Pick<AttemptRow, keyof typeof watchedColumns>
-
 async function cancelRequested(db: Db, connection: string): Promise<Set<string>> {
   const found = await db
     .select({ id: jobs.id })
@@ -183,30 +139,18 @@ function changedBy(attempt: WatchedRow, after: Conclusion, seen: Seen): boolean 
 async function writeChanges(context: Context, changes: readonly Change[]): Promise<readonly Change[]> {
   if (changes.length === 0) return []
   const written = await transact(context.db, async tx => {
-    const done: Change[] = []
-    for (const change of changes) {
-      const { attempt, after, seen, at } = change
-      if (!mayFollow(attempt.state, after.state)) continue
-      const updated = await tx
-        .update(attempts)
-        .set(attemptColumns(attempt, after, seen, at))
-        .where(and(eq(attempts.id, attempt.id), eq(attempts.final, false)))
-        .returning({ id: attempts.id })
-      if (updated.length > 0) done.push(change)
-    }
+    const ids = await writeAttempts(
+      tx,
+      changes.filter(({ attempt, after }) => mayFollow(attempt.state, after.state)).map(toAttemptChange),
+    )
+    const done = changes.filter(({ attempt }) => ids.has(attempt.id))
     const visible = done.filter(
       ({ attempt, after }) => after.state !== attempt.state || after.message !== attempt.message,
     )
-    for (const { attempt, after } of visible) {
-      await tx
-        .update(jobs)
-        .set(
-          after.state === 'canceled'
-            ? canceledJob(after.message)
-            : { state: after.state, reason: after.reason, message: after.message },
-        )
-        .where(and(eq(jobs.id, attempt.jobId), notInArray(jobs.state, finalStates)))
-    }
+    await writeJobs(
+      tx,
+      visible.map(({ attempt, after: { state, reason, message } }) => ({ id: attempt.jobId, state, reason, message })),
+    )
     await touchRuns(
       tx,
       visible.map(({ attempt }) => attempt.runId),
@@ -219,29 +163,15 @@ async function writeChanges(context: Context, changes: readonly Change[]): Promi
   return written
 }
 
-/** What we asked for says more than "CANCELLED by 1001". A job whose commit is wanted again meanwhile waits anew. */
-function canceledJob(message: string | null) {
-  return {
-    state: sql<JobState>`case when ${jobs.runAgain} then 'waiting' else 'canceled' end`,
-    reason: null,
-    message: sql<string>`case when ${jobs.runAgain} then null else coalesce(${jobs.cancelReason}, ${message}::text) end`,
-    cancelReason: sql`case when ${jobs.runAgain} then null else ${jobs.cancelReason} end`,
-    runAgain: false,
-  }
-}
-
-function attemptColumns(
-  attempt: WatchedRow,
-  after: Conclusion,
-  seen: Seen,
-  at: Date,
-): Partial<typeof attempts.$inferInsert> {
+function toAttemptChange({ attempt, after, seen, at }: Change): AttemptChange {
   const accounted = seen.accounting === 'off' ? null : seen.accounting
   const nodes = accounted !== null && accounted.nodes.length > 0 ? accounted.nodes : (seen.queue?.nodes ?? [])
   const ran = after.state === 'running' || after.state === 'suspended'
   const started =
     accounted?.startedAt ?? seen.started?.at ?? (ran ? (seen.queue?.startAt ?? at) : null) ?? attempt.startedAt
-  const columns: Partial<typeof attempts.$inferInsert> = {
+  const neverStarted = started === null && seen.exit === null
+  return {
+    id: attempt.id,
     state: after.state,
     reason: after.reason,
     message: after.message,
@@ -254,18 +184,14 @@ function attemptColumns(
     nodes: nodes.length > 0 ? nodes : attempt.nodes,
     queue: accounted?.queue ?? seen.queue?.queue ?? attempt.queue,
     startedAt: after.state === 'queued' ? null : started,
-  }
-  if (!isFinal(after.state)) return columns
-  const neverStarted = started === null && seen.exit === null
-  return {
-    ...columns,
-    final: true,
-    endedAt: accounted?.endedAt ?? seen.exit?.at ?? seen.queue?.endAt ?? at,
-    exitCode: after.exitCode,
-    signal: accounted?.signal ?? null,
-    accounting: accounted,
-    nextAt: sql`now()` as never,
-    attempts: 0,
-    ...(neverStarted ? { collectProblem: 'it never started' } : {}),
+    end: isFinal(after.state)
+      ? {
+          at: accounted?.endedAt ?? seen.exit?.at ?? seen.queue?.endAt ?? at,
+          exitCode: after.exitCode,
+          signal: accounted?.signal ?? null,
+          accounting: accounted,
+          collectProblem: neverStarted ? 'it never started' : null,
+        }
+      : null,
   }
 }
