@@ -70,7 +70,7 @@ export function connectionName(cluster: string, rule: ProjectConfig): string {
 }
 
 export async function createContext(parts: ContextParts): Promise<Context> {
-  const { config, store, log, metrics, secrets } = parts
+  const { config, store, clock, log, metrics, secrets } = parts
   for (const value of secretValues(config)) secrets.add(value)
 
   const clients = new Map<SecretSource, GitLab>()
@@ -85,7 +85,13 @@ export async function createContext(parts: ContextParts): Promise<Context> {
       metrics.gitlabCalls.inc({ method: call.method, route: call.route, status: String(call.status) })
     clients.set(
       source,
-      createGitLab({ url: config.gitlab.url, token: await tokenSource(source, secrets, tokenChanged), onCall }),
+      createGitLab({
+        url: config.gitlab.url,
+        token: await tokenSource(source, secrets, tokenChanged),
+        now: () => clock.now().getTime(),
+        wait: ms => clock.sleep(ms),
+        onCall,
+      }),
     )
   }
   const clientOf = (rule: ProjectConfig | null) => clients.get(rule?.token ?? config.gitlab.token)!
@@ -146,6 +152,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
       remote,
       root: runAs?.root ?? cluster.root,
       settle: config.intervals.settle / 1000,
+      now: () => clock.now(),
       ...(cluster.path === undefined ? {} : { shellPath: cluster.path }),
     })
   }

@@ -41,15 +41,16 @@ export async function startService(config: Config, options: ServiceOptions = {})
   await trustPrivateCa(config)
   const store = await openStore(config)
   const audit = await openAudit(join(config.dataDir, 'audit', 'audit'), secrets)
+  const clock = options.clock ?? systemClock
   const context = await createContext({
     config,
     store,
-    clock: options.clock ?? systemClock,
+    clock,
     log,
     audit,
     metrics: createMetrics(),
     secrets,
-    wake: createWake(),
+    wake: createWake(clock),
   })
   let worker: Worker | null = null
   let server: ReturnType<typeof serve>

@@ -1,3 +1,5 @@
+import { type Clock, systemClock } from './clock.ts'
+
 /** Tells sleeping workers that a row of their kind has changed. Only a hint: who misses it looks again at its interval. */
 export interface Wake {
   call(topic: Topic): void
@@ -23,7 +25,7 @@ export type Topic =
   | 'sweep'
   | 'prune'
 
-export function createWake(): Wake {
+export function createWake(clock: Clock = systemClock): Wake {
   const calls = new Map<Topic, number>()
   const sleepers = new Map<Topic, Set<() => void>>()
   return {
@@ -32,21 +34,17 @@ export function createWake(): Wake {
       for (const stop of [...(sleepers.get(topic) ?? [])]) stop()
     },
     mark: topic => calls.get(topic) ?? 0,
-    wait(topic, mark, ms, signal) {
-      if ((calls.get(topic) ?? 0) > mark || signal.aborted) return Promise.resolve()
-      return new Promise(resolve => {
-        const here = sleepers.get(topic) ?? new Set()
-        sleepers.set(topic, here)
-        const stop = () => {
-          clearTimeout(timer)
-          here.delete(stop)
-          signal.removeEventListener('abort', stop)
-          resolve()
-        }
-        const timer = setTimeout(stop, ms)
-        here.add(stop)
-        signal.addEventListener('abort', stop, { once: true })
-      })
+    async wait(topic, mark, ms, signal) {
+      if ((calls.get(topic) ?? 0) > mark || signal.aborted) return
+      const called = new AbortController()
+      const stop = () => called.abort()
+      const here = sleepers.get(topic) ?? new Set()
+      sleepers.set(topic, here)
+      here.add(stop)
+      signal.addEventListener('abort', stop, { once: true })
+      await clock.sleep(ms, called.signal)
+      here.delete(stop)
+      signal.removeEventListener('abort', stop)
     },
   }
 }

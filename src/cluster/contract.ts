@@ -102,4 +102,6 @@ export interface ClusterOptions {
   readonly settle?: number
   /** Directories put before PATH on the cluster, where the scheduler's commands are not on it. */
   readonly shellPath?: string
+  /** What a round is dated by. Default: this machine's clock. */
+  readonly now?: () => Date
 }

@@ -26,7 +26,7 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
   const answer = await reach.run({ text: programs.queue, lines: [], deadline: roundDeadline })
   reach.count(1)
   if (answer.rc !== 0) throw notWhole(reach.name, 'the queue could not be read', answer)
-  const at = new Date()
+  const at = reach.now()
   const queue = new Map<string, QueueRow>()
   await inTurns(reach, dialect.readQueue(answer.stdout), row => {
     const attempt = byName.get(row.name)

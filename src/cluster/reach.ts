@@ -14,6 +14,7 @@ export interface Reach {
   readonly root: string
   /** Whole seconds. */
   readonly settle: number
+  now(): Date
   facts(): Promise<ClusterFacts>
   run(program: Program): Promise<RemoteAnswer>
   stats(): ClusterStats
@@ -33,7 +34,7 @@ export interface Program {
 }
 
 export function openReach(options: ClusterOptions): Reach {
-  const { name, dialect, remote, settle = 90, shellPath = '' } = options
+  const { name, dialect, remote, settle = 90, shellPath = '', now = () => new Date() } = options
   const root = checkRoot(options.root)
   if (!Number.isFinite(settle) || settle < 0)
     throw new CompopsError(`cluster ${name}: settle must be a number of seconds, not ${settle}`)
@@ -84,6 +85,7 @@ export function openReach(options: ClusterOptions): Reach {
     dialect,
     root,
     settle: Math.ceil(settle),
+    now,
     facts,
     run,
     stats: () => ({ ...remote.stats(), schedulerCommands, roundTrips }),

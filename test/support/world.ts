@@ -9,6 +9,7 @@ import { type Service, startService } from '../../src/main.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { openStore } from '../../src/store/open.ts'
 import { pgliteMajor } from '../../src/store/pglite-directory.ts'
+import { type FastClock, letDatabaseFollow } from './clock.ts'
 import { startPostgres } from './postgres.ts'
 import { until } from './until.ts'
 
@@ -25,6 +26,8 @@ export interface WorldOptions {
   readonly database?: 'embedded' | 'postgres'
   readonly tokenFile?: boolean
   readonly hook?: boolean
+  /** Time for service, database and GitLab alike: `fastClock(60)` makes a minute of a second. Programs and networks take as long as ever. */
+  readonly clock?: FastClock
 }
 
 const finals: readonly string[] = ['success', 'failed', 'canceled', 'skipped']
@@ -76,7 +79,16 @@ export async function startWorld(options: WorldOptions = {}) {
   const place = await mkdtemp(join(tmpdir(), 'compops-world-'))
   const databaseUrl = options.database === 'postgres' ? await freshDatabase() : null
   if (databaseUrl === null) await cp(await emptyDatabase(), join(place, 'data'), { recursive: true })
-  const simulator = await startSimulator({ dataDir: join(place, 'gitlab') })
+  const { clock } = options
+  if (clock !== undefined) {
+    const store = await openStore({ databaseUrl, dataDir: join(place, 'data') })
+    await letDatabaseFollow(store.db, clock)
+    await store.close()
+  }
+  const simulator = await startSimulator({
+    dataDir: join(place, 'gitlab'),
+    ...(clock === undefined ? {} : { clock: clock.now }),
+  })
   const alice = simulator.createUser({
     username: 'alice',
     name: 'Alice Archer',
@@ -149,7 +161,10 @@ ${options.more ?? 'intervals: { note: 200ms }'}
     },
     async start() {
       const config = await loadConfig(configFile, { ...process.env, STORY_TOKEN: token, STORY_SECRET: secret })
-      service = await startService(config, { logTo: { write: (line: string) => logged.push(line) } })
+      service = await startService(config, {
+        logTo: { write: (line: string) => logged.push(line) },
+        ...(clock === undefined ? {} : { clock }),
+      })
       return service
     },
     async stopService() {
