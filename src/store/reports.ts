@@ -40,6 +40,7 @@ export async function writeReports(db: Db, wanted: readonly ReportToWrite[]): Pr
           refused: null,
           parkedAt: null,
           attempts: 0,
+          unsentSince: sql`case when ${reports.sentHash} = ${reports.desiredHash} then now() else ${reports.unsentSince} end`,
           ...(report.atOnce ? { nextAt: sql`now()` } : {}),
         },
         setWhere: sql`${reports.desiredHash} <> excluded.desired_hash`,

@@ -76,6 +76,7 @@ export const deliveries = pgTable(
   t => [
     index('deliveries_due').on(t.nextAt).where(sql`done_at is null and parked_at is null`),
     index('deliveries_received').on(t.receivedAt),
+    index('deliveries_parked').on(t.parkedAt).where(sql`parked_at is not null`),
   ],
 )
 
@@ -135,6 +136,7 @@ export const runs = pgTable(
   t => [
     unique('runs_cause').on(t.projectId, t.ref, t.sha, t.cause),
     index('runs_unreported').on(t.nextAt).where(sql`version > reported_version and parked_at is null`),
+    index('runs_parked').on(t.parkedAt).where(sql`parked_at is not null`),
     index('runs_open').on(t.id).where(sql`ended_at is null`),
     index('runs_branch').on(t.branchId, t.createdAt),
     index('runs_sha').on(t.projectId, t.sha),
@@ -211,6 +213,7 @@ export const attempts = pgTable(
   },
   t => [
     unique('attempts_job_number').on(t.jobId, t.number),
+    index('attempts_parked').on(t.parkedAt).where(sql`parked_at is not null`),
     index('attempts_open').on(t.connection).where(sql`not final`),
     index('attempts_uncollected').on(t.nextAt).where(sql`final and collected is null and collect_problem is null`),
   ],
@@ -229,6 +232,8 @@ export const reports = pgTable(
     desiredHash: text('desired_hash').notNull(),
     sentHash: text('sent_hash'),
     sentAt: at('sent_at'),
+    /** Since when GitLab has not been told what it should show; only read while the two hashes differ. */
+    unsentSince: at('unsent_since').notNull().default(sql`now()`),
     /** GitLab's id of the thing: of the status, the note, the reply. */
     externalId: gitlabId('external_id'),
     /** Why GitLab will never take it; shown in `compops why` and counted. */
@@ -237,6 +242,7 @@ export const reports = pgTable(
   },
   t => [
     index('reports_due').on(t.nextAt).where(sql`sent_hash is distinct from desired_hash and parked_at is null`),
+    index('reports_parked').on(t.parkedAt).where(sql`parked_at is not null`),
     index('reports_run').on(t.runId),
   ],
 )
