@@ -18,7 +18,7 @@ export function canReadCode(user: SimUser | null, project: SimProject): boolean 
 }
 
 export function canComment(user: SimUser | null, project: SimProject): boolean {
-  return user !== null && canReadCode(user, project)
+  return user !== null && !project.archived && canReadCode(user, project)
 }
 
 /** `*` stands for anything, slashes too, as in GitLab's protected branches and hook filters. */
@@ -36,6 +36,7 @@ function allowedBy(level: AccessLevel | 0, needed: AccessLevel | 0): boolean {
 }
 
 export function canPushTo(user: SimUser | null, project: SimProject, branch: string): boolean {
+  if (project.archived) return false
   const level = accessLevel(user, project)
   if (level < ACCESS.developer) return false
   const rules = protectionsOf(project, branch)
@@ -43,6 +44,7 @@ export function canPushTo(user: SimUser | null, project: SimProject, branch: str
 }
 
 export function canMergeInto(user: SimUser | null, project: SimProject, branch: string): boolean {
+  if (project.archived) return false
   const level = accessLevel(user, project)
   if (level < ACCESS.developer) return false
   const rules = protectionsOf(project, branch)

@@ -78,6 +78,9 @@ function authorize(
   if (credentials && !hasScope(credentials, pulling ? PULL_SCOPES : PUSH_SCOPES)) return denied
   if (pulling && !canReadCode(user, project))
     return { status: 403, message: 'You are not allowed to download code from this project.' }
+  if (!pulling && project.archived) {
+    return { status: 403, message: 'You are not allowed to push code to this project: it is archived.' }
+  }
   if (!pulling && accessLevel(user, project) < ACCESS.developer) {
     return { status: 403, message: 'You are not allowed to push code to this project.' }
   }
@@ -217,7 +220,10 @@ export async function handleGit(
   response: ServerResponse,
   options: GitHttpOptions = {},
 ): Promise<void> {
-  const project = findProject(world, asked.projectPath)
+  // GitLab serves a moved project under its old address too, as long as nothing else has taken it.
+  const moved = world.redirects.get(asked.projectPath.toLowerCase())
+  const project =
+    findProject(world, asked.projectPath) ?? (moved === undefined ? null : (world.projects.get(moved) ?? null))
   const credentials = checkBasic(world, request.headers.authorization)
   const verdict = authorize(project, credentials, asked.service)
   if (verdict.status !== 200) {

@@ -79,7 +79,7 @@ export async function createNote(world: World, mr: SimMergeRequest, author: SimU
 
 /** The author, and whoever is Maintainer; nobody edits what the system wrote. */
 function canAdminister(world: World, note: SimNote, user: SimUser): boolean {
-  if (note.system) return false
+  if (note.system || projectOf(world, note.projectId).archived) return false
   return note.authorId === user.id || accessLevel(user, projectOf(world, note.projectId)) >= ACCESS.maintainer
 }
 

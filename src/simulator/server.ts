@@ -8,6 +8,7 @@ import { Hono } from 'hono'
 import type { FaultBook, FaultEffect } from './faults.ts'
 import { handleGit, readGitRequest } from './git-http.ts'
 import { createLfs, isLfsPath } from './lfs.ts'
+import { LIMITS, remember } from './limits.ts'
 import { createPages } from './pages/pages.ts'
 import { pause } from './pipelines.ts'
 import { createApi } from './rest/api.ts'
@@ -38,7 +39,9 @@ export function createSimulatorServer(world: World, faults: FaultBook): Server {
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(`http://simulator${request.url ?? '/'}`)
     const method = request.method ?? 'GET'
-    const fault = faults.take(method, `${url.pathname}${url.search}`)
+    const path = `${url.pathname}${url.search}`
+    const fault = faults.take(method, path)
+    remember(world.arrivals, { at: performance.now(), method, path, spoiled: fault !== null }, LIMITS.requests)
     if (fault && (await spoilBefore(world, fault, request, response))) return
     const spoilsAfter = fault?.resetAfterDoing === true || fault?.half === true
     const asked = readGitRequest(method, url)
@@ -48,10 +51,12 @@ export function createSimulatorServer(world: World, faults: FaultBook): Server {
       return
     }
     const beforeAnswer = () => {
-      if (spoilsAfter) resetConnection(request)
-      return spoilsAfter
+      if (fault?.resetAfterDoing === true) resetConnection(request)
+      return fault?.resetAfterDoing === true
     }
-    await handleGit(world, asked, request, response, { beforeAnswer })
+    await handleGit(world, asked, request, fault?.half === true ? halved(response, request) : response, {
+      beforeAnswer,
+    })
   }
 
   return createServer((request, response) => {
@@ -78,9 +83,32 @@ async function spoilBefore(
   }
   if (fault.status === undefined) return false
   request.resume()
-  response.writeHead(fault.status, { 'Content-Type': 'text/html', ...fault.headers })
+  const later = fault.retryAfter === undefined ? {} : { 'Retry-After': String(fault.retryAfter) }
+  response.writeHead(fault.status, { 'Content-Type': 'text/html', ...later, ...fault.headers })
   response.end(fault.body ?? `${fault.status}\n`)
   return true
+}
+
+/** Lets the answer's first bytes through and resets the connection instead of the rest. Git's own answers are written in pieces, or in one. */
+function halved(response: ServerResponse, request: IncomingMessage): ServerResponse {
+  const send = response.write.bind(response) as (chunk: Buffer, written: () => void) => boolean
+  const cut = (chunk: unknown) => {
+    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk ?? ''))
+    send(bytes.subarray(0, Math.max(1, Math.floor(bytes.length / 2))), () => resetConnection(request))
+  }
+  let begun = false
+  const once = (chunk: unknown) => {
+    if (!begun && chunk !== undefined) cut(chunk)
+    else if (!begun) resetConnection(request)
+    begun = true
+    return true
+  }
+  response.write = once as typeof response.write
+  response.end = function end(chunk?: unknown) {
+    once(chunk)
+    return response
+  } as typeof response.end
+  return response
 }
 
 function resetConnection(request: IncomingMessage): void {

@@ -19,7 +19,7 @@ import {
 import { mergeMergeRequest } from './merge.ts'
 import type { MergeRequestUpdate } from './merge-requests.ts'
 import { closeMergeRequest, createMergeRequest, reopenMergeRequest, updateMergeRequest } from './merge-requests.ts'
-import { createNote, editNote, findNote } from './notes.ts'
+import { createNote, deleteNote, editNote, findNote } from './notes.ts'
 import { finishBuild, releaseCi } from './pipelines.ts'
 import { afterPush } from './pushes.ts'
 import type { NewHook } from './rest/hooks.ts'
@@ -29,6 +29,7 @@ import { listStatuses } from './statuses.ts'
 import type {
   AccessLevel,
   ProtectedBranch,
+  SimArrival,
   SimDelivery,
   SimHook,
   SimJob,
@@ -54,7 +55,7 @@ import {
   userOf,
 } from './world.ts'
 
-export type { FaultEffect, FaultMatch, Faults } from './faults.ts'
+export { type FaultEffect, type FaultMatch, type Faults, type Heal, ROUTES } from './faults.ts'
 export { Refusal } from './refusal.ts'
 export type * from './types.ts'
 
@@ -109,6 +110,11 @@ export interface Simulator {
     allowMergeOnSkippedPipeline?: boolean
   }): SimProject
   createFork(projectId: number, path: string, userId: number): Promise<SimProject>
+  /** To another group or name. Until something else takes the old address, git and the API are redirected from there. */
+  moveProject(projectId: number, path: string): void
+  archiveProject(projectId: number, archived?: boolean): void
+  /** Gone at once, with its repository's address; what is left on disk nobody sees. */
+  deleteProject(projectId: number): void
   addMember(projectId: number, userId: number, accessLevel: AccessLevel): void
   removeMember(projectId: number, userId: number): void
   /** Levels default to Maintainer; 0 is nobody. An existing rule with the same pattern is replaced. */
@@ -165,6 +171,7 @@ export interface Simulator {
     body: string
     internal?: boolean
   }): Promise<SimNote>
+  deleteNote(o: { projectId: number; mrIid: number; noteId: number; userId: number }): void
   editNote(o: { projectId: number; mrIid: number; noteId: number; userId: number; body: string }): SimNote
 
   /** Lets held CI pipelines be made (`settings.ciHold`). */
@@ -178,6 +185,8 @@ export interface Simulator {
   /** REST calls received since the start or the last reset; the oldest are forgotten beyond 20,000. */
   requests(): SimRequest[]
   resetRequests(): void
+  /** Everything that came in, git and what met a fault included; the oldest are forgotten beyond 20,000. */
+  arrivals(): SimArrival[]
   /** Resolves when no delivery, no work after a push and no CI job is under way. Nobody waits for held pipelines. */
   idle(): Promise<void>
 
@@ -282,6 +291,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       forkedFromId,
       onlyAllowMergeIfPipelineSucceeds: p.onlyAllowMergeIfPipelineSucceeds ?? false,
       allowMergeOnSkippedPipeline: p.allowMergeOnSkippedPipeline ?? false,
+      archived: false,
       createdAt: world.now(),
       lastActivityAt: world.now(),
       nextMergeRequestIid: 1,
@@ -373,6 +383,20 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     },
     createProject: p => createProject(p),
     createFork,
+    moveProject: (projectId, path) => {
+      const project = projectOf(world, projectId)
+      world.redirects.set(project.fullPath.toLowerCase(), projectId)
+      project.fullPath = path
+      project.namespace = path.split('/').slice(0, -1).join('/')
+      project.path = path.split('/').at(-1) ?? path
+    },
+    archiveProject: (projectId, archived = true) => {
+      projectOf(world, projectId).archived = archived
+    },
+    deleteProject: projectId => {
+      projectOf(world, projectId)
+      world.projects.delete(projectId)
+    },
     addMember: (projectId, userId, level) => {
       projectOf(world, projectId).members.set(userOf(world, userId).id, level)
     },
@@ -449,6 +473,12 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       editNote(world, note, userOf(world, o.userId), o.body)
       return note
     },
+    deleteNote: o =>
+      deleteNote(
+        world,
+        findNote(world, mergeRequestOf(world, o.projectId, o.mrIid), o.noteId),
+        userOf(world, o.userId),
+      ),
     releasePipelines: () => releaseCi(world),
     finishJob: (jobId, status) => {
       for (const pipeline of [...world.pipelines.values()].flat()) {
@@ -468,6 +498,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     resetRequests: () => {
       world.requests.length = 0
     },
+    arrivals: () => [...world.arrivals],
     idle: () => world.settled(),
     user: username => [...world.users.values()].find(user => user.username === username),
     project: idOrPath => findProject(world, String(idOrPath)) ?? undefined,

@@ -107,7 +107,7 @@ function validate(post: StatusPost, name: string, pipeline: SimPipeline): Record
 /** @throws Refusal in GitLab's wording: 400, 403, 404, 409, 422. */
 export async function postStatus(world: World, project: SimProject, user: SimUser, post: StatusPost): Promise<SimJob> {
   if (!STATES.includes(post.state as State)) throw badParameter('state does not have a valid value')
-  if (accessLevel(user, project) < ACCESS.developer) throw forbidden()
+  if (project.archived || accessLevel(user, project) < ACCESS.developer) throw forbidden()
   return withLease(world, `${project.id}:${post.sha}`, async () => {
     if (world.settings.statusWorkMs > 0) await pause(world, world.settings.statusWorkMs)
     return applyStatus(world, project, user, post)

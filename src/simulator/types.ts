@@ -56,6 +56,8 @@ export interface SimProject {
   forkedFromId: number | null
   onlyAllowMergeIfPipelineSucceeds: boolean
   allowMergeOnSkippedPipeline: boolean
+  /** Read-only: whoever writes gets a 403. */
+  archived: boolean
   createdAt: Date
   lastActivityAt: Date
   nextMergeRequestIid: number
@@ -216,6 +218,15 @@ export interface SimUpload {
   projectId: number
   type: string
   bytes: Uint8Array
+}
+
+/** Anything that came in, also what met a fault: to count by. */
+export interface SimArrival {
+  /** Of performance.now(). */
+  at: number
+  method: string
+  path: string
+  spoiled: boolean
 }
 
 export interface SimRequest {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Hooks } from './hooks.ts'
 import { createHooks } from './hooks.ts'
 import type {
+  SimArrival,
   SimDelivery,
   SimHook,
   SimMergeRequest,
@@ -28,6 +29,8 @@ export interface World {
   readonly passwords: Map<number, string>
   readonly tokens: Map<string, SimToken>
   readonly projects: Map<number, SimProject>
+  /** Former paths in lower case, to the project that had them. */
+  readonly redirects: Map<string, number>
   readonly hooks: Map<number, SimHook>
   readonly mergeRequests: Map<number, SimMergeRequest>
   readonly notes: Map<number, SimNote[]>
@@ -39,6 +42,7 @@ export interface World {
   /** CI pipelines that wait for `releaseCi`. */
   readonly heldCi: (() => Promise<unknown>)[]
   readonly requests: SimRequest[]
+  readonly arrivals: SimArrival[]
   nextId(kind: string): number
   /** Work that goes on after an answer was given; `idle` waits for it. */
   track<T>(work: Promise<T>): Promise<T>
@@ -69,6 +73,7 @@ export function createWorld(options: WorldOptions): World {
     passwords: new Map(),
     tokens: new Map(),
     projects: new Map(),
+    redirects: new Map(),
     hooks: new Map(),
     mergeRequests: new Map(),
     notes: new Map(),
@@ -77,6 +82,7 @@ export function createWorld(options: WorldOptions): World {
     lfsObjects: new Map(),
     deliveries: [],
     requests: [],
+    arrivals: [],
     heldCi: [],
     closed: options.closed,
     nextId(kind) {

@@ -1,5 +1,6 @@
 import { Gitlab } from '@gitbeaker/rest'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ROUTES } from '../../src/simulator/simulator.ts'
 import type { Call, Stage } from './stage.ts'
 import { setStage } from './stage.ts'
 
@@ -284,6 +285,42 @@ describe('faults', () => {
     expect(await branch('f-git')).toBe(true)
   })
 
+  it('half an answer of git: the listing is cut, the client knows', async () => {
+    const heal = stage.sim.faults.respond(ROUTES.heads, { half: true })
+    const url = `${stage.sim.url.replace('//', '//alice:secret@')}/physics/sub/heat.git`
+    await expect(stage.git('ls-remote', url)).rejects.toThrow()
+    heal()
+    expect(await stage.git('ls-remote', url)).toContain('refs/heads/main')
+  })
+
+  it('the first ones go through, then with a chance that the seed decides, and it says how many were met', async () => {
+    const draw = async () => {
+      const heal = stage.sim.faults.respond(
+        { path: /version/, after: 2, chance: 0.5, seed: 7 },
+        { status: 429, retryAfter: 3 },
+      )
+      const answers = []
+      for (let n = 0; n < 12; n++) answers.push(await bot('GET', '/version'))
+      heal()
+      const statuses = answers.map(answer => answer.status)
+      expect(heal.met).toBe(statuses.filter(status => status === 429).length)
+      expect(answers.find(answer => answer.status === 429)?.headers.get('retry-after')).toBe('3')
+      return statuses
+    }
+    const first = await draw()
+    expect(first.slice(0, 2)).toEqual([200, 200])
+    expect(new Set(first)).toEqual(new Set([200, 429]))
+    expect(await draw()).toEqual(first)
+  })
+
+  it('what met a fault is counted among what arrived', async () => {
+    const before = stage.sim.arrivals().length
+    stage.sim.faults.respond({ ...ROUTES.api, times: 1 }, { status: 500 })
+    await bot('GET', '/user')
+    await bot('GET', '/user')
+    expect(stage.sim.arrivals().slice(before)).toMatchObject([{ spoiled: true }, { spoiled: false }])
+  })
+
   it('calls are counted', async () => {
     stage.sim.resetRequests()
     await bot('GET', '/user?x=1')
@@ -292,5 +329,42 @@ describe('faults', () => {
       { method: 'GET', path: '/api/v4/user?x=1', status: 200, userId: stage.ids.bot },
       { method: 'GET', path: '/api/v4/user', status: 401, userId: null },
     ])
+  })
+})
+
+describe('what becomes of a project', () => {
+  it('moved: its id stays, git is served at both addresses, the API redirects from the old one', async () => {
+    await using other = await setStage()
+    const call = other.as(other.tokens.bot)
+    other.sim.moveProject(other.projectId, 'physics/cold')
+    expect((await call('GET', `/projects/${other.projectId}`)).body).toMatchObject({
+      path_with_namespace: 'physics/cold',
+    })
+    for (const path of ['physics/cold', 'physics/sub/heat'])
+      expect(await other.git('ls-remote', `${other.sim.url.replace('//', '//alice:secret@')}/${path}.git`)).toContain(
+        'refs/heads/main',
+      )
+    const old = await fetch(`${other.sim.url}/api/v4/projects/physics%2Fsub%2Fheat`, {
+      redirect: 'manual',
+      headers: { 'private-token': other.tokens.bot },
+    })
+    expect([old.status, old.headers.get('location')]).toEqual([
+      301,
+      `${other.sim.url}/api/v4/projects/${other.projectId}`,
+    ])
+  })
+
+  it('archived: it can be read and not written; deleted: it is as if it had never been', async () => {
+    await using other = await setStage()
+    const call = other.as(other.tokens.alice)
+    const sha = (await other.sim.branches(other.projectId))[0]!.sha
+    const status = () => call('POST', `/projects/${other.projectId}/statuses/${sha}`, { state: 'pending' })
+    other.sim.archiveProject(other.projectId)
+    expect((await call('GET', `/projects/${other.projectId}`)).body).toMatchObject({ archived: true })
+    expect((await status()).status).toBe(403)
+    other.sim.archiveProject(other.projectId, false)
+    expect((await status()).status).toBe(201)
+    other.sim.deleteProject(other.projectId)
+    expect((await status()).status).toBe(404)
   })
 })

@@ -93,7 +93,7 @@ export function showProject(world: World, project: SimProject) {
       parent_id: null,
       web_url: `${world.url}/groups/${project.namespace}`,
     },
-    archived: false,
+    archived: project.archived,
     empty_repo: false,
     ci_config_path: '',
     lfs_enabled: true,

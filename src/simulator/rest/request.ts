@@ -143,7 +143,13 @@ export function requireUser(c: RestContext): SimUser {
 /** 404 for what one may not see, 401 for a stranger, 403 for too low a role. */
 export function requireProject(world: World, c: RestContext, level: AccessLevel | 0 = 0): SimProject {
   const user = c.get('credentials')?.user ?? null
-  const project = findProject(world, c.req.param('id') ?? '')
+  const id = c.req.param('id') ?? ''
+  const project = findProject(world, id)
+  const moved = project === null ? world.redirects.get(id.toLowerCase()) : undefined
+  if (moved !== undefined && world.projects.has(moved)) {
+    const url = `${world.url}/api/v4/projects/${moved}`
+    throw new Refusal(301, { message: `This resource has been moved permanently to ${url}` }, { Location: url })
+  }
   if (project === null || !canSee(user, project)) throw notFound('Project')
   if (level > 0) {
     if (user === null) throw unauthorized()
