@@ -7,10 +7,13 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const needed = 24
-const main = join(dirname(fileURLToPath(import.meta.url)), 'compops.ts')
 
-if (majorOf(process.versions.node) >= needed) await import('./compops.ts')
-else runWith(findNode())
+if (majorOf(process.versions.node) < needed) runWith(findNode())
+else {
+  await import('./quick-imports.mjs')
+  await import('./compile-cache.mjs')
+  await import('./compops.ts')
+}
 
 function majorOf(version) {
   return Number(/^v?(\d+)\./.exec(version)?.[1] ?? 0)
@@ -52,7 +55,9 @@ function runWith(program) {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']
   // Listened for before there is a child: a signal in between would end us and leave it behind.
   for (const signal of signals) process.on(signal, () => fromTerminal.includes(signal) || child.kill(signal))
-  const child = spawn(program, [...process.execArgv, main, ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(program, [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  })
   child.on('error', error => leave(`${program} cannot be started: ${error.message}`))
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code ?? 1)

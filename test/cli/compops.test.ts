@@ -31,7 +31,10 @@ async function script(name: string, body: string) {
 const asOld = () => ['--import', join(folder, 'old.mjs'), bin]
 
 function run(args: string[], env: Record<string, string> = {}) {
-  return spawnSync(process.execPath, args, { encoding: 'utf8', env: { PATH: process.env.PATH, ...env } })
+  return spawnSync(process.execPath, args, {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH, CACHE_DIRECTORY: folder, ...env },
+  })
 }
 
 describe('compops.mjs', () => {
