@@ -69,6 +69,11 @@ export function connectionName(cluster: string, rule: ProjectConfig): string {
   return rule.runAs === null ? cluster : `${cluster}#${rule.runAs.user}`
 }
 
+/** Every account on a cluster that the configuration can use. */
+export function connectionsOf(config: Config): string[] {
+  return [...new Set(config.projects.flatMap(rule => rule.clusters.map(cluster => connectionName(cluster, rule))))]
+}
+
 export async function createContext(parts: ContextParts): Promise<Context> {
   const { config, store, clock, log, metrics, secrets } = parts
   for (const value of secretValues(config)) secrets.add(value)
@@ -100,9 +105,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
   const clusters = new Map<string, Cluster>()
   const mirrors = new Map<number, { url: string; mirror: Promise<Mirror> }>()
   const bot = new Set<number>((await store.db.select({ id: bots.userId }).from(bots)).map(row => row.id))
-  const connections = [
-    ...new Set(config.projects.flatMap(rule => rule.clusters.map(cluster => connectionName(cluster, rule)))),
-  ]
+  const connections = connectionsOf(config)
 
   function clusterConfig(connection: string): ClusterConfig {
     const name = connection.split('#')[0]!

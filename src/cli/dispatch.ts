@@ -5,8 +5,11 @@ import { CompopsError } from '../errors.ts'
 import { type Io, type RunCommand, UsageError } from './command.ts'
 
 const commands: Readonly<Record<string, string>> = {
-  serve: 'run the service: compops serve [--config FILE]',
+  serve:
+    'run the service: compops serve [--recover] [--config FILE]; --recover after a restored backup of another tool than ours',
   check: 'say what the configuration means, and what is wrong with it: compops check [--config FILE]',
+  dump: 'write all data of the database to a file, for backup or for another database: compops dump [--config FILE] [FILE[.gz]]',
+  restore: 'read such a file into an empty database: compops restore [--config FILE] FILE[.gz]',
   demo: 'show the main job on this machine, with a simulated GitLab',
   help: 'show this',
 }

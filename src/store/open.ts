@@ -26,7 +26,7 @@ export interface StoreOptions {
   readonly dataDir: string
 }
 
-const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url))
+export const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url))
 // Any constant will do, as long as every replica of every version uses the same one.
 const migrationLock = 7_266_219
 

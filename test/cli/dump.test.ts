@@ -1,0 +1,87 @@
+import { cp, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { dispatch } from '../../src/cli/dispatch.ts'
+import { openStore } from '../../src/store/open.ts'
+import { saveProject } from '../../src/store/projects.ts'
+import { connections, projects } from '../../src/store/schema.ts'
+import { emptyDatabase } from '../support/empty-database.ts'
+
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'compops-cli-dump-'))
+  for (const name of ['old', 'new', 'none']) await cp(await emptyDatabase(), join(folder, name), { recursive: true })
+  const store = await openStore({ databaseUrl: null, dataDir: join(folder, 'old') })
+  await saveProject(store.db, { id: 7, path: 'physics/heat', defaultBranch: 'main' })
+  await store.close()
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+async function config(dataDir: string): Promise<string> {
+  const file = join(folder, `${dataDir}.yml`)
+  await writeFile(
+    file,
+    `public_url: http://localhost
+data_dir: ./${dataDir}
+gitlab: { url: http://localhost, token: t0ken-t0ken, webhook_secret: secret-secret }
+clusters: { laptop: { scheduler: local, root: ${folder}/root } }
+projects: [{ path: physics/*, clusters: [laptop] }]
+`,
+  )
+  return file
+}
+
+async function compops(...args: string[]) {
+  const said = { code: 0, out: '', err: '' }
+  said.code = await dispatch(args, {
+    stdout: { write: text => (said.out += text) },
+    stderr: { write: text => (said.err += text) },
+    env: {},
+  })
+  return said
+}
+
+describe('compops dump and restore', () => {
+  test('move a database through a compressed file that only its owner may read; the next start looks before it runs anything', async () => {
+    const file = join(folder, 'backup.gz')
+    expect(await compops('dump', '--config', await config('old'), file)).toMatchObject({ code: 0, out: '' })
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+    expect((await readdir(folder)).filter(name => name.endsWith('.part'))).toEqual([])
+    const restored = await compops('restore', '--config', await config('new'), file)
+    expect(restored).toMatchObject({
+      code: 0,
+      err: expect.stringMatching(/projects +1\n[\s\S]*until then nothing is submitted/),
+    })
+    const store = await openStore({ databaseUrl: null, dataDir: join(folder, 'new') })
+    expect(await store.db.select().from(projects)).toMatchObject([{ path: 'physics/heat', recovering: true }])
+    expect(await store.db.select().from(connections)).toMatchObject([{ name: 'laptop', recovering: true }])
+    await store.close()
+    expect(await compops('restore', '--config', await config('new'), file)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^compops restore: the database is not empty/),
+    })
+  })
+
+  test('write to standard output without a file', async () => {
+    const { out } = await compops('dump', '--config', await config('old'))
+    expect(out).toMatch(/^\{"compops":"dump"[^\n]*\n(\{[^\n]*\}\n)+\{"end":\{[^\n]*\}\}\n$/)
+  })
+
+  test('leave nothing half-written, and say what is wrong in one line', async () => {
+    const old = await config('old')
+    expect(await compops('dump', '--config', old, join(folder, 'nowhere', 'x'))).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^compops dump: .*nowhere\/x cannot be written: .*ENOENT/),
+    })
+    expect(await compops('restore', '--config', await config('none'), join(folder, 'missing.gz'))).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^compops restore: the dump cannot be read: .*ENOENT/),
+    })
+    expect(await compops('restore', '--config', old)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('which file?'),
+    })
+    expect(await compops('dump', '--config', old, 'a', 'b')).toMatchObject({ code: 2 })
+  })
+})
