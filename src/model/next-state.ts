@@ -29,6 +29,10 @@ export interface NextStateOptions {
  */
 export function nextState(before: Before, seen: Seen, options: NextStateOptions): Conclusion {
   if (isFinal(before.state)) throw new Error(`nextState of a final attempt (${before.state})`)
+  // Another copy of this attempt has passed the fence: what is said of the id that we knew is said of a copy that did nothing. The caller
+  // remembers the one that runs, and the next round asks for it.
+  if (seen.started !== null && seen.started.nativeId !== before.nativeId)
+    return known(before.state === 'queued' ? 'running' : before.state, null, { ...before, awaiting: null })
   const inQueue = seen.queue !== null && seen.queue.state !== 'ended' ? seen.queue : null
   // An exit file of an earlier start says nothing once the scheduler has started it again.
   const restarts = Math.max(before.restarts, seen.queue?.restarts ?? 0)

@@ -78,6 +78,16 @@ describe('nextState, while it is under way', () => {
       'queued',
       null,
     ],
+    [
+      'another copy passed the fence: what became of the one we knew says nothing',
+      {
+        started: { nativeId: '4712', at: now },
+        queue: row('ended', { verdict: 'exit' }),
+        accounting: accounted('exit'),
+      },
+      'running',
+      null,
+    ],
   ]
   it.each(table)('%s', (_, seen, state, message) => {
     expect(nextState(before, { ...nothing, ...seen }, options)).toMatchObject({

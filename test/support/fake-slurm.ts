@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLocalRemote } from '../../src/remote/local.ts'
@@ -11,10 +20,12 @@ const commands = join(import.meta.dirname, 'fake-slurm')
 /** A Slurm of executables on PATH that really runs jobs and can be told how to misbehave (test/support/fake-slurm/common.sh). */
 export interface FakeSlurm {
   readonly state: string
+  /** The directory of its commands, for `path:` of a cluster: this Slurm is the scheduler there, over SSH too. */
+  readonly bin: string
   readonly path: string
   /** A remote of this machine on which these commands are the scheduler. */
   remote(): Remote
-  /** `times`: for how many calls; else until {@link FakeSlurm.behave} says otherwise. */
+  /** `times`: for how many calls; else until {@link FakeSlurm.behave} says otherwise (`ok`: as usual). The words stand in fake-slurm/common.sh. */
   behave(command: string, how: string, times?: number): void
   calls(command?: string): string[]
   jobs(): { id: string; name: string; state: string }[]
@@ -28,11 +39,22 @@ export interface FakeSlurm {
 export function startFakeSlurm(): FakeSlurm {
   const state = mkdtempSync(join(tmpdir(), 'fake-slurm-'))
   for (const folder of ['jobs', 'behave']) mkdirSync(join(state, folder))
-  const path = `${commands}:/usr/local/bin:/usr/bin:/bin`
+  const bin = join(state, 'bin')
+  mkdirSync(bin)
+  // They know their Slurm without an environment, so that sshd can start them; `date` is the cluster's clock.
+  for (const command of ['sbatch', 'squeue', 'sacct', 'scontrol', 'scancel', 'date']) {
+    const file = join(bin, command)
+    writeFileSync(file, `#!/bin/sh\nFAKE_SLURM='${state}' exec '${join(commands, command)}' "$@"\n`)
+    chmodSync(file, 0o755)
+  }
+  // Start files of whoever runs the tests are theirs, and slow.
+  writeFileSync(join(state, '.bash_profile'), `PATH=${bin}:$PATH\n`)
+  const path = `${bin}:/usr/local/bin:/usr/bin:/bin`
   const read = (...file: string[]) =>
     existsSync(join(state, ...file)) ? readFileSync(join(state, ...file), 'utf8') : ''
   return {
     state,
+    bin,
     path,
     remote: () => createLocalRemote({ env: { PATH: path, HOME: state, FAKE_SLURM: state } }),
     behave(command, how, times) {
@@ -50,7 +72,7 @@ export function startFakeSlurm(): FakeSlurm {
     write: (id, file, text) => writeFileSync(join(state, 'jobs', id, file), text),
     read: (id, file) => read('jobs', id, file),
     async release(id) {
-      const env = { PATH: path, HOME: state, SLURM_JOB_ID: id, SLURM_JOB_NODELIST: 'n1' }
+      const env = { PATH: path, HOME: state, FAKE_SLURM: state, SLURM_JOB_ID: id, SLURM_JOB_NODELIST: 'n1' }
       const job = spawn(join(commands, 'run-job'), [join(state, 'jobs', id), ''], {
         env,
         detached: true,

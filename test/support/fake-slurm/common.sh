@@ -1,5 +1,14 @@
 # A Slurm made of executables, after PSI/J's fake batch system: it keeps its jobs in $FAKE_SLURM/jobs/<id> and really runs them.
-# $FAKE_SLURM/behave/<command> says how the next calls go wrong (first word) and, with a number behind it, for how many calls.
+#
+# $FAKE_SLURM/behave/<command> says how the next calls go wrong (first word) and, with a number behind it, for how many calls:
+#   any command  wait (until told otherwise, then as usual), die (with the program that called it)
+#   sbatch       slow, banner, silent, refuse, down, timed-out-accepted, timed-out-lost, twice (two copies, the id of the second),
+#                wait-accepted (accepts, then waits), die-before, die-during, die-after
+#   squeue       down, nothing (rc 0), banner, notice, half (a list that ends in the middle of a row, rc 0), cut
+#   sacct        empty, disabled, down, twice (an older record of the same id before each, somebody else's)
+#   scontrol     down            scancel   ignore
+# and of the whole Slurm: hold (jobs stay pending), forget (the queue forgets a job with its end), no-accounting,
+#   accounted (`OUT_OF_MEMORY 0:125`: what sacct says of ended jobs), min-job-age (seconds), clock (seconds that its clock is ahead).
 # $FAKE_SLURM/calls has a line for every call. MinJobAge is played by an empty file `forgotten` in a job's directory.
 S=${FAKE_SLURM:?fake-slurm: FAKE_SLURM must name its state directory}
 mkdir -p "$S/jobs" "$S/behave"
@@ -17,6 +26,9 @@ if [ -s "$S/behave/$me" ]; then
   esac
 fi
 
+# Holds on for as long as $FAKE_SLURM/behave says so.
+wait_here() { while grep -qx "$mode" "$S/behave/$me" 2>/dev/null; do sleep 0.05; done; }
+
 # Ends the program that called us at once, with all of its process group, as when a login node goes down. timeout(1) leads a group of its own.
 die_with_caller() {
   if [ "$(ps -o comm= -p "$PPID")" = timeout ]; then
@@ -25,5 +37,10 @@ die_with_caller() {
   fi
   kill -KILL 0
 }
+
+case $mode in
+  wait) wait_here; mode=ok ;;
+  die) die_with_caller ;;
+esac
 
 now() { date -u +%Y-%m-%dT%H:%M:%S; }
