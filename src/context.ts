@@ -11,8 +11,8 @@ import {
   secretValues,
 } from './config/index.ts'
 import { CompopsError, describeError } from './errors.ts'
-import { type Mirror, openMirror } from './git/mirror.ts'
-import { createGitLab, type GitLab, type TokenSource } from './gitlab/gitlab.ts'
+import { type Gate, type Mirror, openMirror } from './git/mirror.ts'
+import { createCircuit, createGitLab, type GitLab, type TokenSource } from './gitlab/gitlab.ts'
 import type { Audit, Log, Secrets } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { newId } from './model/id.ts'
@@ -84,6 +84,8 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     log.info({ step: 'gitlab' }, 'the token was replaced')
     parts.wake.call('introduce')
   }
+  // One instance, one patience: whichever token or project met the trouble, the others need not meet it too.
+  const circuit = createCircuit({ now: () => clock.now().getTime(), onBack: () => parts.wake.call('back') })
   for (const source of [config.gitlab.token, ...config.projects.map(rule => rule.token)]) {
     if (source === null || clients.has(source)) continue
     const onCall = (call: { method: string; route: string; status: number | string }) =>
@@ -95,6 +97,8 @@ export async function createContext(parts: ContextParts): Promise<Context> {
         token: await tokenSource(source, secrets, tokenChanged),
         now: () => clock.now().getTime(),
         wait: ms => clock.sleep(ms),
+        deadline: config.gitlab.timeout,
+        circuit,
         onCall,
       }),
     )
@@ -160,6 +164,19 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     })
   }
 
+  /** Git waits where the instance is away, and besides for itself: one project's storage may be in trouble alone. */
+  function gateOf(): Gate {
+    const own = createCircuit({ now: () => clock.now().getTime(), onBack: () => parts.wake.call('back') })
+    return {
+      enter() {
+        const away = circuit.pause() ?? 0
+        if (away > 0) return away
+        const ticket = own.enter()
+        return 'refusedFor' in ticket ? ticket.refusedFor : (outcome, reason) => own.leave(ticket, outcome, reason)
+      },
+    }
+  }
+
   return {
     ...parts,
     db: store.db,
@@ -186,6 +203,8 @@ export async function createContext(parts: ContextParts): Promise<Context> {
         url,
         gitlabUrl: config.gitlab.url,
         token: token.current,
+        deadline: config.gitlab.timeout * 6,
+        gate: gateOf(),
         submoduleAllowed: path =>
           path === project.path || (ruleOf(project.path)?.submodules ?? []).some(glob => matchGlob(glob, path)),
         ...(config.gitlab.caFile === null ? {} : { caFile: config.gitlab.caFile }),

@@ -23,6 +23,8 @@ export type Topic =
   | 'evidence'
   | 'introduce'
   | 'sweep'
+  /** GitLab, or git of one project, answers again. */
+  | 'back'
   | 'prune'
 
 export function createWake(clock: Clock = systemClock): Wake {

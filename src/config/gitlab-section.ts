@@ -23,6 +23,7 @@ export const gitlabKeys = [
   'webhook_signing_token_file',
   'webhook',
   'ci_pipeline_wait',
+  'timeout',
 ]
 
 export function readGitLab(section: Section, around: Surroundings): GitLabConfig | undefined {
@@ -50,8 +51,9 @@ export function readGitLab(section: Section, around: Surroundings): GitLabConfig
       'Leave it out: the service needs a port that GitLab reaches.',
     )
   const wait = section.read('ci_pipeline_wait', asInterval) ?? 60_000
+  const timeout = section.read('timeout', asInterval) ?? 20_000
   if (url === undefined || token === undefined || token === null) return undefined
-  return { url, caFile, token, webhookSecret, webhookSigningToken, webhook, ciPipelineWait: wait / 1_000 }
+  return { url, caFile, token, webhookSecret, webhookSigningToken, webhook, ciPipelineWait: wait / 1_000, timeout }
 }
 
 export function readWebhookSecrets(

@@ -30,6 +30,8 @@ export interface GitLabConfig {
   readonly webhook: boolean
   /** Seconds to wait for the pipeline of a commit that has a CI file. */
   readonly ciPipelineWait: number
+  /** Milliseconds that a call may stay without its answer; git, six times as long without a sign of life. */
+  readonly timeout: number
 }
 
 export interface ClusterConfig {

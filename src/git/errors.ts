@@ -15,10 +15,17 @@ export type GitErrorKind =
 /** What git or GitLab refused. Neither message nor cause ever holds the token. */
 export class GitError extends CompopsError {
   readonly kind: GitErrorKind
+  /** Milliseconds until asking again makes sense, where known. */
+  readonly retryAfter: number | null
 
-  constructor(kind: GitErrorKind, message: string, options: { transient?: boolean; cause?: unknown } = {}) {
+  constructor(
+    kind: GitErrorKind,
+    message: string,
+    options: { transient?: boolean; cause?: unknown; retryAfter?: number } = {},
+  ) {
     super(message, { transient: options.transient ?? kind === 'network', cause: options.cause })
     this.kind = kind
+    this.retryAfter = options.retryAfter ?? null
   }
 }
 

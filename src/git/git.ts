@@ -40,6 +40,27 @@ let watching = false
  * @throws GitError with git's own words when the exit code is not accepted.
  */
 export async function git(mirror: Mirror, args: readonly string[], call: GitCall = {}): Promise<GitResult> {
+  const doing = `git ${args.find(arg => !arg.startsWith('-')) ?? ''}`.trim()
+  const leave = call.remote ? (mirror.gate?.enter() ?? null) : null
+  if (typeof leave === 'number') {
+    const seconds = Math.ceil(leave / 1000)
+    throw new GitError('network', `${doing}: not asked, GitLab is in trouble, next try in ${seconds} s`, {
+      retryAfter: leave,
+    })
+  }
+  try {
+    const result = await runGit(mirror, args, call, doing)
+    const words = result.code === 0 ? '' : gitWords(result.stderr)
+    leave?.(result.code !== 0 && kindOf(words) === 'network' ? 'trouble' : 'answered', words)
+    return result
+  } catch (error) {
+    const network = error instanceof GitError && error.kind === 'network'
+    leave?.(network ? 'trouble' : 'answered', network ? error.message : undefined)
+    throw error
+  }
+}
+
+async function runGit(mirror: Mirror, args: readonly string[], call: GitCall, doing: string): Promise<GitResult> {
   const token = call.remote ? mirror.token() : ''
   const entries = [...(call.remote ? credentialEntries(mirror, token) : []), ...(call.config ?? [])]
   const environment = gitEnvironment(entries, {
@@ -55,7 +76,6 @@ export async function git(mirror: Mirror, args: readonly string[], call: GitCall
     maxBytes: call.maxBytes ?? MAX_OUTPUT,
   })
   const stderr = redact(end.stderr, token)
-  const doing = `git ${args.find(arg => !arg.startsWith('-')) ?? ''}`.trim()
   const where = call.remote ? ` ${redact(mirror.url, token)}` : ''
   if (end.killed !== null) {
     throw new GitError(call.remote ? 'network' : 'git', `${doing}${where}: ${end.killed}`, {

@@ -24,6 +24,13 @@ export interface MirrorOptions {
   readonly submoduleAllowed?: (projectPath: string) => boolean
   /** Milliseconds of silence after which a git command is killed; 120 000. */
   readonly deadline?: number
+  /** Asked before each command that talks to GitLab, so that an outage is not met by a process for each row that waits. */
+  readonly gate?: Gate
+}
+
+export interface Gate {
+  /** The way to tell what came of it, or the milliseconds until GitLab may be asked. */
+  enter(): ((outcome: 'answered' | 'trouble', reason?: string) => void) | number
 }
 
 /** A bare mirror of one project, kept by git. Plain data: the verbs take it as their first argument. */

@@ -30,7 +30,12 @@ const longest = 60_000
  * chance so that several processes do not come back together; then one single call tries, and the rest wait for what it finds.
  */
 export function createCircuit(
-  options: { now?: (() => number) | undefined; random?: (() => number) | undefined } = {},
+  options: {
+    now?: (() => number) | undefined
+    random?: (() => number) | undefined
+    /** Calls go through again. */
+    onBack?: (() => void) | undefined
+  } = {},
 ): Circuit {
   const now = options.now ?? Date.now
   const random = options.random ?? Math.random
@@ -63,8 +68,10 @@ export function createCircuit(
         faults = 0
         if (failures > 0 || since === null) since = now()
         if (failures > 0) generation += 1
+        const back = failures > 0
         failures = 0
         reason = null
+        if (back) options.onBack?.()
         return
       }
       if (failures === 0) since = now()

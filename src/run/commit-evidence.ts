@@ -14,7 +14,7 @@ import { findProject, type ProjectRow } from '../store/projects.ts'
 import { loadRun, type RunRow, shortBranch } from '../store/runs.ts'
 import { projects, reports, runs } from '../store/schema.ts'
 import { claimable, leaseFor, putBack } from '../store/work.ts'
-import { asOutage, isTokenTrouble } from './outage.ts'
+import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
 import { pageOf } from './page.ts'
 
 type Report = typeof reports.$inferSelect
@@ -82,7 +82,7 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       for (const report of group) await commitFor(context, projectId, [report])
       return
     }
-    for (const report of group) await putBack(context.db, reports, report.id, outage)
+    for (const report of group) await putBack(context.db, reports, report.id, outage, retryAfterOf(error))
     log.warn({ err: describeError(error) }, 'evidence could not be committed')
   }
 }

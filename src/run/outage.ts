@@ -13,6 +13,11 @@ export function asOutage(thrown: unknown): Error {
   return mends ? new CompopsError(error.message, { transient: true, cause: error.cause }) : error
 }
 
+/** Milliseconds until asking again makes sense, where GitLab, or what is known of its trouble, says so. */
+export function retryAfterOf(thrown: unknown): number {
+  return thrown instanceof CompopsError && 'retryAfter' in thrown ? Number(thrown.retryAfter ?? 0) : 0
+}
+
 /** Whether reading a token file again may help. */
 export function isTokenTrouble(thrown: unknown): boolean {
   return (

@@ -10,7 +10,7 @@ import { putBack } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
 import { headMoved, lookAgain } from './head.ts'
 import { rememberMergeRequest, showOnMergeRequest } from './merge-request.ts'
-import { asOutage, isTokenTrouble } from './outage.ts'
+import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
 
 /** Step 2 begins: acts on stored deliveries, those of one project in order, several projects side by side. Returns how many were claimed. */
 export async function readDeliveries(context: Context): Promise<number> {
@@ -32,7 +32,7 @@ async function readDelivery(context: Context, row: DeliveryRow): Promise<void> {
     log.info({ step: 'delivery', kind: row.kind, project: row.projectPath, ref: row.ref, result }, result)
   } catch (error) {
     if (isTokenTrouble(error)) await context.renewTokens()
-    const fate = await putBack(context.db, deliveries, row.id, asOutage(error))
+    const fate = await putBack(context.db, deliveries, row.id, asOutage(error), retryAfterOf(error))
     context.metrics.failures.inc({ verb: 'delivery' })
     log.warn(
       { step: 'delivery', kind: row.kind, project: row.projectPath, ref: row.ref, fate, err: describeError(error) },

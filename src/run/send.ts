@@ -7,7 +7,7 @@ import { findProject } from '../store/projects.ts'
 import type { RunRow } from '../store/runs.ts'
 import { type Desired, reports, runs } from '../store/schema.ts'
 import { claimable, leaseFor, putBack } from '../store/work.ts'
-import { asOutage } from './outage.ts'
+import { asOutage, retryAfterOf } from './outage.ts'
 
 type Report = typeof reports.$inferSelect
 type Of<Kind extends Desired['kind']> = Extract<Desired, { kind: Kind }>
@@ -59,8 +59,7 @@ async function send(context: Context, report: Report): Promise<boolean> {
     log.info({ key: report.key }, `${report.kind} sent`)
     return true
   } catch (thrown) {
-    const retryAfter = isGitLabError(thrown) ? (thrown.retryAfter ?? 0) : 0
-    const fate = await putBack(context.db, reports, report.id, asOutage(thrown), retryAfter)
+    const fate = await putBack(context.db, reports, report.id, asOutage(thrown), retryAfterOf(thrown))
     context.metrics.failures.inc({ verb: `send ${report.kind}` })
     log.warn({ key: report.key, fate, err: describeError(thrown) }, `${report.kind} could not be sent`)
     return true

@@ -6,6 +6,7 @@ import { compareHeads } from '../run/compare-heads.ts'
 import { composeReports } from '../run/compose.ts'
 import { releaseDependants } from '../run/dependants.ts'
 import { finishRuns } from '../run/finish.ts'
+import { hurryAfterOutage } from '../run/hurry.ts'
 import { pollCluster } from '../run/poll.ts'
 import { prepareJobs } from '../run/prepare.ts'
 import { readDeliveries } from '../run/read-delivery.ts'
@@ -38,6 +39,16 @@ export function duties(context: Context, leases: Leases): Duty[] {
       topic: 'sweep',
       every: 60_000,
       run: async c => ({ more: leases.owns('heads') && (await sweepRuns(c)) > 0 }),
+    },
+    {
+      name: 'hurry after an outage',
+      topic: 'back',
+      every: 3_600_000,
+      run: async c => {
+        await hurryAfterOutage(c)
+        // A GitLab that comes and goes must not make every row try at each turn.
+        return { more: false, notBefore: 5_000 }
+      },
     },
     { name: 'send reports', topic: 'send', every: 1_000, run: c => count(sendReports(c)) },
     {

@@ -107,6 +107,7 @@ test('the whole file, read', async () => {
     caFile: join(folder, 'ca.pem'),
     webhook: true,
     ciPipelineWait: 60,
+    timeout: 20_000,
   })
   expect(await gitlab.token.read()).toBe('glpat-secret-token')
   expect(gitlab.token.describe()).toBe('set, from $GITLAB_TOKEN')
