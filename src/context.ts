@@ -32,6 +32,8 @@ export interface Context {
   readonly audit: Audit
   readonly metrics: Metrics
   readonly wake: Wake
+  /** What must never be shown. */
+  readonly secrets: Secrets
   /** This process, as holder of leases. */
   readonly holder: string
   /** The client with the token of the rule that matches the project, else the instance's. */

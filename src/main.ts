@@ -11,6 +11,8 @@ import { type Context, createContext } from './context.ts'
 import { CompopsError, ConfigError } from './errors.ts'
 import { createLog, createSecrets, type LogOptions, openAudit } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { createOperatorApp } from './operator.ts'
+import { listenOnSocket, type OperatorSocket } from './operator-socket.ts'
 import { endLeases } from './store/leases.ts'
 import { openStore, rows } from './store/open.ts'
 import { openStates } from './store/runs.ts'
@@ -53,15 +55,18 @@ export async function startService(config: Config, options: ServiceOptions = {})
     wake: createWake(clock),
   })
   let worker: Worker | null = null
+  let operator: OperatorSocket | null = null
   let server: ReturnType<typeof serve>
   try {
     await refuseRemovedClusters(context)
     // A former process of this embedded database is dead, or we would not have its lock: its leases end now.
     if (config.databaseUrl === null) await endLeases(store.db)
     server = await listen(config, await createApp(context))
+    operator = await listenOnSocket(config.dataDir, createOperatorApp(operatorContext(context)), log)
     worker = await startWorker(context)
   } catch (error) {
     await worker?.stop()
+    await operator?.close()
     await context.close()
     throw error
   }
@@ -82,9 +87,22 @@ export async function startService(config: Config, options: ServiceOptions = {})
         // GitLab keeps connections open; what is being answered is answered, idle ones are let go.
         if ('closeIdleConnections' in server) server.closeIdleConnections()
       })
+      await operator?.close()
       await worker?.stop()
       await context.close()
       log.info({ step: 'serve' }, 'stopped')
+    },
+  }
+}
+
+function operatorContext(context: Context): Parameters<typeof createOperatorApp>[0] {
+  const { db, config, secrets, wake, log } = context
+  return {
+    ...{ db, secrets, wake, log, timeZone: config.timeZone, running: true },
+    pollEvery(connection) {
+      if (!context.connections().includes(connection)) return null
+      const { pollInterval, maxPollInterval } = context.clusterConfig(connection)
+      return [pollInterval, maxPollInterval]
     },
   }
 }

@@ -3,7 +3,7 @@ import { CompopsError } from '../errors.ts'
 
 /** What a command may touch of its process. */
 export interface Io {
-  readonly stdout: { write(text: string): unknown }
+  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number }
   readonly stderr: { write(text: string): unknown }
   readonly env: Readonly<Record<string, string | undefined>>
 }
@@ -18,14 +18,17 @@ export interface CommandLine {
   /** `--config FILE`, else COMPOPS_CONFIG, else `compops.config.yml` in the current folder. */
   readonly config: string
   readonly flags: ReadonlySet<string>
+  /** Options with a value. */
+  readonly values: ReadonlyMap<string, string>
+  /** What stands there without a name: files, or whatever the command is about. */
   readonly files: readonly string[]
 }
 
-/** Reads a command's arguments: `--config FILE`, these flags, at most so many files. Anything else is a UsageError. */
+/** Reads a command's arguments: `--config FILE`, these flags, these options with a value, at most so many files. Anything else is a UsageError. */
 export function readCommandLine(
   args: readonly string[],
   env: Io['env'],
-  allowed: { readonly flags?: readonly string[]; readonly files?: number } = {},
+  allowed: { readonly flags?: readonly string[]; readonly values?: readonly string[]; readonly files?: number } = {},
 ): CommandLine {
   try {
     const { values, positionals } = parseArgs({
@@ -33,6 +36,7 @@ export function readCommandLine(
       options: {
         config: { type: 'string' },
         ...Object.fromEntries((allowed.flags ?? []).map(flag => [flag, { type: 'boolean' as const }])),
+        ...Object.fromEntries((allowed.values ?? []).map(name => [name, { type: 'string' as const }])),
       },
       strict: true,
       allowPositionals: (allowed.files ?? 0) > 0,
@@ -42,6 +46,12 @@ export function readCommandLine(
     return {
       config: values.config ?? (env.COMPOPS_CONFIG || 'compops.config.yml'),
       flags: new Set((allowed.flags ?? []).filter(flag => given.get(flag) === true)),
+      values: new Map(
+        (allowed.values ?? []).flatMap(name => {
+          const value = given.get(name)
+          return typeof value === 'string' ? [[name, value] as const] : []
+        }),
+      ),
       files: positionals,
     }
   } catch (error) {
@@ -52,4 +62,10 @@ export function readCommandLine(
 /** For commands that take nothing but `--config FILE`. */
 export function configPath(args: readonly string[], env: Io['env']): string {
   return readCommandLine(args, env).config
+}
+
+/** Colours and width only where a person looks; https://no-color.org is honoured. */
+export function terminalStyle({ stdout, env }: Io): { colour: boolean; width: number | undefined } {
+  const person = stdout.isTTY === true
+  return { colour: person && !env.NO_COLOR && env.TERM !== 'dumb', width: person ? stdout.columns : undefined }
 }

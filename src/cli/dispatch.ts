@@ -8,6 +8,9 @@ const commands: Readonly<Record<string, string>> = {
   serve:
     'run the service: compops serve [--recover] [--config FILE]; --recover after a restored backup of another tool than ours',
   check: 'say what the configuration means, and what is wrong with it: compops check [--config FILE]',
+  why: 'say where a push, run or job stands: compops why ID|BRANCH [JOB]|SHA|NATIVE-ID [--json] [--last N]',
+  parked: 'list the rows that failed too often and wait for a person',
+  retry: 'give parked rows another chance: compops retry --all | ID...',
   dump: 'write all data of the database to a file, for backup or for another database: compops dump [--config FILE] [FILE[.gz]]',
   restore: 'read such a file into an empty database: compops restore [--config FILE] FILE[.gz]',
   demo: 'show the main job on this machine, with a simulated GitLab',

@@ -3,6 +3,7 @@ export { conflictingRoots, type RootConflict, type SharedAccount, sharedAccounts
 export { matchGlob } from './glob.ts'
 export { loadConfig, projectFor, readConfig, secretSources, secretValues } from './load.ts'
 export { nearest } from './nearest.ts'
+export { type Place, readPlace } from './place.ts'
 export type {
   ClusterConfig,
   Config,

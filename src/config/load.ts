@@ -219,7 +219,7 @@ const asListen: Read<{ host: string; port: number }> = (node, path, report) => {
   return { host: parts[1] ?? (parts[2] || '0.0.0.0'), port }
 }
 
-const asDatabaseUrl: Read<string> = (node, path, report) => {
+export const asDatabaseUrl: Read<string> = (node, path, report) => {
   const text = asLine(node, path, report)
   if (text === undefined) return undefined
   const url = URL.parse(text)
@@ -234,7 +234,7 @@ const asDatabaseUrl: Read<string> = (node, path, report) => {
   return undefined
 }
 
-const asTimeZone: Read<string> = (node, path, report) => {
+export const asTimeZone: Read<string> = (node, path, report) => {
   const text = asLine(node, path, report)
   if (text === undefined) return undefined
   try {

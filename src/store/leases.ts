@@ -28,3 +28,8 @@ export async function endLeases(db: Db): Promise<void> {
   }
   await db.execute(sql`update leases set until = now()`)
 }
+
+/** Whether any process holds a lease, which is to say: works on this store. */
+export async function isAtWork(db: Db): Promise<boolean> {
+  return (await first(db, sql`select 1 from leases where until > now() limit 1`)) !== undefined
+}

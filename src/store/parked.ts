@@ -1,21 +1,8 @@
 import { sql } from 'drizzle-orm'
+import { type ParkedRow, type ParkingTable, parkingTables } from '../model/parked.ts'
 import { type Db, rows } from './open.ts'
 
-/** Rows that failed too often: out of everybody's way, kept, shown, and given another chance when a person asks for it. */
-export const parkingTables = ['deliveries', 'reports', 'attempts', 'runs'] as const
-
-export type ParkingTable = (typeof parkingTables)[number]
-
-export interface ParkedRow {
-  readonly table: ParkingTable
-  readonly id: string
-  /** What it is, for people; holds text of others (a ref). */
-  readonly what: string
-  readonly projectPath: string | null
-  readonly parkedAt: Date
-  readonly tries: number
-  readonly lastError: string | null
-}
+export type { ParkedRow, ParkingTable }
 
 /** At most `limit` of them, oldest first. */
 export async function parkedRows(db: Db, limit = 1_000): Promise<ParkedRow[]> {

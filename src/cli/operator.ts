@@ -1,0 +1,132 @@
+/** How the operator's commands reach the service: through its socket, or, where none runs, the store itself. */
+import { open } from 'node:fs/promises'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { type Place, readPlace } from '../config/index.ts'
+import { CompopsError, describeError } from '../errors.ts'
+import { shortPath, socketName } from '../socket-path.ts'
+
+export interface Question {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly body?: unknown
+}
+
+interface Answer {
+  readonly status: number
+  readonly text: string
+}
+
+/** Asks the running service, else the same questions of the store. Throws CompopsError with what stands in the way. */
+export async function askOperator<T>(
+  configFile: string,
+  env: NodeJS.ProcessEnv | Readonly<Record<string, string | undefined>>,
+  question: Question,
+): Promise<T> {
+  const place = await readPlace(configFile, env)
+  const { status, text } = (await askSocket(place, question)) ?? (await askStore(place, question))
+  const answer = parse(text)
+  if (status !== 200) throw new CompopsError(answer?.error ?? `the service answered ${status}`)
+  return answer as T
+}
+
+function parse(text: string): { error?: string } | null {
+  try {
+    return JSON.parse(text) as { error?: string }
+  } catch {
+    throw new CompopsError('the service gave an answer that cannot be read; is it of another version?')
+  }
+}
+
+/** null where nobody listens. */
+async function askSocket(place: Place, { method, path, body }: Question): Promise<Answer | null> {
+  const directory = await open(place.dataDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT')
+      throw new CompopsError(
+        `${place.dataDir}, the data directory of ${place.file}, does not exist: has the service ever run?`,
+      )
+    throw new CompopsError(
+      `${place.dataDir} cannot be opened: ${error.message}. Ask as the user that the service runs as.`,
+    )
+  })
+  try {
+    const socketPath = join(shortPath(place.dataDir, directory), socketName)
+    return await new Promise<Answer | null>((resolve, reject) => {
+      const asked = request(
+        {
+          socketPath,
+          method,
+          path,
+          headers: body === undefined ? {} : { 'content-type': 'application/json' },
+          timeout: 20_000,
+        },
+        response => {
+          const chunks: Buffer[] = []
+          response.on('data', chunk => chunks.push(chunk))
+          response.on('error', reject)
+          response.on('end', () =>
+            resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+          )
+        },
+      )
+      asked.on('timeout', () =>
+        asked.destroy(
+          new CompopsError(
+            'the service accepts the question but does not answer: is its database stuck, or the process frozen?',
+          ),
+        ),
+      )
+      asked.on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(null)
+        else if (error.code === 'EACCES')
+          reject(
+            new CompopsError(
+              `${join(place.dataDir, socketName)} may not be used by this user: ask as the user that the service runs as, or as root.`,
+            ),
+          )
+        else
+          reject(
+            error instanceof CompopsError
+              ? error
+              : new CompopsError(`the service could not be asked: ${describeError(error)}`),
+          )
+      })
+      asked.end(body === undefined ? undefined : JSON.stringify(body))
+    })
+  } finally {
+    await directory.close()
+  }
+}
+
+/** No service on this machine: the embedded database under its lock, a Postgres beside whoever else is at it. */
+async function askStore(place: Place, { method, path, body }: Question): Promise<Answer> {
+  const databaseUrl = place.databaseUrl()
+  // Loaded only now: a question to the running service needs none of it, and is answered sooner.
+  const { createLog, createSecrets } = await import('../log.ts')
+  const { createOperatorApp } = await import('../operator.ts')
+  const { isAtWork } = await import('../store/leases.ts')
+  const { openStore } = await import('../store/open.ts')
+  const { createWake } = await import('../wake.ts')
+  const store = await openStore({ databaseUrl, dataDir: place.dataDir })
+  try {
+    const secrets = createSecrets()
+    const password = databaseUrl === null ? null : URL.parse(databaseUrl)?.password
+    if (password != null) secrets.add(decodeURIComponent(password))
+    const app = createOperatorApp({
+      db: store.db,
+      timeZone: place.timeZone,
+      running: databaseUrl !== null && (await isAtWork(store.db)),
+      pollEvery: () => null,
+      secrets,
+      wake: createWake(),
+      log: createLog({ secrets, level: 'silent' }),
+    })
+    const response = await app.request(path, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    })
+    return { status: response.status, text: await response.text() }
+  } finally {
+    await store.close()
+  }
+}

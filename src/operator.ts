@@ -1,0 +1,62 @@
+import { Hono } from 'hono'
+import type { Log, Secrets } from './log.ts'
+import { isId } from './model/id.ts'
+import { mostChains } from './model/why.ts'
+import { type WhyContext, why } from './run/why.ts'
+import { parkedRows, retryParked } from './store/parked.ts'
+import type { Wake } from './wake.ts'
+
+/** What the operator on this machine may ask of the service, by `compops why`, `parked` and `retry`. */
+export interface OperatorContext extends WhyContext {
+  readonly secrets: Secrets
+  readonly wake: Wake
+  readonly log: Log
+}
+
+/** The operator's face: on the Unix socket only, where the file's owner is the only one who gets in. */
+export function createOperatorApp(context: OperatorContext): Hono {
+  const app = new Hono()
+  const answer = (value: unknown, status = 200) =>
+    new Response(context.secrets.redact(JSON.stringify(value)), {
+      status,
+      headers: { 'content-type': 'application/json' },
+    })
+
+  app.get('/why', async c => {
+    const asked = c.req.query('q')?.trim() ?? ''
+    if (asked === '' || asked.length > 1_000) return answer({ error: 'what is asked for?' }, 400)
+    const last = Number(c.req.query('last') ?? '1')
+    const limit = Number.isInteger(last) ? Math.min(mostChains, Math.max(1, last)) : 1
+    return answer(await why(context, asked, limit))
+  })
+
+  app.get('/parked', async () => answer({ rows: await parkedRows(context.db) }))
+
+  app.post('/retry', async c => {
+    const body = (await c.req.json().catch(() => null)) as { all?: unknown; ids?: unknown } | null
+    const ids = Array.isArray(body?.ids) ? body.ids.filter(isId) : []
+    if (body?.all !== true && ids.length === 0) return answer({ error: 'which rows? `all`, or `ids`' }, 400)
+    const retried = await retryRows(context, body?.all === true ? 'all' : ids)
+    return answer({ retried })
+  })
+
+  app.onError(error => {
+    context.log.error({ step: 'operator', err: error.message }, 'the operator could not be answered')
+    return answer({ error: error.message }, 500)
+  })
+  return app
+}
+
+/** Gives rows another chance and wakes whoever works on them. Returns how many there were. */
+export async function retryRows(
+  context: Pick<OperatorContext, 'db' | 'wake' | 'log'>,
+  which: 'all' | readonly string[],
+): Promise<number> {
+  let retried = 0
+  if (which === 'all') retried = await retryParked(context.db)
+  else for (const id of which) retried += await retryParked(context.db, { id })
+  context.log.info({ step: 'operator', which, retried }, `${retried} parked rows get another chance`)
+  for (const topic of ['deliveries', 'compose', 'send', 'evidence', 'submit', 'collect'] as const)
+    context.wake.call(topic)
+  return retried
+}
