@@ -12,13 +12,16 @@ export interface OperatorSocket {
   close(): Promise<void>
 }
 
-const lookEvery = 15_000
-
 /**
  * Serves the operator's app on `data_dir/compops.sock`, for the owner of the file alone. One that answers is left where it is: of several
  * replicas with one data_dir any may answer, since they share a database. One that is dead or gone is replaced, also later.
  */
-export async function listenOnSocket(dataDir: string, app: Hono, log: Log): Promise<OperatorSocket> {
+export async function listenOnSocket(
+  dataDir: string,
+  app: Hono,
+  log: Log,
+  options: { lookEvery?: number } = {},
+): Promise<OperatorSocket> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const directory = await open(dataDir)
   const base = shortPath(dataDir, directory)
@@ -45,7 +48,7 @@ export async function listenOnSocket(dataDir: string, app: Hono, log: Log): Prom
     looking ??= lookQuietly().finally(() => {
       looking = null
     })
-  }, lookEvery)
+  }, options.lookEvery ?? 15_000)
   timer.unref()
   return {
     async close() {
