@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { UnreadableError } from '../errors.ts'
+import { CompopsError, UnreadableError } from '../errors.ts'
 import type { Collected, OutputFile } from '../model/observation.ts'
 import type { WatchedAttempt } from './contract.ts'
 import { pathsOf } from './layout.ts'
@@ -17,8 +17,9 @@ export async function collectAttempt(
   const mark = randomBytes(16).toString('hex')
   const answer = await reach.run({
     text: collectProgram,
-    lines: [paths.attempt, mark, String(Math.max(0, Math.trunc(logBytes)))],
+    lines: [reach.root, paths.attempt, mark, String(Math.max(0, Math.trunc(logBytes)))],
   })
+  if (answer.rc === 95) throw new CompopsError(`${reach.name}: its directory ${paths.attempt} was removed`)
   if (answer.rc !== 0) throw notWhole(reach.name, 'what the job left behind could not be read', answer)
   const sections = readSections(answer.stdout, mark)
   if (!sections.has('end'))

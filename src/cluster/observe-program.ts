@@ -1,9 +1,10 @@
 import { preamble } from './preamble.ts'
 
-/** Input: the PATH prefix. Output: what the dialect's readQueue reads. */
+/** Input: the PATH prefix. Output: a line with the cluster's clock, then what the dialect's readQueue reads. */
 export function queueProgram(dialectShell: string): string {
   return `${preamble}
 ${dialectShell}
+date +%s
 scheduler_queue
 `
 }
@@ -44,12 +45,14 @@ printf '%s\\n' "$list" | {
 }
 
 /**
- * Input: PATH prefix, attempt directory, a random mark, bytes of log wanted. Output: sections, each begun by a line `<mark> <name>`; the
+ * Input: PATH prefix, root, attempt directory, a random mark, bytes of log wanted. Output: sections, each begun by a line `<mark> <name>`; the
  * mark is random since the job's user wrote what stands between.
  */
 export const collectProgram = `${preamble}
-for name in attempt mark log_bytes; do IFS= read -r "$name" || exit 97; done
-[ -d "$attempt" ] || { echo "$attempt is not there" >&2; exit 96; }
+for name in root attempt mark log_bytes; do IFS= read -r "$name" || exit 97; done
+[ -d "$root" ] || { echo "$root is not there" >&2; exit 96; }
+# With its root there and itself not, it was removed: asking again brings nothing back.
+[ -d "$attempt" ] || exit 95
 section() { # FILE NAME BYTES
   printf '\\n%s %s\\n' "$mark" "$2"
   if [ -f "$1" ]; then head -c "$3" "$1"; fi
@@ -119,6 +122,8 @@ printf '%s\\n' "$list" | while IFS= read -r line; do
     began=
     { read -r began <"$directory/submitting"; } 2>/dev/null
     case $began in '' | *[!0-9]*) continue ;; esac
+    # Of a clock that was set back: counted from now.
+    [ "$began" -le "$now" ] || echo "$now" >"$directory/submitting"
     [ $((now - began)) -ge "$settle" ] || printf '%s\\n' "$line" | awk '{ print "still", $2 }'
   fi
 done

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { UnreadableError } from '../errors.ts'
 import type { AccountingRow, ExitRecord, QueueRow, Seen } from '../model/observation.ts'
 import { type Dialect, sectionMark } from '../scheduler/dialect.ts'
+import { onOurClock, takeClock } from './clock.ts'
 import type { Round, WatchedAttempt } from './contract.ts'
 import { jobName } from './layout.ts'
 import { pastProgram, queueProgram } from './observe-program.ts'
@@ -23,12 +24,14 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
   const facts = await reach.facts()
   const byName = new Map(attempts.map(attempt => [jobName(attempt.id), attempt]))
 
+  const asked = reach.now()
   const answer = await reach.run({ text: programs.queue, lines: [], deadline: roundDeadline })
   reach.count(1)
   if (answer.rc !== 0) throw notWhole(reach.name, 'the queue could not be read', answer)
   const at = reach.now()
+  const { ahead, rest } = takeClock(reach.name, answer.stdout, asked, at)
   const queue = new Map<string, QueueRow>()
-  await inTurns(reach, dialect.readQueue(answer.stdout), row => {
+  await inTurns(reach, dialect.readQueue(rest), row => {
     const attempt = byName.get(row.name)
     // A native id with another name is a stranger; our name with another id is a copy, which the fence ends.
     if (attempt !== undefined && (attempt.nativeId === null || row.nativeId === attempt.nativeId))
@@ -46,12 +49,13 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
   for (const attempt of attempts) {
     // Accounting is away and the job left no exit file: nothing is known of it, which is not the same as a miss.
     if (quiet?.has(attempt.id) === true && !past.exit.has(attempt.id)) continue
-    seen.set(attempt.id, {
+    const found: Seen = {
       queue: queue.get(attempt.id) ?? past.queue.get(attempt.id) ?? null,
       accounting: facts.accounting ? (past.accounting.get(attempt.id) ?? null) : 'off',
       exit: past.exit.get(attempt.id) ?? null,
       started: past.started.get(attempt.id) ?? null,
-    })
+    }
+    seen.set(attempt.id, onOurClock(found, ahead))
   }
   return { at, seen, commands: gone.length > 0 && facts.accounting ? 2 : 1 }
 }

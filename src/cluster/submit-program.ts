@@ -103,7 +103,12 @@ if [ -s submitting ]; then
   read -r began <submitting
   find_by_name past || unsure 15
   age=$(($(date +%s) - began))
-  if [ $age -ge 0 ] && [ $age -lt "$settle" ]; then
+  if [ $age -lt 0 ]; then
+    # The clock was set back since, or this login node's is behind: counted from now.
+    date +%s | store submitting || fail "cannot write to $attempt"
+    age=0
+  fi
+  if [ $age -lt "$settle" ]; then
     printf '%s\\n' 'a submission was begun and nobody heard how it ended; no job of this name is known yet' >"$said"
     unsure $((settle - age))
   fi

@@ -1,5 +1,16 @@
 import { type FailureReason, isFinal, type JobState } from './job-state.ts'
-import type { AccountingRow, ClusterFacts, Conclusion, QueueRow, Seen, Verdict } from './observation.ts'
+import {
+  type AccountingRow,
+  type ClusterFacts,
+  type Conclusion,
+  cannotWrite,
+  type QueueRow,
+  type Seen,
+  type Verdict,
+} from './observation.ts'
+
+const unwritten =
+  'it could not write to its directory on the cluster: a full disk, a quota, or a directory that is gone'
 
 /** What is known of an attempt before the round. */
 export interface Before {
@@ -139,7 +150,7 @@ function conclude(
           `exit code 0, but the scheduler says ${said}${codeOf(accounted)}`,
           accounted?.exitCode ?? null,
         )
-      return failed('exit', null, code)
+      return failed('exit', exitFile === null && code === cannotWrite ? unwritten : null, code)
     case 'canceled':
       return {
         state: 'canceled',

@@ -53,6 +53,9 @@ export interface AccountingRow {
   readonly allocatedTres: string | null
 }
 
+/** Exit code of a job whose own files could not be written (EX_IOERR); then it mostly leaves no exit file either. */
+export const cannotWrite = 74
+
 /** The file that our wrapper writes as its last act. */
 export interface ExitRecord {
   readonly nativeId: string

@@ -1,3 +1,5 @@
+import { cannotWrite } from '../model/observation.ts'
+
 /**
  * The constant part of every job script, in bash 4.2 (CentOS 7) and later. Values were set above it as `compops_…`; the researcher's commands
  * stand in a file of their own and run in a child, so that nothing they do (exit, exec, trap, an open quote) can keep the wrapper from its
@@ -32,7 +34,7 @@ compops_run() {
   set +m
   for compops_name in HUP INT QUIT TERM USR1 USR2 XCPU; do trap : "$compops_name"; done
   "$@"
-  printf '%s\\n' "$?" | compops_store "code.$compops_i"
+  printf '%s\\n' "$?" | compops_store "code.$compops_i" || return ${cannotWrite}
 }
 
 # Hooks; a dialect may have its own.
@@ -49,7 +51,7 @@ export const wrapperBody = `# The fence. One copy of an attempt runs, whatever w
 [ ! -e "$compops_dir/fenced" ] || compops_leave 75 "this attempt was given up; job $compops_native does nothing"
 compops_claim=new.started.$compops_i.$compops_native
 printf '%s %s\\n' "$compops_native" "$(command date +%s)" >"$compops_dir/$compops_claim" ||
-  compops_leave 74 "cannot write to $compops_dir on $(uname -n)"
+  compops_leave ${cannotWrite} "cannot write to $compops_dir on $(uname -n)"
 # A hard link is never seen half written, on NFS too; where the file system has none, noclobber (O_EXCL) makes the file.
 command ln -- "$compops_dir/$compops_claim" "$compops_dir/started.$compops_i" 2>/dev/null ||
   (set -C && command cat -- "$compops_dir/$compops_claim" >"$compops_dir/started.$compops_i") 2>/dev/null
@@ -70,7 +72,7 @@ for compops_name in exit code pid outputs metrics metrics-problem environment ki
   command rm -f -- "$compops_dir/$compops_name.$compops_i"
 done
 # By hand rather than by the scheduler's option, which some honour only at the end; append, since a requeued job goes on.
-exec </dev/null >>"$compops_dir/log.$compops_i" 2>&1 || compops_leave 74 "cannot write to $compops_dir/log.$compops_i"
+exec </dev/null >>"$compops_dir/log.$compops_i" 2>&1 || compops_leave ${cannotWrite} "cannot write to $compops_dir/log.$compops_i"
 [ "$compops_restarts" = 0 ] || printf 'compops: started again by the scheduler (%s)\\n' "$compops_restarts"
 
 {
@@ -107,7 +109,7 @@ if builtin cd -- "$compops_work"; then
   command rm -f -- "$compops_dir/pid.$compops_i"
 else
   printf 'compops: the checkout %s cannot be entered on %s\\n' "$compops_work" "$(command uname -n)"
-  compops_code=74
+  compops_code=${cannotWrite}
 fi
 compops_after
 
@@ -216,10 +218,18 @@ compops_copy_metrics() {
   printf '%s\\n' "$problem" | compops_store "metrics-problem.$compops_i"
 }
 
-if [ "\${#compops_patterns[@]}" -gt 0 ]; then compops_list_outputs | compops_store "outputs.$compops_i"; fi 2>/dev/null
-if [ -n "$compops_metrics" ]; then compops_copy_metrics; fi 2>/dev/null
+# What cannot be told (a full disk, a directory that is gone) was no success.
+compops_untold() {
+  printf 'compops: cannot write %s to %s on %s\\n' "$1" "$compops_dir" "$(command uname -n)"
+  [ "$compops_code" -ne 0 ] || compops_code=${cannotWrite}
+}
+if [ "\${#compops_patterns[@]}" -gt 0 ]; then
+  compops_list_outputs 2>/dev/null | compops_store "outputs.$compops_i" || compops_untold 'the list of outputs'
+fi
+if [ -n "$compops_metrics" ]; then compops_copy_metrics 2>/dev/null || compops_untold 'the metrics'; fi
 
 # The last act.
-printf '%s %s %s %s\\n' "$compops_native" "$compops_restarts" "$compops_code" "$(command date +%s)" | compops_store "exit.$compops_i"
+printf '%s %s %s %s\\n' "$compops_native" "$compops_restarts" "$compops_code" "$(command date +%s)" | compops_store "exit.$compops_i" ||
+  compops_untold 'the exit code'
 exit "$compops_code"
 `

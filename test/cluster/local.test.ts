@@ -280,7 +280,7 @@ describe('what a job leaves behind', () => {
   test('of a job that could not enter its directory, the reason', async () => {
     const cluster = service()
     const request = submitRequest({ source })
-    await expect(cluster.collect(watched(request, null))).rejects.toThrow('is not there')
+    await expect(cluster.collect(watched(request, null))).rejects.toThrow('was removed')
   })
 })
 

@@ -238,6 +238,7 @@ describe('a round that is not whole throws', () => {
 })
 
 describe('ten thousand jobs', () => {
+  const clock = '1795175269\n'
   const head =
     '\x1eJOBID\x1fSTATE\x1fREASON\x1fPARTITION\x1fSUBMIT_TIME\x1fSTART_TIME\x1fEND_TIME\x1fNODELIST\x1fNAME\n'
   const attempts: WatchedAttempt[] = Array.from({ length: 10_000 }, (_, i) => ({
@@ -274,6 +275,7 @@ describe('ten thousand jobs', () => {
   test('are two commands, read in many turns of the event loop', async () => {
     const config = 'slurm 22.05.8\nAccountingStorageType = accounting_storage/slurmdbd\nMinJobAge = 300 sec\n'
     const queue =
+      clock +
       head +
       attempts
         .slice(0, 5_000)
@@ -320,7 +322,7 @@ describe('ten thousand jobs', () => {
     ['without the files', ''],
   ])('an answer about the past %s is not whole', async (_, past) => {
     const config = 'slurm 22.05.8\nAccountingStorageType = accounting_storage/slurmdbd\nMinJobAge = 300 sec\n'
-    const { remote } = answering([config, `${head}\x1dSlurmctld(primary) at vm is UP\n`, past])
+    const { remote } = answering([config, `${clock}${head}\x1dSlurmctld(primary) at vm is UP\n`, past])
     const cluster = openCluster({ name: 'falcon', dialect: dialectOf('slurm'), remote, root: '/scratch' })
     await expect(cluster.observe(attempts)).rejects.toThrow('is not whole')
   })

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -15,6 +15,9 @@ const falcon = (slurm: FakeSlurm) =>
 
 interface Attempt {
   readonly id: string
+  readonly job_id: string
+  readonly run_id: string
+  readonly reason: string | null
   readonly native_id: string | null
   readonly state: string
   readonly message: string | null
@@ -40,6 +43,11 @@ async function begin(slurm: FakeSlurm) {
       return { command: `until [ -e ${file} ]; do sleep 0.05; done`, open: () => writeFileSync(file, '') }
     },
     /** The newest attempt of a commit's only job. */
+    /** Where the newest attempt of a commit lives on the cluster. */
+    async directory(sha: string): Promise<string> {
+      const { id, job_id, run_id } = await this.attempt(sha)
+      return join(world.place, 'cluster', String(world.project.id), 'runs', run_id, 'jobs', job_id, id)
+    },
     attempt: async (sha: string): Promise<Attempt> =>
       (
         await rows<Attempt>(
@@ -54,6 +62,14 @@ async function begin(slurm: FakeSlurm) {
       )
       return slurm.jobs().filter(job => ids.some(({ id }) => job.name === `compops-${id}`))
     },
+    /** What is said of a commit's only job. */
+    said: async (sha: string) =>
+      (
+        await rows<{ message: string | null }>(
+          world.service.context.db,
+          sql`select j.message from jobs j join runs r on r.id = j.run_id where r.sha = ${sha}`,
+        )
+      )[0]?.message ?? null,
     trouble: async () =>
       (
         await rows<{ last_error: string | null }>(
@@ -81,7 +97,7 @@ beforeAll(async () => {
   w = await begin(slurm)
 })
 afterEach(() => {
-  for (const what of ['sbatch', 'squeue', 'sacct', 'scontrol', 'scancel', 'hold', 'forget', 'accounted'])
+  for (const what of ['sbatch', 'squeue', 'sacct', 'scontrol', 'scancel', 'hold', 'forget', 'accounted', 'clock'])
     slurm.behave(what, 'ok')
 })
 afterAll(async () => {
@@ -224,5 +240,114 @@ describe('accounting', () => {
     const sha = await w.push('calc/records', ['true'])
     expect(await w.treeEnds(sha)).toMatchObject({ 'compops/heat': 'success' })
     expect((await w.attempt(sha)).message).toBeNull()
+  })
+})
+
+describe("the cluster's clock", () => {
+  it.each([
+    ['an hour ahead', 3_600],
+    ['an hour behind', -3_600],
+  ])('that is %s: times are shown by ours, in their order, and nothing is lost', async (_, ahead) => {
+    slurm.behave('clock', String(ahead))
+    const began = Date.now()
+    const sha = await w.push(`calc/clock${ahead}`, ['true'])
+    expect(await w.treeEnds(sha)).toMatchObject({ 'compops/heat': 'success' })
+    const record = parse(await until('the evidence', () => w.world.evidenceOf(`calc/clock${ahead}`, sha)))
+    const [attempt] = record.jobs.heat.attempts
+    const times = ['submitted_at', 'started_at', 'ended_at'].map(key => Date.parse(attempt[key]))
+    // Slurm knows whole seconds, and ours is the time when sbatch had answered.
+    expect(times[1]! - times[0]!).toBeGreaterThan(-5_000)
+    expect(times[2]! - times[1]!).toBeGreaterThanOrEqual(0)
+    for (const time of times) expect(Math.abs(time - began)).toBeLessThan(60_000)
+  })
+
+  it.each([
+    ['forward', 3_600],
+    ['back', -3_600],
+  ])(
+    'that jumps %s while a submission is in doubt and a job runs: one job, and the wait stays short',
+    async (_, jump) => {
+      const gate = w.gate()
+      const running = await w.push(`calc/before${jump}`, [gate.command])
+      await until('the job to run', () => w.statuses(running)['compops/heat'] === 'running')
+      slurm.behave('sbatch', 'timed-out-lost', 1)
+      const sha = await w.push(`calc/jump${jump}`, ['true'])
+      await until('the doubt', async () => (await w.said(sha))?.includes('did not say clearly'))
+      slurm.behave('clock', String(jump))
+      gate.open()
+      for (const one of [running, sha]) expect(await w.treeEnds(one)).toMatchObject({ 'compops/heat': 'success' })
+      expect(await w.jobsOf(sha)).toHaveLength(1)
+    },
+  )
+})
+
+describe('the disk of the cluster', () => {
+  it('where no directory can be made: said so, and submitted when one can', async () => {
+    const runs = join(w.world.place, 'cluster', String(w.world.project.id), 'runs')
+    renameSync(runs, `${runs}.away`)
+    writeFileSync(runs, 'a file in the way')
+    const sha = await w.push('calc/nowhere', ['true'])
+    await until('the job to say so', async () =>
+      /the directory of the job cannot be prepared: .*Not a directory/.test((await w.said(sha)) ?? ''),
+    )
+    expect(w.statuses(sha)).toMatchObject({ 'compops/heat': 'pending' })
+    rmSync(runs)
+    renameSync(`${runs}.away`, runs)
+    expect(await w.treeEnds(sha)).toMatchObject({ 'compops/heat': 'success' })
+  })
+
+  it('where the log cannot be written: the job fails with clear words', async () => {
+    slurm.behave('hold', 'yes')
+    const sha = await w.push('calc/no-log', ['true'])
+    const [job] = await until('the job', async () => (await w.attempt(sha))?.native_id != null && w.jobsOf(sha))
+    mkdirSync(join(await w.directory(sha), 'log.0'))
+    await slurm.release(job!.id)
+    expect(await w.treeEnds(sha)).toMatchObject({ 'compops/heat': 'failed' })
+    expect((await w.attempt(sha)).message).toMatch(/^it could not write to its directory on the cluster/)
+  })
+
+  it.each([
+    ['the exit code', 'exit.0', /^it could not write to its directory on the cluster/],
+    ['the list of outputs', 'outputs.0', null],
+  ])('where %s cannot be written: no success', async (what, file, message) => {
+    const branch = `calc/no-${file}`
+    const sha = await w.push(
+      branch,
+      [`mkdir "$COMPOPS_OUTPUT_DIR/../new.${file}"`, 'echo 1 > a.csv'],
+      '    outputs: ["*.csv"]\n',
+    )
+    expect(await w.treeEnds(sha)).toMatchObject({ 'compops/heat': 'failed' })
+    const attempt = await w.attempt(sha)
+    if (message === null) expect(attempt.message).toBeNull()
+    else expect(attempt.message).toMatch(message)
+    const { logTail } = (attempt as unknown as { collected: { logTail: string } }).collected
+    expect(logTail).toContain(`compops: cannot write ${what} to `)
+  })
+
+  it('whose root goes away while jobs run: nothing is concluded; when it is back, what it tells', async () => {
+    const gate = w.gate()
+    const sha = await w.push('calc/unmounted', [gate.command])
+    await until('the job to run', () => w.statuses(sha)['compops/heat'] === 'running')
+    const root = join(w.world.place, 'cluster')
+    // While a round waits for its answer the job ends, and the login node loses the file system.
+    const asked = slurm.calls('squeue').length
+    slurm.behave('squeue', 'wait')
+    await until('a round to wait', () => slurm.calls('squeue').length > asked)
+    gate.open()
+    const [job] = await w.jobsOf(sha)
+    await until('the end', () => slurm.jobs().find(one => one.id === job!.id)?.state === 'COMPLETED')
+    renameSync(root, `${root}.away`)
+    slurm.behave('squeue', 'ok')
+    await until('the trouble', async () => (await w.trouble())?.includes(`${root} is not there`))
+    expect(await w.attempt(sha)).toMatchObject({ state: 'running', misses: 0 })
+    renameSync(`${root}.away`, root)
+    expect(await w.treeEnds(sha)).toMatchObject({ 'compops/heat': 'success' })
+  })
+
+  it('whose job directory is removed while the job runs: no success, and the run ends', async () => {
+    const sha = await w.push('calc/removed', ['rm -rf "${COMPOPS_OUTPUT_DIR%/output}"'])
+    const statuses = await w.treeEnds(sha)
+    expect(statuses['compops/heat']).toMatch(/failed|canceled/)
+    expect((await w.attempt(sha)).message).toMatch(/its directory on the cluster/)
   })
 })
