@@ -15,6 +15,8 @@ export interface TcpProxy {
   thaw(): void
   /** Milliseconds added to everything sent in that direction from now on. */
   delay(ms: number, direction?: Direction): void
+  /** Calls back once, when so many more bytes have passed in that direction: for what happens in the middle of something. */
+  after(bytes: number, direction: 'up' | 'down', call: () => void): void
   /** Breaks all connections, without a goodbye. */
   cut(): void
   /** Whether new connections are accepted; refused ones are closed at once. */
@@ -27,6 +29,7 @@ export async function startProxy(target: { host: string; port: number }): Promis
   const frozen = { up: false, down: false }
   const delays = { up: 0, down: 0 }
   const links = new Set<{ cut(): void; flow(): void }>()
+  const waiting = new Set<{ bytes: number; direction: 'up' | 'down'; call: () => void }>()
   let connections = 0
   let accepting = true
 
@@ -35,6 +38,10 @@ export async function startProxy(target: { host: string; port: number }): Promis
     let release: (() => void) | undefined
     const stream = new Transform({
       transform(chunk, _encoding, done) {
+        for (const one of waiting) {
+          if (one.direction === direction) one.bytes -= chunk.length
+          if (one.bytes <= 0 && waiting.delete(one)) one.call()
+        }
         const pass = () => {
           if (frozen[direction]) release = pass
           else done(null, chunk)
@@ -108,6 +115,9 @@ export async function startProxy(target: { host: string; port: number }): Promis
     },
     delay(ms, direction = 'both') {
       for (const side of sides(direction)) delays[side] = ms
+    },
+    after(bytes, direction, call) {
+      waiting.add({ bytes, direction, call })
     },
     cut() {
       for (const link of [...links]) link.cut()
