@@ -9,7 +9,7 @@ import { projectCalls } from './project.ts'
 import type { CallCount, RequesterOptions } from './requester.ts'
 import { commitStatusCalls } from './status-row.ts'
 import { tokenCalls } from './token.ts'
-import { userCalls } from './user.ts'
+import { type User, userCalls } from './user.ts'
 
 export interface GitLabOptions extends RequesterOptions {
   /** How `sendCommitStatus` waits between tries. */
@@ -34,6 +34,14 @@ export function createGitLab(options: GitLabOptions) {
     wait: options.wait ?? (ms => new Promise(resolve => setTimeout(resolve, ms))),
     random: options.random ?? Math.random,
   }
+  const users = userCalls(client)
+  let known: { readonly token: string; readonly user: User } | null = null
+  async function me(): Promise<User> {
+    const token = options.token.current()
+    const user = await users.me()
+    known = { token, user }
+    return user
+  }
   return {
     url: client.requester.url,
     time,
@@ -41,7 +49,10 @@ export function createGitLab(options: GitLabOptions) {
     counts: (): CallCount[] => client.requester.counts(),
     /** Whether calls get through at present, and since when. */
     reachability: (): Reachability => client.requester.reachability(),
-    ...userCalls(client),
+    ...users,
+    me,
+    /** The same, asked of GitLab once for each token. */
+    self: async (): Promise<User> => (known?.token === options.token.current() ? known.user : me()),
     ...tokenCalls(client),
     ...projectCalls(client),
     ...pipelineCalls(client),

@@ -47,8 +47,18 @@ export async function composeReports(context: Context): Promise<number> {
   return composed
 }
 
-// Runs whose merge requests GitLab has not told yet; only a hint, after a restart the first composition asks again.
+// Runs whose merge requests GitLab has not told yet; only a hint, after a restart they are asked for when the run ends.
 const unlearned = new Set<string>()
+
+/**
+ * GitLab tells of merge requests by itself, most often a moment after the push: it is asked when the run is composed a second time, and at its end. At once only
+ * where the commit has pipelines: the statuses belong to the merge request's.
+ */
+function isTimeToAsk(row: RunRow): boolean {
+  if (row.reportedVersion > 0) return row.endedAt !== null || unlearned.has(row.id)
+  if (!row.hasCi && row.endedAt === null) unlearned.add(row.id)
+  return row.hasCi || row.endedAt !== null
+}
 
 async function compose(context: Context, row: RunRow): Promise<void> {
   const project = await findProject(context.db, row.projectId)
@@ -58,8 +68,11 @@ async function compose(context: Context, row: RunRow): Promise<void> {
     return
   }
   const run = await loadRun(context.db, row.id)
-  if (row.reportedVersion === 0 || unlearned.has(row.id)) await learnMergeRequests(context, run)
-  const open = await openMergeRequests(context.db, run.projectId, run.branch)
+  let open = await openMergeRequests(context.db, run.projectId, run.branch)
+  if (open.length === 0 && isTimeToAsk(row)) {
+    await learnMergeRequests(context, run)
+    open = await openMergeRequests(context.db, run.projectId, run.branch)
+  }
   const latest = await isLatest(context.db, row)
   const wanted: ReportToWrite[] = statusReports(context, run, rule)
   // A merge request that was merged or closed keeps the note that it has; the final edit comes there too.
@@ -104,7 +117,7 @@ async function markReported(db: Db, row: RunRow): Promise<boolean> {
   return marked.length > 0
 }
 
-/** The hook of a merge request may have been missed, or come before us: once a run, GitLab is asked. */
+/** The hook of a merge request may have been missed, or come before us: where none is known, GitLab is asked. */
 async function learnMergeRequests(context: Context, run: Run): Promise<void> {
   try {
     unlearned.delete(run.id)

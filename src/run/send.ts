@@ -193,7 +193,7 @@ async function sendNote(context: Context, gitlab: GitLab, report: Report, desire
     return sent(context, report, {}, pause)
   }
   // Perhaps it was made and the answer lost; or it was deleted by a person; or a former bot of ours made it, whose notes the present one may not edit.
-  const me = await gitlab.me()
+  const me = await gitlab.self()
   const known = await gitlab.findNote(report.projectId, desired.iid, marker, me.id)
   if (known !== null && (await edited(gitlab, report, desired, known.id)))
     return sent(context, report, { externalId: known.id }, pause)
@@ -213,7 +213,7 @@ async function edited(gitlab: GitLab, report: Report, desired: Of<'note'>, noteI
 
 async function sendReply(context: Context, gitlab: GitLab, report: Report, desired: Of<'reply'>): Promise<void> {
   const marker = desired.body.slice(desired.body.lastIndexOf('<!--'))
-  const me = await gitlab.me()
+  const me = await gitlab.self()
   const before = report.attempts > 1 ? await gitlab.findNote(report.projectId, desired.iid, marker, me.id) : null
   const noteId = before?.id ?? (await gitlab.createNote(report.projectId, desired.iid, desired.body)).id
   await sent(context, report, { externalId: noteId })

@@ -4,8 +4,11 @@ import { join } from 'node:path'
 const running = new Set<ChildProcess>()
 
 /** Starts a file of this folder as a child process that can be talked to. It ends with us, at the latest. */
-export function startChild(file: string, args: readonly string[] = []): ChildProcess {
-  const child = fork(join(import.meta.dirname, file), args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+export function startChild(file: string, args: readonly string[] = [], execArgv: readonly string[] = []): ChildProcess {
+  const child = fork(join(import.meta.dirname, file), args, {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    execArgv: [...execArgv],
+  })
   running.add(child)
   child.once('exit', () => running.delete(child))
   return child

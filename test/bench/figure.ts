@@ -42,6 +42,14 @@ export const atMostMs = (what: string, ms: number, goal: number, basis: string):
   kept: ms <= goal,
 })
 
+/** A number of things: not a ratio, the same on every machine. */
+export const counted = (what: string, count: number, goal: number, basis: string): Figure => ({
+  what,
+  measured: `${Number.isInteger(count) ? thousands(count) : round(count)} (${basis})`,
+  promise: `<= ${goal}`,
+  kept: count <= goal,
+})
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { killChildren } from './child.ts'
 import type { Bench, Figure } from './figure.ts'
+import { benchGitLab } from './gitlab.ts'
 import { describeMachine } from './machine.ts'
 import { benchPoll } from './poll.ts'
 import { benchSsh } from './ssh.ts'
@@ -18,6 +19,7 @@ const benches: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>> = {
   // First what starts processes, while this one is small.
   ssh: benchSsh,
   start: benchStart,
+  gitlab: benchGitLab,
   poll: benchPoll,
   webhook: benchWebhook,
 }

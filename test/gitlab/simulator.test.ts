@@ -114,8 +114,12 @@ describe('reading', () => {
     }
     const gitlab = as(bot, { token: source })
     await gitlab.me()
+    sim.resetRequests()
+    expect((await gitlab.self()).id).toBe(bot)
+    expect(sim.requests()).toEqual([])
     sim.revokeToken(tokens[0]!)
     expect((await gitlab.me()).id).toBe(bot)
+    expect((await gitlab.self()).id).toBe(bot)
     sim.expireToken(tokens[1]!)
     expect(await thrownBy(gitlab.me())).toMatchObject({ kind: 'unauthorized', status: 401 })
   })

@@ -11,8 +11,8 @@ export interface FastClock extends Clock {
   readonly startedAt: Date
 }
 
-export function fastClock(factor: number, start: Date = new Date()): FastClock {
-  const startedAt = new Date()
+/** With `startedAt`, several processes share one. */
+export function fastClock(factor: number, start: Date = new Date(), startedAt: Date = new Date()): FastClock {
   return {
     factor,
     start,
