@@ -1,5 +1,5 @@
 import { UnreadableError } from '../errors.ts'
-import type { WatchedAttempt } from './contract.ts'
+import type { Fate, WatchedAttempt } from './contract.ts'
 import { jobName } from './layout.ts'
 import { cancelProgram } from './observe-program.ts'
 import { notWhole, type Reach } from './reach.ts'
@@ -9,7 +9,7 @@ export async function cancelAttempts(
   reach: Reach,
   attempts: readonly WatchedAttempt[],
   { fence = false }: { fence?: boolean } = {},
-): Promise<ReadonlyMap<string, 'gone' | 'still there'>> {
+): Promise<ReadonlyMap<string, Fate>> {
   if (attempts.length === 0) return new Map()
   const answer = await reach.run({
     text: cancelProgram(reach.dialect.shell),
@@ -23,6 +23,12 @@ export async function cancelAttempts(
   if (asked === undefined)
     throw new UnreadableError(`${reach.name}: the answer to the cancellation is not whole`, { transient: true })
   reach.count(Number(asked))
-  const still = new Set(lines.map(line => /^still (\S+)$/.exec(line)?.[1]))
-  return new Map(attempts.map(attempt => [attempt.id, still.has(jobName(attempt.id)) ? 'still there' : 'gone']))
+  const fates = new Map<string, Fate>()
+  for (const line of lines) {
+    const [word, ...rest] = line.split(' ')
+    const name = rest.at(-1) ?? ''
+    if (word === 'still' && !fates.has(name)) fates.set(name, 'still there')
+    else if (word === 'begun' && reach.dialect.nativeId.test(rest[0] ?? '')) fates.set(name, { begunAs: rest[0]! })
+  }
+  return new Map(attempts.map(attempt => [attempt.id, fates.get(jobName(attempt.id)) ?? 'gone']))
 }

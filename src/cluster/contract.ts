@@ -21,12 +21,10 @@ export interface Cluster {
   collect(attempt: WatchedAttempt, options?: { logBytes?: number }): Promise<Collected>
   /**
    * Ends jobs, found by name, and asks the queue again. `fence` first makes sure that a copy which starts later leaves at once; an attempt
-   * without a native id is always fenced. Throws where the queue could not be asked.
+   * without a native id is always fenced, unless it has begun: then it is left alone and its native id told. Throws where the queue could not
+   * be asked.
    */
-  cancel(
-    attempts: readonly WatchedAttempt[],
-    options?: { fence?: boolean },
-  ): Promise<ReadonlyMap<string, 'gone' | 'still there'>>
+  cancel(attempts: readonly WatchedAttempt[], options?: { fence?: boolean }): Promise<ReadonlyMap<string, Fate>>
   stats(): ClusterStats
   close(): Promise<void>
 }
@@ -83,6 +81,9 @@ export interface WatchedAttempt {
   readonly id: string
   readonly nativeId: string | null
 }
+
+/** Of an attempt that was asked to end, by its own id. */
+export type Fate = 'gone' | 'still there' | { readonly begunAs: string }
 
 export interface Round {
   readonly at: Date

@@ -75,22 +75,48 @@ printf '\\n%s end\\n' "$mark"
 /**
  * Input: PATH prefix, settle, whether to fence all (yes or no), then lines `<native id or -> <name> <directory>`. Jobs are looked up by
  * name and ended by the id they have now, so neither a reused id nor a second copy matters. Output: the names that are still there, one
- * line `still <name>` each, and at last `end <commands of the scheduler>`.
+ * line `still <name>` each, of those in doubt that have begun `begun <native id> <name>`, and at last `end <commands of the scheduler>`.
  */
 export function cancelProgram(dialectShell: string): string {
   return `${preamble}
 IFS= read -r settle || exit 97
 IFS= read -r fence_all || exit 97
-list=$(cat)
+asked_for=$(cat)
 ${dialectShell}
-printf '%s\\n' "$list" | while IFS= read -r line; do
+# The log is opened behind the fence: with it the job has begun for certain, perhaps ended, and is no longer in doubt. Its claim names its id.
+begun() {
+  for log in "$1"/log.*; do
+    [ -e "$log" ] || continue
+    id=
+    for claim in "$1"/started.*; do
+      { read -r id _ <"$claim"; } 2>/dev/null && [ -n "$id" ] && break
+    done
+    [ -z "$id" ] || { printf '%s\\n' "\${id%%_*}"; return 0; }
+  done
+  return 1
+}
+sorted=$(printf '%s\\n' "$asked_for" | while IFS= read -r line; do
   [ -n "$line" ] || continue
   directory=\${line#* * }
   case $fence_all$line in
-    # One that has no id yet may be on its way into the queue: it must never begin.
-    yes* | 'no- '*) mkdir -p "$directory" && : >>"$directory/fenced" || exit ;;
+    yes*) mkdir -p "$directory" && : >>"$directory/fenced" || exit ;;
+    # One that has no id yet may be on its way into the queue: it must never begin. If it was faster, it is left alone: its id says more.
+    'no- '*)
+      if ! id=$(begun "$directory"); then
+        mkdir -p "$directory" && : >>"$directory/fenced" || exit
+        id=$(begun "$directory") && rm -f "$directory/fenced"
+      fi
+      if [ -n "$id" ]; then
+        line=\${line#- }
+        echo "begun $id \${line%% *}"
+        continue
+      fi
+      ;;
   esac
-done || exit
+  printf '%s\\n' "$line"
+done) || exit
+printf '%s\\n' "$sorted" | awk '$1 == "begun"'
+list=$(printf '%s\\n' "$sorted" | awk '$1 != "begun"')
 
 # Lines <native id> <name> <directory> of those of the list that are active now.
 active_now() {
@@ -114,10 +140,13 @@ if [ -n "$here" ]; then
   done
 fi
 printf '%s\\n' "$here" | awk 'NF { print "still", $2 }'
-# A submission that was begun and not answered may still make a job.
+# A submission that was begun and not answered may still make a job; one that passed the fence just before it stood has begun.
 now=$(date +%s)
 printf '%s\\n' "$list" | while IFS= read -r line; do
   directory=\${line#* * }
+  case $fence_all$line in
+    'no- '*) if id=$(begun "$directory"); then line=\${line#- }; echo "begun $id \${line%% *}"; continue; fi ;;
+  esac
   if [ -n "$line" ] && [ ! -e "$directory/id" ] && [ ! -e "$directory/refused" ]; then
     began=
     { read -r began <"$directory/submitting"; } 2>/dev/null

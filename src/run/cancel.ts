@@ -1,4 +1,5 @@
 import { and, eq, inArray, isNotNull, lte, notInArray, sql } from 'drizzle-orm'
+import type { Fate } from '../cluster/cluster.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { transact } from '../store/open.ts'
@@ -48,6 +49,7 @@ export async function cancelJobs(context: Context, connection: string): Promise<
     const asked = await withoutRunning(context, connection, handedOver)
     if (asked.length === 0) return found.length
     const fates = await cluster.cancel(asked.map(({ attempt }) => attempt))
+    await keepIds(context, asked, fates)
     // Without a native id it was in doubt: the fence is written and nobody has its name, so it never was. Of the others a round sees the end.
     await markCanceled(
       context,
@@ -61,6 +63,42 @@ export async function cancelJobs(context: Context, connection: string): Promise<
     context.log.warn({ step: 'cancel', connection, err: describeError(error) }, 'cancellation is asked again later')
   }
   return found.length
+}
+
+/** Those in doubt that had begun, perhaps ended, before anybody heard: from now on they are cancelled, or left to finish, like any other. */
+async function keepIds(
+  context: Context,
+  list: readonly { job: JobRow; attempt: AttemptRow }[],
+  fates: ReadonlyMap<string, Fate>,
+): Promise<void> {
+  for (const { job, attempt } of list) {
+    const fate = fates.get(attempt.id)
+    if (typeof fate !== 'object') continue
+    await transact(context.db, async tx => {
+      const kept = await tx
+        .update(attempts)
+        .set({
+          nativeId: fate.begunAs,
+          state: 'queued',
+          submittedAt: sql`now()`,
+          queuedAt: sql`now()`,
+          leaseUntil: null,
+        })
+        .where(and(eq(attempts.id, attempt.id), eq(attempts.state, 'submitting'), eq(attempts.final, false)))
+        .returning({ id: attempts.id })
+      if (kept.length === 0) return
+      await tx
+        .update(jobs)
+        .set({ state: 'queued', message: null, cancelNextAt: sql`now()` })
+        .where(and(eq(jobs.id, job.id), eq(jobs.state, 'submitting')))
+      await touchRuns(tx, [job.runId])
+    })
+    context.log.info(
+      { step: 'cancel', run: job.runId, job: job.id, attempt: attempt.id, nativeId: fate.begunAs },
+      `${job.name} was in doubt and has begun as ${fate.begunAs}`,
+    )
+    context.wake.call('cancel')
+  }
 }
 
 /** Our rows are as old as the last round: what was to be cancelled only while it waits is looked at once more, and left alone if it runs. */

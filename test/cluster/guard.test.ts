@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -229,6 +229,23 @@ describe('the fence', () => {
       message: 'falcon did not accept the job: this attempt was given up before it was submitted',
     })
     expect(slurm.calls('sbatch')).toHaveLength(1)
+  })
+
+  test('one in doubt that has begun is neither fenced nor ended, and its id is told', async () => {
+    const cluster = service()
+    const request = submitRequest({
+      spec: { script: ['until [ -e ../go ]; do sleep 0.05; done; echo done > ../done'], outputs: [] },
+    })
+    const nativeId = await insist(cluster, request)
+    await until('the job to begin', () => existsSync(join(directory(request), 'log.0')))
+    // The service was killed before it heard of it.
+    const inDoubt = { ...request, id: request.attemptId, nativeId: null }
+    expect(await cluster.cancel([inDoubt])).toEqual(new Map([[request.attemptId, { begunAs: nativeId }]]))
+    expect(existsSync(join(directory(request), 'fenced'))).toBe(false)
+    writeFileSync(join(root, '42/runs', request.runId, 'go'), '')
+    await until('the job to end', () => slurm.jobs()[0]?.state === 'COMPLETED')
+    // Also when it has ended meanwhile: it did not "never start".
+    expect(await cluster.cancel([inDoubt])).toEqual(new Map([[request.attemptId, { begunAs: nativeId }]]))
   })
 })
 

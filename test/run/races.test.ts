@@ -10,7 +10,7 @@ import { finishRuns } from '../../src/run/finish.ts'
 import { pollCluster } from '../../src/run/poll.ts'
 import { prepareJobs } from '../../src/run/prepare.ts'
 import { submitJobs } from '../../src/run/submit.ts'
-import { jobs } from '../../src/store/schema.ts'
+import { attempts, jobs } from '../../src/store/schema.ts'
 import { gate, inQueue, openRows } from '../support/rows.ts'
 
 // The verbs of a run work on the same rows side by side. Whoever closes an attempt has the last word; nothing is overwritten, nothing gets stuck.
@@ -97,6 +97,34 @@ describe('a cancellation', () => {
     await cancelJobs(rows.context, 'falcon')
     const row = (await rows.db.select().from(jobs).where(eq(jobs.id, ids.a!.job)))[0]
     expect(row).toMatchObject({ state: 'queued', cancelReason: null })
+    await pollCluster(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({ a: 'running / running' })
+    await rows.db.update(jobs).set({ state: 'completed' }).where(eq(jobs.runId, runId))
+  })
+
+  it('of what waits, in doubt because the service was killed, takes its id and leaves it alone where it has begun', async () => {
+    rows.cluster = {
+      cancel: async list => new Map(list.map(attempt => [attempt.id, { begunAs: '7' }])),
+      observe: async list => ({
+        at: new Date(),
+        seen: new Map(list.map(attempt => [attempt.id, inQueue({ nativeId: '7', state: 'running' })])),
+        commands: 1,
+      }),
+    }
+    const { runId, ids } = await rows.run([
+      {
+        name: 'a',
+        state: 'submitting',
+        cancelReason: 'superseded by 12345678',
+        attempt: { state: 'submitting' },
+      },
+    ])
+    await rows.db.update(jobs).set({ cancelQueuedOnly: true }).where(eq(jobs.id, ids.a!.job))
+    await cancelJobs(rows.context, 'falcon')
+    const row = (await rows.db.select().from(attempts).where(eq(attempts.id, ids.a!.attempt)))[0]
+    expect(row).toMatchObject({ nativeId: '7', state: 'queued', final: false })
+    await cancelJobs(rows.context, 'falcon')
+    expect((await rows.db.select().from(jobs).where(eq(jobs.id, ids.a!.job)))[0]).toMatchObject({ cancelReason: null })
     await pollCluster(rows.context, 'falcon')
     expect(await rows.states(runId)).toEqual({ a: 'running / running' })
     await rows.db.update(jobs).set({ state: 'completed' }).where(eq(jobs.runId, runId))
