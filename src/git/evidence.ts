@@ -24,6 +24,8 @@ export interface EvidenceCommit {
 export interface EvidenceResult {
   /** The tip of the branch; forty zeros when there is neither branch nor content. */
   readonly sha: string
+  /** What it was built on: the tip as it was found, or where it was last seen; null where it began anew. */
+  readonly base: string | null
   /** False: the branch already holds all that. */
   readonly pushed: boolean
 }
@@ -70,12 +72,12 @@ async function commitOnce(
   const changes = await evidence.build(path => readAt(mirror, tip, path))
   const tree = await buildTree(mirror, tip, changes, dir)
   const same = tip === null ? changes.size === 0 : tree === (await treeOf(mirror, tip))
-  if (same && (remote !== null || tip === null)) return { sha: tip ?? NO_COMMIT, pushed: false }
+  if (same && (remote !== null || tip === null)) return { sha: tip ?? NO_COMMIT, base: tip, pushed: false }
   // The same content, but the branch was deleted: it is put back as it was.
   const sha = same && tip !== null ? tip : await commitTree(mirror, evidence, tree, tip)
   if (!(await push(mirror, evidence, ref, sha))) return 'moved'
   await git(mirror, ['update-ref', lastRef(evidence.branch), sha])
-  return { sha, pushed: true }
+  return { sha, base: tip, pushed: true }
 }
 
 const lastRef = (branch: string) => `refs/compops/last/${branch}`

@@ -1,5 +1,6 @@
 /** The one note on a merge request: edited in place, so it always says how things stand. */
 import { jobsSection } from './jobs-section.ts'
+import { prose } from './markdown.ts'
 import { noteDiagramLimit } from './mermaid.ts'
 import { metricsSection } from './metrics-section.ts'
 import type { Effort, PageView } from './page.ts'
@@ -51,6 +52,7 @@ function noteSections(view: NoteView, effort: Effort): object {
   return {
     marker: noteMarker(view.mergeRequest),
     ...verdictSection(view),
+    evidenceRefused: view.evidenceRefused == null ? null : prose(view.evidenceRefused, 'paragraph', 400),
     away: awaySection(view),
     mistakes: mistakesSection(view, effort),
     tree: treeSection(view, effort),

@@ -23,6 +23,8 @@ export interface PageView {
   /** Older runs of this branch, newest first. */
   readonly history?: readonly PastRun[]
   readonly evidenceUrl?: string | null
+  /** GitLab's words, while it does not take the run's evidence. */
+  readonly evidenceRefused?: string | null
   /** Whether there are pages of ours to point at: a log to follow, a dashboard. Default true. */
   readonly dashboard?: boolean
   /** Whether comment commands are answered. */

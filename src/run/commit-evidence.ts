@@ -3,6 +3,7 @@ import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { commitEvidence } from '../git/evidence.ts'
+import { GitError } from '../git/mirror.ts'
 import type { Run } from '../model/run.ts'
 import { branchPage } from '../render/branch-page.ts'
 import { renderEvidence } from '../render/evidence.ts'
@@ -11,7 +12,7 @@ import { coreSeconds, verdictOf } from '../render/outcome.ts'
 import { type ReadmeNode, renderReadme } from '../render/readme.ts'
 import { rows, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
-import { loadRun, type RunRow, shortBranch } from '../store/runs.ts'
+import { loadRun, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { projects, reports, runs } from '../store/schema.ts'
 import { claimable, leaseFor, putBack } from '../store/work.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
@@ -55,11 +56,21 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       build: async () => files,
     })
     await transact(context.db, async tx => {
-      await tx.update(projects).set({ evidenceSha: result.sha }).where(eq(projects.id, projectId))
+      // Somebody moved the branch since we last did: whether something of ours was lost is for the next comparison of heads to see.
+      if (project.evidenceSha === null || project.evidenceSha === result.base)
+        await tx.update(projects).set({ evidenceSha: result.sha }).where(eq(projects.id, projectId))
+      await touchRuns(tx, withRefusal(group))
       for (const report of group) {
         await tx
           .update(reports)
-          .set({ sentHash: report.desiredHash, sentAt: sql`now()`, leaseUntil: null, lastError: null, attempts: 0 })
+          .set({
+            sentHash: report.desiredHash,
+            sentAt: sql`now()`,
+            leaseUntil: null,
+            lastError: null,
+            refused: null,
+            attempts: 0,
+          })
           .where(eq(reports.id, report.id))
       }
     })
@@ -82,10 +93,30 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       for (const report of group) await commitFor(context, projectId, [report])
       return
     }
+    if (error instanceof GitError && (error.kind === 'rejected' || error.kind === 'auth'))
+      await tellRefusal(context, group, error)
     for (const report of group) await putBack(context.db, reports, report.id, outage, retryAfterOf(error))
     log.warn({ err: describeError(error) }, 'evidence could not be committed')
   }
 }
+
+/** A refusal is for people to mend, so it is shown where they look: the note is written anew when it begins and when it ends. */
+async function tellRefusal(context: Context, group: readonly Report[], error: GitError): Promise<void> {
+  const refused = describeError(error)
+  const fresh = group.filter(report => report.refused === null)
+  if (fresh.length === 0) return
+  await transact(context.db, async tx => {
+    for (const { id } of fresh) await tx.update(reports).set({ refused }).where(eq(reports.id, id))
+    await touchRuns(
+      tx,
+      fresh.map(report => report.runId),
+    )
+  })
+  context.wake.call('compose')
+}
+
+const withRefusal = (group: readonly Report[]) =>
+  group.filter(report => report.refused !== null).map(report => report.runId)
 
 /** The record of each run, the pages of the branches they are of, and the index over the newest branches of the project. */
 async function filesFor(context: Context, project: ProjectRow, ended: readonly Run[]): Promise<Map<string, string>> {

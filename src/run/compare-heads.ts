@@ -8,6 +8,7 @@ import { newId } from '../model/id.ts'
 import { allProjects, type ProjectRow, saveProject } from '../store/projects.ts'
 import { branches, projects } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
+import { checkEvidence } from './check-evidence.ts'
 import { branchRefused, headMoved, lookAgain } from './head.ts'
 import { isTokenTrouble } from './outage.ts'
 
@@ -127,6 +128,10 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
       })
     }
   }
+  await each(context, project, `refs/heads/${rule.evidence.branch}`, async () => {
+    const missing = await checkEvidence(context, project, rule, heads)
+    return missing === 0 ? null : `${missing} records of evidence were missing`
+  })
   await context.db
     .update(projects)
     .set({ headsAt: sql`now()`, lastError: null, baselineAt: sql`coalesce(${projects.baselineAt}, now())` })
@@ -134,10 +139,15 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
 }
 
 /** One branch that cannot be looked at must not keep the others of its project from being seen. */
-async function each(context: Context, project: ProjectRow, ref: string, look: () => Promise<string>): Promise<void> {
+async function each(
+  context: Context,
+  project: ProjectRow,
+  ref: string,
+  look: () => Promise<string | null>,
+): Promise<void> {
   try {
     const result = await look()
-    context.log.info({ step: 'heads', project: project.path, ref, result }, result)
+    if (result !== null) context.log.info({ step: 'heads', project: project.path, ref, result }, result)
   } catch (error) {
     if (isTokenTrouble(error)) throw error
     context.metrics.failures.inc({ verb: 'compare heads' })

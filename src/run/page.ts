@@ -8,7 +8,7 @@ import { verdictOf } from '../render/outcome.ts'
 import type { Comparison, PageView, PastRun } from '../render/sections.ts'
 import type { Db } from '../store/open.ts'
 import { latestRunsOf, loadRun, type RunRow } from '../store/runs.ts'
-import { branches, connections, jobs } from '../store/schema.ts'
+import { branches, connections, jobs, reports } from '../store/schema.ts'
 
 /** Everything the note and the branch's page say of a run. */
 export async function pageOf(context: Context, row: RunRow, run: Run): Promise<PageView> {
@@ -23,12 +23,23 @@ export async function pageOf(context: Context, row: RunRow, run: Run): Promise<P
     dashboard: false,
     clustersAway: await clustersAway(context.db, run),
     specText: row.specText,
+    evidenceRefused: await evidenceRefused(context.db, run),
     history: history.map(toPastRun),
     evidenceUrl:
       run.endedAt === null
         ? null
         : `${context.config.gitlab.url}/${run.projectPath}/-/blob/${pathUrl(evidenceBranch)}/${pathUrl(evidencePath(run))}`,
   }
+}
+
+/** Why GitLab does not take the evidence of an ended run. */
+async function evidenceRefused(db: Db, run: Run): Promise<string | null> {
+  if (run.endedAt === null) return null
+  const found = await db
+    .select({ refused: reports.refused })
+    .from(reports)
+    .where(eq(reports.key, `evidence ${run.id}`))
+  return found[0]?.refused ?? null
 }
 
 /** Clusters that unfinished jobs of the run wait for and that do not answer. */

@@ -37,7 +37,8 @@ export async function writeReports(db: Db, wanted: readonly ReportToWrite[]): Pr
         target: reports.key,
         set: {
           ...row,
-          refused: null,
+          // Refused evidence is tried on and shown until it is committed; another status or note may well be taken.
+          ...(row.kind === 'evidence' ? {} : { refused: null }),
           parkedAt: null,
           attempts: 0,
           unsentSince: sql`case when ${reports.sentHash} = ${reports.desiredHash} then now() else ${reports.unsentSince} end`,

@@ -1,23 +1,14 @@
 import { sql } from 'drizzle-orm'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type FaultEffect, ROUTES } from '../../src/simulator/simulator.ts'
 import { rows } from '../../src/store/open.ts'
 import { until } from '../support/until.ts'
-import { startWorld, type World, type WorldOptions } from '../support/world.ts'
+import { inWorld, type World } from '../support/world.ts'
+
+// Worlds side by side share the machine with whatever else is tested.
+vi.setConfig({ testTimeout: 180_000 })
 
 // What GitLab can do to us. Nothing is lost, nothing is said twice, and GitLab in trouble is left in peace.
-
-/** A world of its own, so that the stories of this file can wait side by side. */
-async function inWorld(options: WorldOptions, story: (world: World) => Promise<void>): Promise<void> {
-  const world = await startWorld({ database: 'postgres', ...options })
-  try {
-    await story(world)
-  } catch (error) {
-    throw new Error(`${String(error)}\n${world.logged.slice(-40).join('')}`, { cause: error })
-  } finally {
-    await world.close()
-  }
-}
 
 const failing = { '.compops.yml': 'jobs:\n  good:\n    script: ["true"]\n  bad:\n    script: [exit 3]\n' }
 

@@ -220,3 +220,15 @@ ${options.more ?? 'intervals: { note: 200ms }'}
 }
 
 export type World = Awaited<ReturnType<typeof startWorld>>
+
+/** A world for one story, so that stories can wait side by side (`describe.concurrent`); a failure shows the end of the log. */
+export async function inWorld(options: WorldOptions, story: (world: World) => Promise<void>): Promise<void> {
+  const world = await startWorld({ database: 'postgres', ...options })
+  try {
+    await story(world)
+  } catch (error) {
+    throw new Error(`${String(error)}\n${world.logged.slice(-40).join('')}`, { cause: error })
+  } finally {
+    await world.close()
+  }
+}
