@@ -39,7 +39,11 @@ describe('commits of evidence', () => {
       const first = await commitEvidence(mirror, evidence({ 'README.md': 'tree\n', 'runs/a.yml': 'a: 1\n' }))
       const second = await commitEvidence(mirror, evidence({ 'runs/b.yml': 'b: 2\n', 'runs/a.yml': null }))
       const third = await commitEvidence(mirror, evidence({ 'runs/b.yml': 'b: 2\n', 'runs/a.yml': null }))
-      expect([first.pushed, second.pushed, third]).toEqual([true, true, { sha: second.sha, pushed: false }])
+      expect([first.pushed, second.pushed, third]).toEqual([
+        true,
+        true,
+        { sha: second.sha, base: second.sha, pushed: false },
+      ])
       expect(await runGit(dir, ['ls-tree', '-r', '--name-only', REF])).toBe('README.md\nruns/b.yml\n')
       expect(await runGit(dir, ['rev-list', REF])).toBe(`${second.sha}\n${first.sha}\n`)
       const commit = await readCommit(mirror, second.sha)
@@ -75,7 +79,7 @@ describe('commits of evidence', () => {
   test('no content and no branch is no commit', async () => {
     await scene.server.create('ev/none')
     const mirror = await scene.mirror('ev/none')
-    expect(await commitEvidence(mirror, evidence({}))).toEqual({ sha: '0'.repeat(40), pushed: false })
+    expect(await commitEvidence(mirror, evidence({}))).toEqual({ sha: '0'.repeat(40), base: null, pushed: false })
     expect(await readHead(mirror, REF)).toBeNull()
   })
 
@@ -142,7 +146,11 @@ describe('commits of evidence', () => {
     const first = await commitEvidence(mirror, evidence({ a: '1' }))
     await runGit(dir, ['update-ref', '-d', REF])
     await fetchMirror(mirror)
-    expect(await commitEvidence(mirror, evidence({ a: '1' }))).toEqual({ sha: first.sha, pushed: true })
+    expect(await commitEvidence(mirror, evidence({ a: '1' }))).toEqual({
+      sha: first.sha,
+      base: first.sha,
+      pushed: true,
+    })
     await runGit(dir, ['update-ref', '-d', REF])
     const second = await commitEvidence(mirror, evidence({ b: '2' }))
     expect(await runGit(dir, ['rev-list', REF])).toBe(`${second.sha}\n${first.sha}\n`)
@@ -170,7 +178,7 @@ describe('commits of evidence', () => {
     scene.server.loseAnswers(null)
     expect(error).toMatchObject({ kind: 'network', transient: true })
     const sha = (await runGit(dir, ['rev-parse', REF])).trim()
-    expect(await commitEvidence(mirror, evidence({ a: '1' }))).toEqual({ sha, pushed: false })
+    expect(await commitEvidence(mirror, evidence({ a: '1' }))).toEqual({ sha, base: sha, pushed: false })
   })
 
   test('a refusal comes with the words of GitLab', async () => {
