@@ -18,8 +18,10 @@ import type { Metrics } from './metrics.ts'
 import { newId } from './model/id.ts'
 import { openRemote } from './remote/open.ts'
 import { dialectOf } from './scheduler/index.ts'
+import { type Lease, unshared } from './store/leases.ts'
 import type { Db, Store } from './store/open.ts'
 import { bots } from './store/schema.ts'
+import { claimantOf } from './store/work.ts'
 import type { Wake } from './wake.ts'
 
 /** Everything a verb needs, made once and passed on. No verb reads the environment or a global. */
@@ -36,6 +38,10 @@ export interface Context {
   readonly secrets: Secrets
   /** This process, as holder of leases. */
   readonly holder: string
+  /** This lane of this process, as claimant of rows. */
+  readonly claimant: string
+  /** What whoever has this context acts as owner of: a cluster, a shared duty, a claimed row. */
+  readonly lease: Lease
   /** The client with the token of the rule that matches the project, else the instance's. */
   gitlabOf(projectPath: string): GitLab
   gitlabs(): readonly GitLab[]
@@ -179,10 +185,13 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     }
   }
 
+  const holder = newId()
   return {
     ...parts,
     db: store.db,
-    holder: newId(),
+    holder,
+    claimant: claimantOf(holder, 'main'),
+    lease: unshared,
     gitlabOf: path => clientOf(ruleOf(path)),
     gitlabs: () => [...new Set(clients.values())],
     clusterConfig,

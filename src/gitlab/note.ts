@@ -37,7 +37,7 @@ const note = z
 const longest = 1_000_000
 
 export function noteCalls(client: Client) {
-  async function findNote(projectId: number, iid: number, marker: string, authorId: number): Promise<Note | null> {
+  async function* ours(projectId: number, iid: number, marker: string, authorId: number): AsyncGenerator<Note> {
     if (marker === '') throw new GitLabError('A note cannot be looked for without a marker', { kind: 'invalid' })
     const newestFirst = rows(note, `the notes of !${iid}`, page =>
       client.notes.all(projectId, segment(iid, 'a merge request') as number, {
@@ -47,8 +47,12 @@ export function noteCalls(client: Client) {
       }),
     )
     for await (const found of newestFirst) {
-      if (!found.system && found.author.id === authorId && found.body.includes(marker)) return found
+      if (!found.system && found.author.id === authorId && found.body.includes(marker)) yield found
     }
+  }
+
+  async function findNote(projectId: number, iid: number, marker: string, authorId: number): Promise<Note | null> {
+    for await (const found of ours(projectId, iid, marker, authorId)) return found
     return null
   }
 
@@ -65,6 +69,13 @@ export function noteCalls(client: Client) {
 
     /** Our note, found again by its hidden marker and its author: anyone may quote the marker. The newest, if there are several. */
     findNote,
+
+    /** All of them, the newest first. */
+    async findNotes(projectId: number, iid: number, marker: string, authorId: number): Promise<Note[]> {
+      const found: Note[] = []
+      for await (const one of ours(projectId, iid, marker, authorId)) found.push(one)
+      return found
+    },
 
     /**
      * With `findAgain`, a note whose answer was lost is looked for before the loss is reported; without it the caller does so (`maybeDone`).

@@ -1,5 +1,6 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
+import { CompopsError } from '../errors.ts'
 import { isAncestor, listHeads } from '../git/mirror.ts'
 import { wasMerged } from '../store/merge-requests.ts'
 import { transact } from '../store/open.ts'
@@ -51,7 +52,8 @@ export async function branchGone(context: Context, hint: GoneHint): Promise<stri
       trunk !== undefined &&
       (await isAncestor(mirror, branch.headSha, trunk).catch(() => false)))
   const touched = await transact(context.db, async tx => {
-    await tx
+    await context.lease.assertHeld(tx)
+    const gone = await tx
       .update(branches)
       .set({
         state: 'gone',
@@ -60,7 +62,10 @@ export async function branchGone(context: Context, hint: GoneHint): Promise<stri
         updatedAt: sql`now()`,
         generation: sql`${branches.generation} + 1`,
       })
-      .where(eq(branches.id, branch.id))
+      .where(and(eq(branches.id, branch.id), eq(branches.generation, branch.generation)))
+      .returning({ id: branches.id })
+    // It has come back, or was closed, while we asked GitLab: what we know of it is old.
+    if (gone.length === 0) throw new CompopsError(`${name} moved at the same moment`, { transient: true })
     const open = await tx
       .select({ id: runs.id })
       .from(runs)

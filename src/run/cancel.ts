@@ -2,6 +2,7 @@ import { and, eq, inArray, isNotNull, lte, notInArray, sql } from 'drizzle-orm'
 import type { Fate } from '../cluster/cluster.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
+import { mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { type AttemptRow, attemptsOf, finalStates, type JobRow, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
@@ -48,6 +49,7 @@ export async function cancelJobs(context: Context, connection: string): Promise<
     const cluster = context.clusterOf(connection)
     const asked = await withoutRunning(context, connection, handedOver)
     if (asked.length === 0) return found.length
+    mustHold(context.lease)
     const fates = await cluster.cancel(asked.map(({ attempt }) => attempt))
     await keepIds(context, asked, fates)
     // Without a native id it was in doubt: the fence is written and nobody has its name, so it never was. Of the others a round sees the end.
@@ -116,15 +118,18 @@ async function withoutRunning(
     return !waits || seen?.started != null
   })
   if (begun.length > 0) {
-    await context.db
-      .update(jobs)
-      .set({ cancelReason: null, cancelQueuedOnly: false })
-      .where(
-        inArray(
-          jobs.id,
-          begun.map(({ job }) => job.id),
-        ),
-      )
+    await transact(context.db, async tx => {
+      await context.lease.assertHeld(tx)
+      await tx
+        .update(jobs)
+        .set({ cancelReason: null, cancelQueuedOnly: false })
+        .where(
+          inArray(
+            jobs.id,
+            begun.map(({ job }) => job.id),
+          ),
+        )
+    })
     context.log.info(
       { step: 'cancel', connection, jobs: begun.map(({ job }) => job.name) },
       'they have begun: they finish',
@@ -150,6 +155,7 @@ async function askAgainIn(context: Context, list: readonly Wanted[], seconds: nu
 async function markCanceled(context: Context, list: readonly Wanted[]): Promise<void> {
   if (list.length === 0) return
   const done = await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     const canceled: Wanted[] = []
     for (const one of list) {
       if (one.attempt !== null) {

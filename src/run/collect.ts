@@ -1,29 +1,29 @@
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
 import { storable } from '../model/storable.ts'
+import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { type AttemptRow, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
-import { claimable, leaseFor, putBack } from '../store/work.ts'
+import { claim, putBack } from '../store/work.ts'
 
 // After this long the record is written without what could not be fetched.
 const patience = 24 * 3_600_000
 
 /** Fetches what ended attempts left behind on one account of a cluster: outputs with their digests, metrics, the last lines of the log, the environment. Returns how many. */
 export async function collectResults(context: Context, connection: string): Promise<number> {
-  const open = and(
+  const condition = and(
     eq(attempts.connection, connection),
     eq(attempts.final, true),
     isNull(attempts.collected),
     isNull(attempts.collectProblem),
   )
-  const claimed = await context.db
-    .update(attempts)
-    .set({ leaseUntil: leaseFor(120), attempts: sql`${attempts.attempts} + 1` })
-    .where(inArray(attempts.id, claimable(context.db, attempts, open, 20)))
-    .returning()
-  for (const attempt of claimed) await collect(context, attempt)
+  const claimed = await claim(context.db, attempts, { claimant: context.claimant, seconds: 120, limit: 20, condition })
+  for (const attempt of claimed) {
+    mustHold(context.lease)
+    await collect(context, attempt)
+  }
   return claimed.length
 }
 
@@ -34,6 +34,7 @@ async function collect(context: Context, attempt: AttemptRow): Promise<void> {
     await close(context, attempt, { collected })
     log.info({ outputs: collected.outputs.length, metrics: Object.keys(collected.metrics).length }, 'results collected')
   } catch (thrown) {
+    if (thrown instanceof LeaseLost) throw thrown
     const error = toError(thrown)
     const since = context.clock.now().getTime() - (attempt.endedAt?.getTime() ?? 0)
     context.metrics.failures.inc({ verb: 'collect' })
@@ -41,7 +42,7 @@ async function collect(context: Context, attempt: AttemptRow): Promise<void> {
     const mends = error instanceof CompopsError && error.transient
     if (since > patience || (!mends && attempt.attempts >= 5))
       return close(context, attempt, { collectProblem: describeError(error) })
-    await putBack(context.db, attempts, attempt.id, new CompopsError(error.message, { transient: true, cause: error }))
+    await putBack(context.db, attempts, attempt, new CompopsError(error.message, { transient: true, cause: error }))
   }
 }
 
@@ -51,6 +52,7 @@ async function close(
   what: Partial<Pick<AttemptRow, 'collected' | 'collectProblem'>>,
 ): Promise<void> {
   await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     await tx
       .update(attempts)
       .set({ ...what, leaseUntil: null })

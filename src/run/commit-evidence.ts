@@ -1,4 +1,4 @@
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
@@ -10,11 +10,12 @@ import { renderEvidence } from '../render/evidence.ts'
 import { branchPath, evidencePath } from '../render/links.ts'
 import { coreSeconds, verdictOf } from '../render/outcome.ts'
 import { type ReadmeNode, renderReadme } from '../render/readme.ts'
+import { LeaseLost, mustHold } from '../store/leases.ts'
 import { rows, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
 import { loadRun, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { projects, reports, runs } from '../store/schema.ts'
-import { claimable, leaseFor, putBack } from '../store/work.ts'
+import { claim, putBack } from '../store/work.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
 import { pageOf } from './page.ts'
 
@@ -22,12 +23,8 @@ type Report = typeof reports.$inferSelect
 
 /** Step 6, the lasting part: many ended runs of a project in one commit on its evidence branch. Returns how many runs were claimed. */
 export async function commitEvidenceOfRuns(context: Context): Promise<number> {
-  const unsent = and(eq(reports.kind, 'evidence'), sql`${reports.sentHash} is distinct from ${reports.desiredHash}`)
-  const claimed = await context.db
-    .update(reports)
-    .set({ leaseUntil: leaseFor(180), attempts: sql`${reports.attempts} + 1` })
-    .where(inArray(reports.id, claimable(context.db, reports, unsent, 200)))
-    .returning()
+  const condition = and(eq(reports.kind, 'evidence'), sql`${reports.sentHash} is distinct from ${reports.desiredHash}`)
+  const claimed = await claim(context.db, reports, { claimant: context.claimant, seconds: 180, limit: 200, condition })
   for (const [projectId, group] of Map.groupBy(claimed, report => report.projectId))
     await commitFor(context, projectId, group)
   return claimed.length
@@ -53,9 +50,14 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       trailers: { 'Compops-Evidence': ended.map(run => run.id).join(' ') },
       author: { name: 'ComputationalOps', email: 'compops@noreply.invalid' },
       date: new Date(Math.max(...ended.map(run => (run.endedAt ?? run.createdAt).getTime()))),
-      build: async () => files,
+      // Asked before each push: a former owner's pages are older than the branch.
+      async build() {
+        mustHold(context.lease)
+        return files
+      },
     })
     await transact(context.db, async tx => {
+      await context.lease.assertHeld(tx)
       // Somebody moved the branch since we last did: whether something of ours was lost is for the next comparison of heads to see.
       if (project.evidenceSha === null || project.evidenceSha === result.base)
         await tx.update(projects).set({ evidenceSha: result.sha }).where(eq(projects.id, projectId))
@@ -84,6 +86,7 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       result: result.pushed ? 'pushed' : 'already there',
     })
   } catch (error) {
+    if (error instanceof LeaseLost) throw error
     if (isTokenTrouble(error)) await context.renewTokens()
     context.metrics.failures.inc({ verb: 'commit evidence' })
     const outage = asOutage(error)
@@ -95,7 +98,7 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
     }
     if (error instanceof GitError && (error.kind === 'rejected' || error.kind === 'auth'))
       await tellRefusal(context, group, error)
-    for (const report of group) await putBack(context.db, reports, report.id, outage, retryAfterOf(error))
+    for (const report of group) await putBack(context.db, reports, report, outage, retryAfterOf(error))
     log.warn({ err: describeError(error) }, 'evidence could not be committed')
   }
 }

@@ -5,6 +5,7 @@ import { describeError } from '../errors.ts'
 import { listHeads } from '../git/mirror.ts'
 import { type GitLab, isGitLabError, type Project } from '../gitlab/gitlab.ts'
 import { newId } from '../model/id.ts'
+import { LeaseLost, mustHold } from '../store/leases.ts'
 import { allProjects, type ProjectRow, saveProject } from '../store/projects.ts'
 import { branches, projects } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
@@ -21,10 +22,12 @@ export async function compareHeads(context: Context): Promise<number> {
   let compared = 0
   for (const project of await allProjects(context.db)) {
     if (projectFor(context.config, project.path) === null) continue
+    mustHold(context.lease)
     try {
       await compareProject(context, project)
       compared++
     } catch (error) {
+      if (error instanceof LeaseLost) throw error
       if (isTokenTrouble(error)) await context.renewTokens()
       // No listing, no conclusion: an outage and a revoked token both look like this.
       context.metrics.failures.inc({ verb: 'compare heads' })
@@ -149,7 +152,7 @@ async function each(
     const result = await look()
     if (result !== null) context.log.info({ step: 'heads', project: project.path, ref, result }, result)
   } catch (error) {
-    if (isTokenTrouble(error)) throw error
+    if (isTokenTrouble(error) || error instanceof LeaseLost) throw error
     context.metrics.failures.inc({ verb: 'compare heads' })
     context.log.warn(
       { step: 'heads', project: project.path, ref, err: describeError(error) },

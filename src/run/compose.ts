@@ -7,35 +7,41 @@ import type { Run } from '../model/run.ts'
 import { type NoteView, renderNote } from '../render/note.ts'
 import { renderReply } from '../render/reply.ts'
 import { renderJobStatus, renderTreeStatus } from '../render/status.ts'
+import { mustHold } from '../store/leases.ts'
 import { type MergeRequestRow, mergeRequestsShowing, openMergeRequests } from '../store/merge-requests.ts'
 import { type Db, transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { type ReportToWrite, writeOnce, writeReports } from '../store/reports.ts'
 import { loadRun, type RunRow } from '../store/runs.ts'
 import { branches, runs } from '../store/schema.ts'
+import { claim, putBack, stillClaimed } from '../store/work.ts'
 import { rememberMergeRequest } from './merge-request.ts'
+import { asOutage } from './outage.ts'
 import { comparisonsWith, pageOf } from './page.ts'
 
-/** Between steps 5 and 6: turns what has changed of runs into what GitLab should show. Returns how many runs were composed. */
+/** Between steps 5 and 6: turns what has changed of runs into what GitLab should show. Returns how many runs were claimed. */
 export async function composeReports(context: Context): Promise<number> {
-  const due = await context.db
-    .select()
-    .from(runs)
-    .where(gt(runs.version, runs.reportedVersion))
-    .orderBy(runs.id)
-    .limit(100)
+  const claimed = await claim(context.db, runs, {
+    claimant: context.claimant,
+    seconds: 120,
+    limit: 100,
+    condition: gt(runs.version, runs.reportedVersion),
+  })
   let composed = 0
-  for (const row of due) {
+  for (const row of claimed) {
+    mustHold(context.lease)
     try {
       await compose(context, row)
       composed++
     } catch (error) {
       // One run that cannot be composed must not keep the others from being told.
       context.metrics.failures.inc({ verb: 'compose' })
+      const fate = await putBack(context.db, runs, row, asOutage(error))
       context.log.error(
         {
           step: 'compose',
           run: row.id,
+          fate,
           err: describeError(error),
           stack: error instanceof Error ? error.stack : undefined,
         },
@@ -44,7 +50,7 @@ export async function composeReports(context: Context): Promise<number> {
     }
   }
   if (composed > 0) for (const topic of ['send', 'evidence'] as const) context.wake.call(topic)
-  return composed
+  return claimed.length
 }
 
 // Runs whose merge requests GitLab has not told yet; only a hint, after a restart they are asked for when the run ends.
@@ -111,8 +117,8 @@ async function compose(context: Context, row: RunRow): Promise<void> {
 async function markReported(db: Db, row: RunRow): Promise<boolean> {
   const marked = await db
     .update(runs)
-    .set({ reportedVersion: row.version })
-    .where(and(eq(runs.id, row.id), lt(runs.reportedVersion, row.version)))
+    .set({ reportedVersion: row.version, leaseUntil: null, attempts: 0, lastError: null })
+    .where(and(stillClaimed(runs, row), lt(runs.reportedVersion, row.version)))
     .returning({ id: runs.id })
   return marked.length > 0
 }

@@ -1,11 +1,14 @@
 import { and, eq, isNotNull, notInArray, or, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
+import { mustHold } from '../store/leases.ts'
 import { finalStates, touchRuns } from '../store/runs.ts'
 import { connections, jobs } from '../store/schema.ts'
 
 /** A cluster did not answer. The first time is remembered and shown; states stay as they are. */
 export async function setUnreachable(context: Context, connection: string, error: unknown): Promise<void> {
+  // What a former owner last met says nothing of the cluster.
+  mustHold(context.lease)
   const lastError = describeError(error, 300)
   const answer = await context.db
     .insert(connections)
@@ -24,6 +27,7 @@ export async function setUnreachable(context: Context, connection: string, error
 }
 
 export async function setReachable(context: Context, connection: string): Promise<void> {
+  mustHold(context.lease)
   const back = await context.db
     .update(connections)
     .set({ unreachableSince: null, lastError: null })
@@ -56,6 +60,7 @@ export async function isAway(context: Context, connection: string): Promise<bool
 
 /** A cluster answers but cannot take jobs (a root that may not be written, a full disk): shown in `/readyz` until it goes well again. */
 export async function setTroubled(context: Context, connection: string, message: string): Promise<void> {
+  mustHold(context.lease)
   const lastError = describeError(message, 300)
   await context.db
     .insert(connections)

@@ -2,6 +2,7 @@ import { and, eq, inArray, lte, notInArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { isFinal } from '../model/job-state.ts'
+import { mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { type AttemptRow, finalStates, jobsOf, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
@@ -43,6 +44,7 @@ export async function releaseDependants(context: Context, connection: string): P
 /** Takes attempts out of the scheduler's hands, fenced and verified; their jobs wait anew. Returns how many are out; the others are asked for again. */
 export async function takeOut(context: Context, connection: string, list: readonly AttemptRow[]): Promise<number> {
   if (list.length === 0) return 0
+  mustHold(context.lease)
   const ids = list.map(attempt => attempt.id)
   await context.db
     .update(attempts)
@@ -66,6 +68,7 @@ async function putBackToWaiting(context: Context, gone: readonly AttemptRow[]): 
   if (gone.length === 0) return
   const message = 'taken out of the queue: what it needed did not complete'
   await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     const closed = await tx
       .update(attempts)
       .set({ state: 'canceled', message, final: true, endedAt: sql`now()`, collectProblem: 'it never started' })

@@ -4,6 +4,7 @@ import { runState } from '../model/job-state.ts'
 import { rows, transact } from '../store/open.ts'
 import { jobsOf, openStates, touchRuns } from '../store/runs.ts'
 import { runs } from '../store/schema.ts'
+import { eachInTurn } from '../store/work.ts'
 
 /** Asked again in the statement that closes: a branch that comes back may reopen jobs in between. */
 const ended = sql`exists (select 1 from jobs j where j.run_id = runs.id)
@@ -16,7 +17,7 @@ export async function finishRuns(context: Context): Promise<number> {
     context.db,
     sql`select id from runs where ended_at is null and ${ended} order by id limit 100`,
   )
-  for (const { id } of ready) await finishRun(context, id)
+  await eachInTurn(ready, ({ id }) => finishRun(context, id))
   return ready.length
 }
 

@@ -54,7 +54,10 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
   // From here on the head moves in the transaction that writes what follows from it: a crash in between leaves the move to be seen again.
   if (known !== null) return andThen(context, branch, await resumeRun(context, { branch, run: known }))
   const nothing = async (reason: string): Promise<string> => {
-    await transact(context.db, tx => moveHead(tx, branch, sha))
+    await transact(context.db, async tx => {
+      await context.lease.assertHeld(tx)
+      await moveHead(tx, branch, sha)
+    })
     return reason
   }
 

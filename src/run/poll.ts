@@ -6,6 +6,7 @@ import { isFinal, mayFollow } from '../model/job-state.ts'
 import { nextState } from '../model/next-state.ts'
 import type { ClusterFacts, Conclusion, Seen } from '../model/observation.ts'
 import { type AttemptChange, attemptsUnderWay, type WatchedRow, writeAttempts, writeJobs } from '../store/attempts.ts'
+import { mustHold } from '../store/leases.ts'
 import { type Db, transact } from '../store/open.ts'
 import { finalStates, touchRuns } from '../store/runs.ts'
 import { connections, jobs } from '../store/schema.ts'
@@ -27,6 +28,7 @@ export async function pollCluster(context: Context, connection: string): Promise
   try {
     const facts = await cluster.facts()
     const round = await cluster.observe(watched)
+    mustHold(context.lease)
     await rememberRound(context, connection, facts)
     const cancelling = await cancelRequested(context.db, connection)
     const changes: Change[] = []
@@ -139,6 +141,7 @@ function changedBy(attempt: WatchedRow, after: Conclusion, seen: Seen): boolean 
 async function writeChanges(context: Context, changes: readonly Change[]): Promise<readonly Change[]> {
   if (changes.length === 0) return []
   const written = await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     const ids = await writeAttempts(
       tx,
       changes.filter(({ attempt, after }) => mayFollow(attempt.state, after.state)).map(toAttemptChange),

@@ -43,20 +43,20 @@ export async function prepareJobs(context: Context, connection: string): Promise
       const ready = readiness(byName.get(job.name)!, byName, nativeDependencies)
       let changed = false
       if (ready.kind === 'never') {
-        changed = await settle(context.db, job, 'skipped', ready.because)
+        changed = await settle(context, job, 'skipped', ready.because)
         byName.set(job.name, { ...byName.get(job.name)!, state: 'skipped' })
       } else if (ready.kind === 'waits') {
-        changed = await settle(context.db, job, 'waiting', `waits for ${ready.for.join(', ')}`)
+        changed = await settle(context, job, 'waiting', `waits for ${ready.for.join(', ')}`)
       } else if (submitted >= limit) {
         changed = await settle(
-          context.db,
+          context,
           job,
           'held',
           `${job.cluster} has ${limit} jobs of this service, its limit (max_submitted)`,
         )
       } else {
         changed = await beginAttempt(
-          context.db,
+          context,
           job,
           ready.native.map(name => byName.get(name)!.nativeId!),
         )
@@ -86,9 +86,15 @@ async function countSubmitted(db: Db, connection: string): Promise<number> {
   return Number(row?.n ?? 0)
 }
 
-async function settle(db: Db, job: JobRow, state: 'skipped' | 'waiting' | 'held', message: string): Promise<boolean> {
+async function settle(
+  context: Context,
+  job: JobRow,
+  state: 'skipped' | 'waiting' | 'held',
+  message: string,
+): Promise<boolean> {
   if (job.state === state && job.message === message) return false
-  return transact(db, async tx => {
+  return transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     const changed = await tx
       .update(jobs)
       .set({ state, message })
@@ -100,8 +106,9 @@ async function settle(db: Db, job: JobRow, state: 'skipped' | 'waiting' | 'held'
 }
 
 /** The row before the deed: after a crash this attempt is asked for again, and no other is made. */
-async function beginAttempt(db: Db, job: JobRow, dependsOn: readonly string[]): Promise<boolean> {
-  return transact(db, async tx => {
+async function beginAttempt(context: Context, job: JobRow, dependsOn: readonly string[]): Promise<boolean> {
+  return transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     const changed = await tx
       .update(jobs)
       .set({ state: 'submitting', message: null, runAgain: false })

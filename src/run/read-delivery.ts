@@ -4,9 +4,10 @@ import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import type { Event, MergeRequestEvent, PipelineEvent, PushEvent } from '../model/event.ts'
 import { claimDeliveries, closeDelivery, type DeliveryRow, isPushPending } from '../store/deliveries.ts'
+import { LeaseLost, mustHold } from '../store/leases.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
 import { deliveries, reports } from '../store/schema.ts'
-import { putBack } from '../store/work.ts'
+import { putBack, rowLease, sideBySide } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
 import { headMoved, lookAgain } from './head.ts'
 import { rememberMergeRequest, showOnMergeRequest } from './merge-request.ts'
@@ -14,11 +15,15 @@ import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
 
 /** Step 2 begins: acts on stored deliveries, those of one project in order, several projects side by side. Returns how many were claimed. */
 export async function readDeliveries(context: Context): Promise<number> {
-  const claimed = await claimDeliveries(context.db, 10)
+  const claimed = await claimDeliveries(context.db, context.claimant, 10)
   const byProject = Map.groupBy(claimed, row => row.projectId ?? 0)
-  await Promise.all(
+  await sideBySide(
     [...byProject.values()].map(async group => {
-      for (const row of group) await readDelivery(context, row)
+      for (const row of group) {
+        mustHold(context.lease)
+        // What follows from it is only written while nobody else has taken it over.
+        await readDelivery({ ...context, lease: rowLease(deliveries, row, context.lease) }, row)
+      }
     }),
   )
   return claimed.length
@@ -28,11 +33,12 @@ async function readDelivery(context: Context, row: DeliveryRow): Promise<void> {
   const log = context.log.child({ delivery: row.id })
   try {
     const result = row.event === null ? 'nothing to do' : await actOn(context, row.event, row.id)
-    await closeDelivery(context.db, row.id, result)
+    await closeDelivery(context.db, row, result)
     log.info({ step: 'delivery', kind: row.kind, project: row.projectPath, ref: row.ref, result }, result)
   } catch (error) {
+    if (error instanceof LeaseLost) return log.info({ step: 'delivery' }, error.message)
     if (isTokenTrouble(error)) await context.renewTokens()
-    const fate = await putBack(context.db, deliveries, row.id, asOutage(error), retryAfterOf(error))
+    const fate = await putBack(context.db, deliveries, row, asOutage(error), retryAfterOf(error))
     context.metrics.failures.inc({ verb: 'delivery' })
     log.warn(
       { step: 'delivery', kind: row.kind, project: row.projectPath, ref: row.ref, fate, err: describeError(error) },

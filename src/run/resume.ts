@@ -19,6 +19,7 @@ export async function resumeRun(
   { branch, run }: { branch: BranchRow; run: RunRow },
 ): Promise<string> {
   const again = await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     await moveHead(tx, branch, run.sha)
     const reopened = await tx
       .update(jobs)

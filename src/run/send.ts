@@ -1,12 +1,13 @@
-import { and, eq, inArray, isNull, ne, sql } from 'drizzle-orm'
+import { and, eq, isNull, ne, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { choosePipeline, type GitLab, isGitLabError, sendCommitStatus } from '../gitlab/gitlab.ts'
+import { mustHold } from '../store/leases.ts'
 import { openMergeRequests } from '../store/merge-requests.ts'
 import { findProject } from '../store/projects.ts'
 import type { RunRow } from '../store/runs.ts'
 import { type Desired, reports, runs } from '../store/schema.ts'
-import { claimable, leaseFor, putBack } from '../store/work.ts'
+import { claim, putBack, sideBySide, stillClaimed } from '../store/work.ts'
 import { asOutage, retryAfterOf } from './outage.ts'
 
 type Report = typeof reports.$inferSelect
@@ -14,20 +15,20 @@ type Of<Kind extends Desired['kind']> = Extract<Desired, { kind: Kind }>
 
 /** Step 6: sends what GitLab was not told yet: statuses, notes, replies. A lost answer is a repeat, not a loss. Returns how many were tried. */
 export async function sendReports(context: Context): Promise<number> {
-  const unsent = and(ne(reports.kind, 'evidence'), sql`${reports.sentHash} is distinct from ${reports.desiredHash}`)
-  const claimed = await context.db
-    .update(reports)
-    .set({ leaseUntil: leaseFor(120), attempts: sql`${reports.attempts} + 1` })
-    .where(inArray(reports.id, claimable(context.db, reports, unsent, 40)))
-    .returning()
+  const condition = and(ne(reports.kind, 'evidence'), sql`${reports.sentHash} is distinct from ${reports.desiredHash}`)
+  const claimed = await claim(context.db, reports, { claimant: context.claimant, seconds: 120, limit: 40, condition })
   // Those of one commit or one merge request in turn, as GitLab locks them; different ones side by side.
   const lanes = Map.groupBy(
     claimed,
     report => `${report.projectId} ${report.desired.kind === 'status' ? report.desired.sha : report.key}`,
   )
-  await Promise.all(
+  // What a lane did not come to is still claimed by us, and is taken up again with the next claim.
+  await sideBySide(
     [...lanes.values()].map(async lane => {
-      for (const report of lane.sort(jobsFirst)) if (!(await send(context, report))) break
+      for (const report of lane.sort(jobsFirst)) {
+        mustHold(context.lease)
+        if (!(await send(context, report))) break
+      }
     }),
   )
   return claimed.length
@@ -59,21 +60,27 @@ async function send(context: Context, report: Report): Promise<boolean> {
     log.info({ key: report.key }, `${report.kind} sent`)
     return true
   } catch (thrown) {
-    const fate = await putBack(context.db, reports, report.id, asOutage(thrown), retryAfterOf(thrown))
+    const fate = await putBack(context.db, reports, report, asOutage(thrown), retryAfterOf(thrown))
     context.metrics.failures.inc({ verb: `send ${report.kind}` })
     log.warn({ key: report.key, fate, err: describeError(thrown) }, `${report.kind} could not be sent`)
     return true
   }
 }
 
-/** Closes a report with what was sent; what has changed meanwhile differs from it and is sent next. */
+/** The sent hash of a report that two processes may have told: it differs from any other, so whoever claims it next tells it anew. */
+const toldTwice = 'told twice'
+
+/**
+ * Closes a report with what was sent; what has changed meanwhile differs from it and is sent next. Where another process has taken the report
+ * over since (we were frozen), what GitLab shows may be ours and old, or there twice: the row says so, and it is told once more.
+ */
 async function sent(
   context: Context,
   report: Report,
   more: Partial<typeof reports.$inferInsert> = {},
   pauseMs = 0,
 ): Promise<void> {
-  await context.db
+  const saved = await context.db
     .update(reports)
     .set({
       sentHash: report.desiredHash,
@@ -84,7 +91,15 @@ async function sent(
       nextAt: sql`now() + make_interval(secs => ${pauseMs / 1000})`,
       ...more,
     })
+    .where(stillClaimed(reports, report))
+    .returning({ id: reports.id })
+  if (saved.length > 0) return
+  // Under our name: the other one, if it has not saved yet, sees that as we do.
+  await context.db
+    .update(reports)
+    .set({ sentHash: toldTwice, leaseUntil: null, leaseHolder: report.leaseHolder, nextAt: sql`now()` })
     .where(eq(reports.id, report.id))
+  context.log.info({ step: 'report', key: report.key }, 'another process has told it too: it is told once more')
 }
 
 /** Returns false where it waits: for the commit's pipeline, or for the statuses that come before it. */
@@ -179,7 +194,7 @@ async function pipelineOrPatience(
       and(
         eq(reports.projectId, run.projectId),
         eq(reports.kind, 'status'),
-        isNull(reports.sentHash),
+        sql`${reports.sentHash} is distinct from ${reports.desiredHash}`,
         sql`${reports.desired}->>'sha' = ${desired.sha}`,
       ),
     )
@@ -189,6 +204,7 @@ async function pipelineOrPatience(
 async function sendNote(context: Context, gitlab: GitLab, report: Report, desired: Of<'note'>): Promise<void> {
   const pause = context.config.intervals.note
   const marker = desired.body.slice(0, desired.body.indexOf('-->') + 3)
+  if (report.sentHash === toldTwice) await keepOne(gitlab, report, desired.iid, marker)
   if (report.externalId !== null && (await edited(gitlab, report, desired, report.externalId))) {
     return sent(context, report, {}, pause)
   }
@@ -211,9 +227,18 @@ async function edited(gitlab: GitLab, report: Report, desired: Of<'note'>, noteI
   }
 }
 
+/** Two processes told at the same moment: the oldest of our notes stays, people may have answered it. */
+async function keepOne(gitlab: GitLab, report: Report, iid: number, marker: string): Promise<void> {
+  const me = await gitlab.self()
+  const ours = await gitlab.findNotes(report.projectId, iid, marker, me.id)
+  const kept = ours.find(note => note.id === report.externalId) ?? ours.at(-1)
+  for (const note of ours) if (note !== kept) await gitlab.deleteNote(report.projectId, iid, note.id)
+}
+
 async function sendReply(context: Context, gitlab: GitLab, report: Report, desired: Of<'reply'>): Promise<void> {
   const marker = desired.body.slice(desired.body.lastIndexOf('<!--'))
   const me = await gitlab.self()
+  if (report.sentHash === toldTwice) await keepOne(gitlab, report, desired.iid, marker)
   const before = report.attempts > 1 ? await gitlab.findNote(report.projectId, desired.iid, marker, me.id) : null
   const noteId = before?.id ?? (await gitlab.createNote(report.projectId, desired.iid, desired.body)).id
   await sent(context, report, { externalId: noteId })

@@ -39,6 +39,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   const state: JobState = computation.spec === null ? 'failed' : 'waiting'
 
   const written = await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     await moveHead(tx, start.branch, start.sha)
     const inserted = await tx
       .insert(runs)

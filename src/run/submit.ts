@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto'
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import type { SubmitRequest } from '../cluster/cluster.ts'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
-import { type Db, transact } from '../store/open.ts'
+import { LeaseLost, mustHold } from '../store/leases.ts'
+import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { type AttemptRow, type JobRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
-import { claimable, leaseFor, putBack } from '../store/work.ts'
+import { claim, putBack } from '../store/work.ts'
 import { setReachable, setTroubled, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
 import { asOutage } from './outage.ts'
@@ -20,22 +21,16 @@ import { sourceOf } from './source.ts'
  * and whatever stays in doubt is asked again: the guarded command gives the same native id however often. Returns how many were asked.
  */
 export async function submitJobs(context: Context, connection: string): Promise<number> {
-  const claimed = await context.db
-    .update(attempts)
-    .set({ leaseUntil: leaseFor(180), attempts: sql`${attempts.attempts} + 1` })
-    .where(
-      inArray(
-        attempts.id,
-        claimable(
-          context.db,
-          attempts,
-          and(eq(attempts.connection, connection), eq(attempts.state, 'submitting'), eq(attempts.final, false)),
-          20,
-        ),
-      ),
-    )
-    .returning()
-  for (const attempt of claimed.sort((a, b) => (a.id < b.id ? -1 : 1))) await submitJob(context, attempt)
+  const claimed = await claim(context.db, attempts, {
+    claimant: context.claimant,
+    seconds: 180,
+    limit: 20,
+    condition: and(eq(attempts.connection, connection), eq(attempts.state, 'submitting'), eq(attempts.final, false)),
+  })
+  for (const attempt of claimed.sort((a, b) => (a.id < b.id ? -1 : 1))) {
+    mustHold(context.lease)
+    await submitJob(context, attempt)
+  }
   return claimed.length
 }
 
@@ -64,6 +59,7 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
     request = await submitRequest(context, job, { ...attempt, dependsOn })
     script = cluster.plan(request).script
   } catch (thrown) {
+    if (thrown instanceof LeaseLost) throw thrown
     const error = asOutage(thrown)
     log.warn({ step: 'submit', err: describeError(error) }, `${job.name} could not be prepared`)
     // Nothing was handed over yet: what no repetition mends (a submodule that cannot be had, a value no scheduler takes) is told at once.
@@ -72,14 +68,15 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
     await putBack(
       context.db,
       attempts,
-      attempt.id,
+      attempt,
       new CompopsError(describeError(error), { transient: true, cause: error }),
     )
-    await say(context.db, attempt, describeError(error))
+    await say(context, attempt, describeError(error))
     return
   }
   try {
     const facts = await cluster.facts()
+    mustHold(context.lease)
     const outcome = await cluster.submit(request)
     context.metrics.submissions.inc({ connection, outcome: outcome.kind })
     await setReachable(context, connection)
@@ -102,15 +99,16 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
         await putBack(
           context.db,
           attempts,
-          attempt.id,
+          attempt,
           new CompopsError(outcome.message, { transient: true }),
           outcome.kind === 'unsure' ? outcome.askAgainInMs : 2_000,
         )
-        await say(context.db, attempt, outcome.message)
+        await say(context, attempt, outcome.message)
         await setTroubled(context, connection, outcome.message)
         log.warn({ step: 'submit', err: outcome.message }, `${job.name}: ${outcome.kind}, asked again later`)
     }
   } catch (thrown) {
+    if (thrown instanceof LeaseLost) throw thrown
     // Perhaps it was submitted, perhaps not: only asking again can tell, and asking again is safe.
     const error = toError(thrown)
     context.metrics.failures.inc({ verb: 'submit' })
@@ -119,7 +117,7 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
     await putBack(
       context.db,
       attempts,
-      attempt.id,
+      attempt,
       new CompopsError(describeError(error), { transient: true, cause: error }),
       1_000,
     )
@@ -183,6 +181,7 @@ async function accepted(
   scheduler: string,
 ): Promise<void> {
   await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     const saved = await tx
       .update(attempts)
       .set({
@@ -213,6 +212,7 @@ async function accepted(
 /** Whoever has closed the attempt meanwhile (a cancellation, whose fence also looks like a refusal) has the last word. */
 async function refused(context: Context, attempt: AttemptRow, message: string): Promise<void> {
   const told = await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     const closed = await tx
       .update(attempts)
       .set({
@@ -246,8 +246,9 @@ async function refused(context: Context, attempt: AttemptRow, message: string): 
 }
 
 /** A sentence for people while a submission is under way. */
-async function say(db: Db, attempt: AttemptRow, message: string): Promise<void> {
-  await transact(db, async tx => {
+async function say(context: Context, attempt: AttemptRow, message: string): Promise<void> {
+  await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     const changed = await tx
       .update(jobs)
       .set({ message })

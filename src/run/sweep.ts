@@ -3,6 +3,7 @@ import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { finalStatusStates, sweepStatuses } from '../gitlab/gitlab.ts'
+import { mustHold } from '../store/leases.ts'
 import { rows } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { shortBranch } from '../store/runs.ts'
@@ -22,14 +23,17 @@ export async function sweepRuns(context: Context): Promise<number> {
       and exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status')
       and (r.has_ci or (select count(*) from bots b where b.first_seen_at > r.created_at) > 0
         or exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and p.refused is not null))
-      order by r.ended_at limit 20`,
+        and r.sweep_next_at <= now()
+      order by r.sweep_next_at limit 20`,
   )
-  let swept = 0
-  for (const { id } of due) if (await sweepRun(context, id)) swept++
-  return swept
+  for (const { id } of due) {
+    mustHold(context.lease)
+    await sweepRun(context, id)
+  }
+  return due.length
 }
 
-async function sweepRun(context: Context, runId: string): Promise<boolean> {
+async function sweepRun(context: Context, runId: string): Promise<void> {
   const run = (await context.db.select().from(runs).where(eq(runs.id, runId)))[0]!
   const project = await findProject(context.db, run.projectId)
   const log = context.log.child({ step: 'sweep', run: runId })
@@ -57,10 +61,16 @@ async function sweepRun(context: Context, runId: string): Promise<boolean> {
       if (result.open.length > 0) log.warn({ open: result.open }, 'statuses that GitLab keeps unfinished')
     }
     await context.db.update(runs).set({ sweptAt: sql`now()` }).where(eq(runs.id, runId))
-    return true
   } catch (error) {
     context.metrics.failures.inc({ verb: 'sweep' })
+    // Again after 1, 2, 4 … 64 min, behind all others; after a week nobody is waiting for it.
+    await context.db
+      .update(runs)
+      .set({
+        sweepTries: sql`${runs.sweepTries} + 1`,
+        sweepNextAt: sql`now() + make_interval(mins => power(2, least(${runs.sweepTries}, 6))::int)`,
+      })
+      .where(eq(runs.id, runId))
     log.warn({ err: describeError(error) }, 'statuses could not be looked over')
-    return false
   }
 }

@@ -1,8 +1,8 @@
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Event } from '../model/event.ts'
 import { type Db, rows } from './open.ts'
 import { deliveries } from './schema.ts'
-import { claimable, leaseFor } from './work.ts'
+import { type Claimed, claim, stillClaimed } from './work.ts'
 
 export type DeliveryRow = typeof deliveries.$inferSelect
 
@@ -46,12 +46,9 @@ export async function insertDeliveries(
   return batch.map(delivery => (fresh.has(delivery.id) ? 'inserted' : 'duplicate'))
 }
 
-export async function claimDeliveries(db: Db, limit: number): Promise<DeliveryRow[]> {
-  const claimed = await db
-    .update(deliveries)
-    .set({ leaseUntil: leaseFor(120), attempts: sql`${deliveries.attempts} + 1` })
-    .where(inArray(deliveries.id, claimable(db, deliveries, isNull(deliveries.doneAt), limit)))
-    .returning()
+export async function claimDeliveries(db: Db, claimant: string, limit: number): Promise<DeliveryRow[]> {
+  const condition = isNull(deliveries.doneAt)
+  const claimed = await claim(db, deliveries, { claimant, seconds: 120, limit, condition })
   return claimed.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime() || (a.id < b.id ? -1 : 1))
 }
 
@@ -74,11 +71,11 @@ export async function isPushPending(db: Db, projectId: number, ref: string): Pro
   return found.length > 0
 }
 
-export async function closeDelivery(db: Db, id: string, result: string): Promise<void> {
+export async function closeDelivery(db: Db, row: Claimed, result: string): Promise<void> {
   await db
     .update(deliveries)
     .set({ doneAt: sql`now()`, result, leaseUntil: null, lastError: null })
-    .where(eq(deliveries.id, id))
+    .where(stillClaimed(deliveries, row))
 }
 
 /** Deliveries are kept for `why`; after this many days nobody asks. */

@@ -84,7 +84,9 @@ async function openPostgres(url: string): Promise<Store> {
   } finally {
     await migrator.end({ timeout: 5 })
   }
-  const client = postgres(url, { ...quiet, max: 10, connection: { application_name: 'compops' } })
+  // A replica that is frozen in the middle of a transaction holds row locks that the others wait for: the server ends its session.
+  const connection = { application_name: 'compops', idle_in_transaction_session_timeout: 15_000 }
+  const client = postgres(url, { ...quiet, max: 10, connection })
   const db = drizzle(client, { schema })
   const version = await first<{ server_version: string }>(db as unknown as Db, sql`show server_version`)
   return {

@@ -18,7 +18,8 @@ export async function touchRuns(db: Db, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return
   await db
     .update(runs)
-    .set({ version: sql`${runs.version} + 1` })
+    // What could not be composed before may well be now.
+    .set({ version: sql`${runs.version} + 1`, nextAt: sql`now()`, attempts: 0, parkedAt: null })
     .where(inArray(runs.id, [...new Set(ids)]))
 }
 

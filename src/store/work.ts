@@ -1,7 +1,8 @@
-import { and, eq, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, type InferSelectModel, inArray, isNull, lte, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { CompopsError, describeError, toError } from '../errors.ts'
-import type { Db } from './open.ts'
+import { type Lease, LeaseLost } from './leases.ts'
+import { type Db, rows } from './open.ts'
 
 /** The columns that any table has whose rows are work (schema.ts `work`). */
 export interface WorkTable extends PgTable {
@@ -9,49 +10,94 @@ export interface WorkTable extends PgTable {
   attempts: PgColumn
   nextAt: PgColumn
   leaseUntil: PgColumn
+  leaseHolder: PgColumn
   parkedAt: PgColumn
+}
+
+/** A row that was claimed, as its claimant has it. */
+export interface Claimed {
+  readonly id: string
+  readonly leaseHolder: string | null
 }
 
 // A mistake that repeats this often is a bug or a hostile row: it is parked, shown and counted, and no longer in the way of others.
 const patience = 8
 
-/** The part of a claim that is the same for every kind of work. Leases are by the database's clock, which all replicas share. */
-export function due(table: WorkTable): SQL {
-  return and(
-    lte(table.nextAt, sql`now()`),
-    isNull(table.parkedAt),
-    or(isNull(table.leaseUntil), lte(table.leaseUntil, sql`now()`)),
-  )!
+/** Who claims: one lane of one process, which does one thing after another. The process comes first, see `free`. */
+export const claimantOf = (holder: string, lane: string): string => `${holder} ${lane}`
+
+/**
+ * Not claimed, or the claim is over, or its process is dead (its lease is over; leases.ts), or this very lane claimed it: that was left over
+ * by a failure, since a lane has ended its last work before it claims again.
+ */
+function free(table: WorkTable, claimant: string): SQL {
+  const dead = sql`exists (select 1 from leases l where l.name = 'process ' || split_part(${table.leaseHolder}, ' ', 1) and l.until <= now())`
+  return sql`(${table.leaseUntil} is null or ${table.leaseUntil} <= now() or ${table.leaseHolder} = ${claimant} or ${dead})`
 }
 
-export const leaseFor = (seconds: number): SQL => sql`now() + make_interval(secs => ${seconds})`
-
-/** Ids of at most `limit` rows that are due, locked against other claimers until the statement's transaction ends. */
-export function claimable(db: Db, table: WorkTable, condition: SQL | undefined, limit: number) {
-  return db
+/**
+ * Claims at most `limit` rows that are due and fulfil `condition`, for `seconds` by the database's clock, which all replicas share. A process
+ * whose own lease is over claims nothing: the others take it for dead.
+ */
+export async function claim<Table extends WorkTable>(
+  db: Db,
+  table: Table,
+  options: { claimant: string; seconds: number; limit: number; condition: SQL | undefined },
+): Promise<InferSelectModel<Table>[]> {
+  const { claimant, seconds, limit, condition } = options
+  const alive = sql`not exists (select 1 from leases l where l.name = 'process ' || split_part(${claimant}::text, ' ', 1) and l.until <= now())`
+  const due = db
     .select({ id: table.id })
-    .from(table)
-    .where(and(due(table), condition))
+    .from(table as PgTable)
+    .where(and(lte(table.nextAt, sql`now()`), isNull(table.parkedAt), free(table, claimant), alive, condition))
     .orderBy(table.nextAt)
     .limit(limit)
     .for('update', { skipLocked: true })
+  const claimed = await db
+    .update(table as PgTable)
+    .set({
+      leaseUntil: sql`now() + make_interval(secs => ${seconds})`,
+      leaseHolder: claimant,
+      attempts: sql`${table.attempts} + 1`,
+    } as never)
+    .where(inArray(table.id, due))
+    .returning()
+  return claimed as InferSelectModel<Table>[]
+}
+
+/** The row, if the claim still stands: another process may have taken it over since. */
+export function stillClaimed(table: WorkTable, row: Claimed): SQL {
+  return and(eq(table.id, row.id), sql`${table.leaseHolder} is not distinct from ${row.leaseHolder}`)!
+}
+
+/** A claimed row as a lease: whoever writes what follows from it must still have it. */
+export function rowLease(table: WorkTable, row: Claimed, process: Lease): Lease {
+  const name = `the claim of ${row.id}`
+  return {
+    name,
+    held: () => process.held(),
+    async assertHeld(tx) {
+      const found = await rows(tx, sql`select 1 from ${table} where ${stillClaimed(table, row)} for share`)
+      if (found.length === 0) throw new LeaseLost(name)
+    },
+  }
 }
 
 /**
  * Puts a row back after a failure: tried again after 1 s, 2 s, 4 s … 5 min. What is transient (an outage) is tried for ever;
- * anything else is parked in the end.
+ * anything else is parked in the end. A row that another process has claimed since is left to it.
  */
 export async function putBack(
   db: Db,
   table: WorkTable,
-  id: string,
+  row: Claimed,
   thrown: unknown,
   minimumMs = 0,
-): Promise<'later' | 'parked'> {
+): Promise<'later' | 'parked' | 'taken over'> {
   const error = toError(thrown)
   const transient = error instanceof CompopsError && error.transient
   const wait = sql`greatest(${minimumMs / 1000}::float8, least(300, power(2, least(${table.attempts}, 9)))) * (0.75 + random() / 2)`
-  const answer = await db
+  const answer = (await db
     .update(table)
     .set({
       leaseUntil: null,
@@ -59,7 +105,21 @@ export async function putBack(
       lastError: describeError(error),
       ...(transient ? {} : { parkedAt: sql`case when ${table.attempts} >= ${patience} then now() end` }),
     } as never)
-    .where(eq(table.id, id))
-    .returning({ parkedAt: table.parkedAt })
-  return (answer as { parkedAt: unknown }[])[0]?.parkedAt === null ? 'later' : 'parked'
+    .where(stillClaimed(table, row))
+    .returning({ parkedAt: table.parkedAt })) as { parkedAt: unknown }[]
+  if (answer.length === 0) return 'taken over'
+  return answer[0]?.parkedAt === null ? 'later' : 'parked'
+}
+
+/** Work that goes on side by side: all of it has ended when this does; then the first failure is thrown. */
+export async function sideBySide(work: readonly Promise<unknown>[]): Promise<void> {
+  const ends = await Promise.allSettled(work)
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
+}
+
+/** One after another; one that fails does not keep the others back. Then the first failure is thrown. */
+export async function eachInTurn<Item>(items: readonly Item[], work: (item: Item) => Promise<unknown>): Promise<void> {
+  const failures: unknown[] = []
+  for (const item of items) await work(item).catch(error => failures.push(error))
+  if (failures.length > 0) throw failures[0]
 }

@@ -15,13 +15,28 @@ import { prunePacks } from '../run/source.ts'
 import { submitJobs } from '../run/submit.ts'
 import { sweepRuns } from '../run/sweep.ts'
 import { pruneDeliveries } from '../store/deliveries.ts'
+import { pruneLeases } from '../store/leases.ts'
 import type { Leases } from './leases.ts'
 import type { Duty } from './loop.ts'
 
+type Work = Duty['run']
+
 const count = async (done: Promise<number>) => ({ more: (await done) > 0 })
 
-/** When things happen: the table of verbs and intervals. `leases` tells which clusters and projects this process owns. */
+/** When things happen: the table of verbs and intervals. `leases` tells which clusters and shared duties this process owns. */
 export function duties(context: Context, leases: Leases): Duty[] {
+  /** Only while we own it; the verb gets the lease, and writes nothing when it has passed to another meanwhile. */
+  const as =
+    (name: string, work: Work): Work =>
+    async c => {
+      const lease = leases.of(name)
+      return lease === null ? { more: false } : work({ ...c, lease })
+    }
+  /** By any process, as long as the others do not take it for dead. */
+  const alive =
+    (work: Work): Work =>
+    async c =>
+      leases.process.held() ? work({ ...c, lease: leases.process }) : { more: false }
   return [
     // Several side by side: one project whose git is slow does not hold up the others.
     ...['1', '2', '3', '4'].map(
@@ -29,16 +44,16 @@ export function duties(context: Context, leases: Leases): Duty[] {
         name: `read deliveries ${lane}`,
         topic: 'deliveries',
         every: 2_000,
-        run: c => count(readDeliveries(c)),
+        run: alive(c => count(readDeliveries(c))),
       }),
     ),
-    { name: 'finish runs', topic: 'finish', every: 5_000, run: c => count(finishRuns(c)) },
-    { name: 'compose reports', topic: 'compose', every: 2_000, run: c => count(composeReports(c)) },
+    { name: 'finish runs', topic: 'finish', every: 5_000, run: alive(c => count(finishRuns(c))) },
+    { name: 'compose reports', topic: 'compose', every: 2_000, run: alive(c => count(composeReports(c))) },
     {
       name: 'sweep statuses',
       topic: 'sweep',
       every: 60_000,
-      run: async c => ({ more: leases.owns('heads') && (await sweepRuns(c)) > 0 }),
+      run: as('heads', c => count(sweepRuns(c))),
     },
     {
       name: 'hurry after an outage',
@@ -50,21 +65,21 @@ export function duties(context: Context, leases: Leases): Duty[] {
         return { more: false, notBefore: 5_000 }
       },
     },
-    { name: 'send reports', topic: 'send', every: 1_000, run: c => count(sendReports(c)) },
+    { name: 'send reports', topic: 'send', every: 1_000, run: alive(c => count(sendReports(c))) },
     {
       name: 'commit evidence',
       topic: 'evidence',
       every: 2_000,
-      run: async c => ({ more: leases.owns('evidence') && (await commitEvidenceOfRuns(c)) > 0 }),
+      run: as('evidence', c => count(commitEvidenceOfRuns(c))),
     },
     {
       name: 'compare heads',
       topic: 'heads',
       every: context.config.intervals.heads,
-      run: async c => {
-        if (leases.owns('heads')) await compareHeads(c)
+      run: as('heads', async c => {
+        await compareHeads(c)
         return { more: false }
-      },
+      }),
     },
     {
       name: 'prune',
@@ -72,56 +87,55 @@ export function duties(context: Context, leases: Leases): Duty[] {
       every: 3_600_000,
       run: async c => {
         await pruneDeliveries(c.db, 30)
+        await pruneLeases(c.db)
         await prunePacks(c, 24)
         return { more: false, notBefore: 600_000 }
       },
     },
-    ...context.connections().flatMap(connection => clusterDuties(context, connection, leases)),
+    ...context.connections().flatMap(name => clusterDuties(context, name, work => as(`cluster ${name}`, work))),
   ]
 }
 
-function clusterDuties(context: Context, connection: string, leases: Leases): Duty[] {
+function clusterDuties(context: Context, connection: string, asOwner: (work: Work) => Work): Duty[] {
   const { pollInterval, maxPollInterval } = context.clusterConfig(connection)
-  const owned = () => leases.owns(`cluster ${connection}`)
   let interval = pollInterval
   return [
     {
       name: `prepare for ${connection}`,
       topic: 'prepare',
-      every: 10_000,
-      run: async c => {
-        if (!owned()) return { more: false }
+      // Another replica may have started the run, and can call nobody here.
+      every: context.config.databaseUrl === null ? 10_000 : 2_000,
+      run: asOwner(async c => {
         const released = await releaseDependants(c, connection)
         return { more: released + (await prepareJobs(c, connection)) > 0 }
-      },
+      }),
     },
     {
       name: `submit to ${connection}`,
       topic: 'submit',
       every: 1_000,
-      run: async c => ({ more: owned() && (await submitJobs(c, connection)) > 0 }),
+      run: asOwner(c => count(submitJobs(c, connection))),
     },
     {
       name: `collect from ${connection}`,
       topic: 'collect',
       every: 2_000,
-      run: async c => ({ more: owned() && (await collectResults(c, connection)) > 0 }),
+      run: asOwner(c => count(collectResults(c, connection))),
     },
     {
       name: `cancel on ${connection}`,
       topic: 'cancel',
       every: 2_000,
-      run: async c => {
-        if (owned()) await cancelJobs(c, connection)
+      run: asOwner(async c => {
+        await cancelJobs(c, connection)
         return { more: false }
-      },
+      }),
     },
     {
       name: `poll ${connection}`,
       topic: 'poll',
       every: pollInterval,
-      run: async c => {
-        if (!owned()) return { more: false }
+      run: asOwner(async c => {
         const result = await pollCluster(c, connection)
         // Shorter while something moves, longer while nothing does; a call (a fresh submission) never makes it shorter than the interval.
         interval =
@@ -130,7 +144,7 @@ function clusterDuties(context: Context, connection: string, leases: Leases): Du
             : Math.min(maxPollInterval, interval * 1.3)
         if (result.watched === 0) return { more: false, after: maxPollInterval }
         return { more: false, notBefore: pollInterval, after: Math.max(0, interval - pollInterval) }
-      },
+      }),
     },
   ]
 }

@@ -1,10 +1,14 @@
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
-import { holdLease, releaseLeases } from '../store/leases.ts'
+import { fencedLease, holdLeases, type Lease, processLease, releaseLeases, unshared } from '../store/leases.ts'
+import type { Topic } from '../wake.ts'
 
 /** Which clusters and which shared duties are this process's own. Of several replicas one owns each; when it dies another takes it over. */
 export interface Leases {
-  owns(name: string): boolean
+  /** null while another process has it, or may have it. */
+  of(name: string): Lease | null
+  /** That this process lives: what it claims is its own as long as this is held. */
+  readonly process: Lease
   renew(): Promise<void>
   release(): Promise<void>
 }
@@ -12,25 +16,78 @@ export interface Leases {
 /** Seconds a lease lasts, and ms between renewals. */
 export const leaseSeconds = 30
 export const renewEvery = 8_000
+/** ms after which a renewal that is not answered is given up, so that the next can go another way. */
+const patience = 10_000
+
+/** Who has just become owner looks at once, whatever the former one left. */
+const topics = (name: string): readonly Topic[] =>
+  name.startsWith('cluster ')
+    ? ['prepare', 'submit', 'collect', 'cancel', 'poll']
+    : name === 'heads'
+      ? ['heads', 'sweep']
+      : ['evidence']
 
 export function createLeases(context: Context): Leases {
-  const names = ['heads', 'evidence', ...context.connections().map(connection => `cluster ${connection}`)]
-  // By our own monotonic clock, counted from before the asking: we stop in time even where the database does not answer.
-  const until = new Map<string, number>()
+  const life = processLease(context.holder)
+  const names = [life, 'heads', 'evidence', ...context.connections().map(connection => `cluster ${connection}`)]
+  const held = new Map<string, { lease: Lease; until: Times }>()
+
+  const isHeld = (name: string) => {
+    const until = held.get(name)?.until
+    return until !== undefined && before(until)
+  }
+
+  async function renew(): Promise<void> {
+    // Counted from before the asking: we stop in time even where the database does not answer.
+    const until = timesIn((leaseSeconds - 5) * 1000)
+    const fences = await holdLeases(context.db, names, context.holder, leaseSeconds)
+    for (const name of names) {
+      const fence = fences.get(name)
+      if (fence === undefined) {
+        held.delete(name)
+        continue
+      }
+      const isNew = !isHeld(name)
+      held.set(name, { lease: fencedLease(name, context.holder, fence, () => isHeld(name)), until })
+      if (!isNew || name === life) continue
+      context.log.info({ step: 'lease', name, fence }, `${name} is ours`)
+      for (const topic of topics(name)) context.wake.call(topic)
+    }
+  }
+
   return {
-    owns: name => (until.get(name) ?? 0) > performance.now(),
+    of: name => (isHeld(name) ? (held.get(name)?.lease ?? null) : null),
+    process: { ...unshared, name: life, held: () => isHeld(life) },
     async renew() {
-      for (const name of names) {
-        const asked = performance.now()
-        try {
-          const fence = await holdLease(context.db, name, context.holder, leaseSeconds)
-          if (fence === null) until.delete(name)
-          else until.set(name, asked + (leaseSeconds - 5) * 1000)
-        } catch (error) {
-          context.log.warn({ step: 'lease', name, err: describeError(error) }, 'lease could not be renewed')
-        }
+      try {
+        await within(patience, renew())
+      } catch (error) {
+        context.log.warn({ step: 'lease', err: describeError(error) }, 'leases could not be renewed')
       }
     },
     release: () => releaseLeases(context.db, context.holder),
+  }
+}
+
+interface Times {
+  readonly steady: number
+  readonly wall: number
+}
+
+// By two clocks, whichever is later: the steady one stands still while a machine sleeps, the other can be set back.
+const timesIn = (ms: number): Times => ({ steady: performance.now() + ms, wall: Date.now() + ms })
+const before = (until: Times): boolean => performance.now() < until.steady && Date.now() < until.wall
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`the database did not answer in ${ms / 1000} s`)), ms)
+  })
+  // Whatever comes of it later is nobody's error.
+  work.catch(() => {})
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
   }
 }

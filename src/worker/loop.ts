@@ -1,5 +1,7 @@
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
+import { LeaseLost } from '../store/leases.ts'
+import { claimantOf } from '../store/work.ts'
 import type { Topic } from '../wake.ts'
 
 /** Something that is done again and again. */
@@ -15,17 +17,23 @@ export interface Duty {
 
 /** Honours one duty until the signal aborts. Whatever is thrown is logged and tried again, at growing distance: a loop never ends by itself. */
 export async function honour(context: Context, duty: Duty, signal: AbortSignal): Promise<void> {
+  const lane: Context = { ...context, claimant: claimantOf(context.holder, duty.name) }
   let failures = 0
   while (!signal.aborted) {
     const mark = context.wake.mark(duty.topic)
     let wait = duty.every
     try {
-      const answer = await duty.run(context)
+      const answer = await duty.run(lane)
       failures = 0
       if (answer.more) continue
       wait = answer.after ?? duty.every
       if (answer.notBefore !== undefined) await context.clock.sleep(answer.notBefore, signal)
     } catch (error) {
+      if (error instanceof LeaseLost) {
+        context.log.info({ duty: duty.name, step: 'lease' }, `${duty.name}: ${error.message}`)
+        await context.clock.sleep(1_000, signal)
+        continue
+      }
       failures++
       if (signal.aborted) return
       context.metrics.failures.inc({ verb: duty.name })

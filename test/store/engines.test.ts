@@ -78,20 +78,23 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('the store on %s', engin
   })
 
   it('gives a delivery to one claimer, and again when its lease is over', async () => {
-    const [first, second] = await Promise.all([claimDeliveries(store.db, 100), claimDeliveries(store.db, 100)])
+    const [first, second] = await Promise.all([
+      claimDeliveries(store.db, 'a 1', 100),
+      claimDeliveries(store.db, 'a 2', 100),
+    ])
     const ids = [...first!, ...second!].map(row => row.id)
     expect(new Set(ids).size).toBe(ids.length)
     const one = ids[0]!
     await store.db.execute(sql`update deliveries set lease_until = now() - interval '1 second' where id = ${one}`)
-    expect((await claimDeliveries(store.db, 100)).map(row => row.id)).toEqual([one])
-    await closeDelivery(store.db, one, 'done')
+    expect((await claimDeliveries(store.db, 'b 1', 100)).map(row => row.id)).toEqual([one])
+    await closeDelivery(store.db, { id: one, leaseHolder: 'b 1' }, 'done')
     await store.db.execute(sql`update deliveries set lease_until = null`)
-    expect((await claimDeliveries(store.db, 100)).map(row => row.id)).not.toContain(one)
+    expect((await claimDeliveries(store.db, 'b 1', 100)).map(row => row.id)).not.toContain(one)
   })
 
   it('never claims what was ignored', async () => {
     await insertDeliveries(store.db, [delivery('ignored', { outcome: 'ignored', reason: 'our own note' })])
-    expect((await claimDeliveries(store.db, 100)).map(row => row.key)).not.toContain('ignored')
+    expect((await claimDeliveries(store.db, 'b 1', 100)).map(row => row.key)).not.toContain('ignored')
   })
 
   it('tries an outage for ever and parks a mistake after eight tries', async () => {
@@ -99,9 +102,14 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('the store on %s', engin
     await insertDeliveries(store.db, [delivery('fails', { id })])
     await store.db.execute(sql`update deliveries set tries = 50 where id = ${id}`)
     expect(
-      await putBack(store.db, deliveries, id, new CompopsError('GitLab does not answer', { transient: true })),
+      await putBack(
+        store.db,
+        deliveries,
+        { id, leaseHolder: null },
+        new CompopsError('GitLab does not answer', { transient: true }),
+      ),
     ).toBe('later')
-    expect(await putBack(store.db, deliveries, id, new Error('a bug'))).toBe('parked')
+    expect(await putBack(store.db, deliveries, { id, leaseHolder: null }, new Error('a bug'))).toBe('parked')
     const found = await rows<{ last_error: string }>(store.db, sql`select last_error from deliveries where id = ${id}`)
     expect(found[0]?.last_error).toBe('a bug')
   })

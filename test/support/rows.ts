@@ -8,6 +8,7 @@ import { createMetrics } from '../../src/metrics.ts'
 import { newId } from '../../src/model/id.ts'
 import type { JobState } from '../../src/model/job-state.ts'
 import type { QueueRow, Seen } from '../../src/model/observation.ts'
+import { unshared } from '../../src/store/leases.ts'
 import { openStore } from '../../src/store/open.ts'
 import { saveProject } from '../../src/store/projects.ts'
 import { attempts, jobs, runs } from '../../src/store/schema.ts'
@@ -35,6 +36,8 @@ export async function openRows() {
     metrics: createMetrics(),
     clock: { now: () => new Date() },
     audit: { record() {} },
+    claimant: 'test main',
+    lease: unshared,
     wake: { call() {} },
     config: { dataDir, intervals: { accounting: 60_000 }, projects: [{ path: 'physics/*', clusters: ['falcon'] }] },
     clusterOf: () => ({
