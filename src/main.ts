@@ -13,8 +13,10 @@ import { createLog, createSecrets, type LogOptions, openAudit } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { createOperatorApp } from './operator.ts'
 import { listenOnSocket, type OperatorSocket } from './operator-socket.ts'
+import { lockDataDir } from './store/data-dir.ts'
+import { endFormerHolder } from './store/former-holder.ts'
 import { endLeases } from './store/leases.ts'
-import { openStore, rows } from './store/open.ts'
+import { openStore, rows, type Store } from './store/open.ts'
 import { openStates } from './store/runs.ts'
 import { createWake } from './wake.ts'
 import { startWorker, type Worker } from './worker/work.ts'
@@ -41,7 +43,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     ...(options.logTo === undefined ? {} : { destination: options.logTo }),
   })
   await trustPrivateCa(config)
-  const store = await openStore(config)
+  const store = await openOwnStore(config)
   const audit = await openAudit(join(config.dataDir, 'audit', 'audit'), secrets)
   const clock = options.clock ?? systemClock
   const context = await createContext({
@@ -61,6 +63,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     await refuseRemovedClusters(context)
     // A former process of this embedded database is dead, or we would not have its lock: its leases end now.
     if (config.databaseUrl === null) await endLeases(store.db)
+    else await endFormerHolder(store.db, config.dataDir, context.holder)
     server = await listen(config, await createApp(context))
     operator = await listenOnSocket(config.dataDir, createOperatorApp(operatorContext(context)), log)
     worker = await startWorker(context)
@@ -104,6 +107,25 @@ function operatorContext(context: Context): Parameters<typeof createOperatorApp>
       const { pollInterval, maxPollInterval } = context.clusterConfig(connection)
       return [pollInterval, maxPollInterval]
     },
+  }
+}
+
+/** The store, and the data directory for us alone: also beside a Postgres it holds what two processes must not write at once (git mirrors, the audit log). */
+async function openOwnStore(config: Config): Promise<Store> {
+  if (config.databaseUrl === null) return openStore(config)
+  const lock = await lockDataDir(config.dataDir, 'postgres')
+  try {
+    const store = await openStore(config)
+    return {
+      ...store,
+      async close() {
+        await store.close()
+        await lock.release()
+      },
+    }
+  } catch (error) {
+    await lock.release()
+    throw error
   }
 }
 

@@ -1,59 +1,104 @@
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import { link, mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { CompopsError } from '../errors.ts'
+import { CompopsError, describeError } from '../errors.ts'
 
 export interface DataDirLock {
   release(): Promise<void>
 }
 
+/** Why one process only, and what to do: the words behind "is in use by another compops". */
+export const dataDirRules = {
+  embedded:
+    'The embedded database is for one process: stop the other one, give this one its own data_dir, or set database_url to a Postgres.',
+  postgres: 'Replicas share a Postgres, not a directory: give this one its own data_dir.',
+} as const
+
 /**
  * One process per data directory: a listening Unix socket in it is the lock. It dies with its holder, whatever the way of dying, and
  * is seen from another container that mounts the same directory, where a pid file would name a stranger.
+ *
+ * Sockets are numbered, and the highest number holds. Who finds it dead makes the next one by a hard link, which only one can do, already
+ * listening; and has won if the highest is then his own. Only a winner removes lower ones, and nobody his own: no number is ever used again.
+ *
  * Throws CompopsError when another process holds it.
  */
-export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
+export async function lockDataDir(dataDir: string, rule: keyof typeof dataDirRules = 'embedded'): Promise<DataDirLock> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const directory = await open(dataDir)
   // A socket's path may have 107 bytes at most; through the descriptor it is short whatever the directory is called.
-  const base = dataDir.length > 80 && process.platform === 'linux' ? `/proc/self/fd/${directory.fd}` : dataDir
-  const path = join(base, 'compops.lock')
-  const nonce = `${process.pid} ${randomBytes(12).toString('hex')}`
-  const holder = await askHolder(path)
-  if (holder !== null) await refuse(directory, dataDir, holder)
-
-  const own = join(base, `compops.lock.${randomBytes(6).toString('hex')}`)
+  const base = dataDir.length > 75 && process.platform === 'linux' ? `/proc/self/fd/${directory.fd}` : dataDir
+  const own = join(base, `${name}.new-${randomBytes(4).toString('hex')}`)
   const server = createServer(socket => {
     socket.on('error', () => {})
-    socket.end(nonce)
+    socket.end(String(process.pid))
   })
   server.unref()
-  await listen(server, own)
-  await rename(own, path)
-  // Two that found a dead socket at the same moment both come here; the rename of one covers the other's, and this look tells who lost.
-  await sleep(150)
-  const winner = await askHolder(path)
-  if (winner !== nonce) {
-    server.close()
-    await refuse(directory, dataDir, winner ?? 'unknown')
+  try {
+    await listen(server, own)
+    for (;;) {
+      const before = highest(await numbers(dataDir))
+      const holder = before === null ? null : await askHolder(join(base, fileOf(before)))
+      if (holder !== null) throw inUse(dataDir, holder, rule)
+      const mine = (before ?? 0) + 1
+      if (!(await linked(own, join(base, fileOf(mine))))) continue
+      const now = await numbers(dataDir)
+      if (highest(now) !== mine) continue
+      await unlink(own)
+      for (const lower of now) if (lower !== mine) await unlink(join(base, fileOf(lower))).catch(() => {})
+      await removeDead(dataDir, base)
+      break
+    }
+  } catch (error) {
+    await close(server)
+    await directory.close()
+    throw error
   }
   return {
     async release() {
-      // Unlinked while still listening: nobody can take it for dead and be covered by a late unlink.
-      await unlink(path).catch(() => {})
-      await new Promise<void>(resolve => server.close(() => resolve()))
+      // The dead socket stays: its number is taken.
+      await close(server)
       await directory.close()
     },
   }
 }
 
-async function refuse(directory: FileHandle, dataDir: string, holder: string): Promise<never> {
-  await directory.close()
-  const pid = holder.split(' ')[0]
-  throw new CompopsError(
-    `${dataDir} is in use by another compops (process ${pid}, perhaps in another container). ` +
-      'The embedded database is for one process: stop the other one, give this one its own data_dir, or set database_url to a Postgres.',
+const name = 'compops.lock'
+/** 0 is what a former version made: a socket without a number. */
+const fileOf = (number: number): string => (number === 0 ? name : `${name}.${number}`)
+const highest = (all: readonly number[]): number | null => (all.length === 0 ? null : Math.max(...all))
+
+async function numbers(dataDir: string): Promise<number[]> {
+  const found = (await readdir(dataDir)).map(file => (file === name ? '0' : /^compops\.lock\.(\d+)$/.exec(file)?.[1]))
+  return found.filter(one => one !== undefined).map(Number)
+}
+
+/** False where another one was faster. */
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw new CompopsError(
+      `the lock of the data directory cannot be made; it needs hard links: ${describeError(error)}`,
+    )
+  }
+}
+
+/** Sockets of starters that were killed before they had a number. A living one is about to be told that we are there. */
+async function removeDead(dataDir: string, base: string): Promise<void> {
+  for (const file of await readdir(dataDir)) {
+    if (!file.startsWith(`${name}.new-`)) continue
+    const path = join(base, file)
+    if ((await askHolder(path).catch(() => 'unknown')) === null) await unlink(path).catch(() => {})
+  }
+}
+
+function inUse(dataDir: string, holder: string, rule: keyof typeof dataDirRules): CompopsError {
+  return new CompopsError(
+    `${dataDir} is in use by another compops (process ${holder}, perhaps in another container). ${dataDirRules[rule]}`,
   )
 }
 
@@ -86,4 +131,8 @@ function listen(server: Server, path: string): Promise<void> {
       resolve()
     })
   })
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise(resolve => server.close(() => resolve()))
 }

@@ -151,28 +151,3 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('the store on %s', engin
     for (const one of opened) await one.close()
   })
 })
-
-describe('the lock of the data directory', () => {
-  it('passes a dead holder over, at once', async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'compops-lock-'))
-    const { lockDataDir } = await import('../../src/store/data-dir.ts')
-    const { execFileSync } = await import('node:child_process')
-    const script = `const { lockDataDir } = await import(${JSON.stringify(new URL('../../src/store/data-dir.ts', import.meta.url).href)}); await lockDataDir(${JSON.stringify(dataDir)}); process.kill(process.pid, 'SIGKILL')`
-    expect(() => execFileSync(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })).toThrow()
-    const lock = await lockDataDir(dataDir)
-    await expect(lockDataDir(dataDir)).rejects.toThrow(/in use/)
-    await lock.release()
-    await (await lockDataDir(dataDir)).release()
-    await rm(dataDir, { recursive: true, force: true })
-  })
-
-  it('lets one of ten starters have it', async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'compops-lock-'))
-    const { lockDataDir } = await import('../../src/store/data-dir.ts')
-    const tries = await Promise.allSettled(Array.from({ length: 10 }, () => lockDataDir(dataDir)))
-    const won = tries.filter(one => one.status === 'fulfilled')
-    expect(won).toHaveLength(1)
-    await won[0]!.value.release()
-    await rm(dataDir, { recursive: true, force: true })
-  })
-})
