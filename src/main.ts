@@ -32,6 +32,8 @@ export interface ServiceOptions {
   readonly clock?: Clock
   readonly logTo?: LogOptions['destination']
   readonly logLevel?: string
+  /** The embedded database cannot go on, and this process with it: end it, so that it is started again. */
+  readonly onBroken?: (why: string) => void
 }
 
 /** Starts the whole service: store, worker, HTTP. Resolves when it is ready; throws CompopsError with what is wrong and what to do. */
@@ -43,7 +45,10 @@ export async function startService(config: Config, options: ServiceOptions = {})
     ...(options.logTo === undefined ? {} : { destination: options.logTo }),
   })
   await trustPrivateCa(config)
-  const store = await openOwnStore(config)
+  const store = await openOwnStore(config, why => {
+    log.fatal({ step: 'store', err: why }, 'the embedded database cannot go on')
+    options.onBroken?.(why)
+  })
   const audit = await openAudit(join(config.dataDir, 'audit', 'audit'), secrets)
   const clock = options.clock ?? systemClock
   const context = await createContext({
@@ -111,8 +116,8 @@ function operatorContext(context: Context): Parameters<typeof createOperatorApp>
 }
 
 /** The store, and the data directory for us alone: also beside a Postgres it holds what two processes must not write at once (git mirrors, the audit log). */
-async function openOwnStore(config: Config): Promise<Store> {
-  if (config.databaseUrl === null) return openStore(config)
+async function openOwnStore(config: Config, onBroken: (why: string) => void): Promise<Store> {
+  if (config.databaseUrl === null) return openStore({ ...config, onBroken })
   const lock = await lockDataDir(config.dataDir, 'postgres')
   try {
     const store = await openStore(config)

@@ -6,6 +6,7 @@ import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { CompopsError, describeError } from '../errors.ts'
 import { lockDataDir } from './data-dir.ts'
 import { createPgliteDirectory, pgliteMajor } from './pglite-directory.ts'
+import { guardPglite } from './pglite-guard.ts'
 import * as schema from './schema.ts'
 
 /** The database, or a transaction in it. Statements take this and never know which engine is behind. */
@@ -23,6 +24,8 @@ export interface StoreOptions {
   /** null: the embedded database under `dataDir`. */
   readonly databaseUrl: string | null
   readonly dataDir: string
+  /** The embedded database cannot go on (a full disk): every further statement is refused, and only a new process mends it. */
+  readonly onBroken?: (why: string) => void
 }
 
 export const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url))
@@ -31,10 +34,10 @@ const migrationLock = 7_266_219
 
 /** Opens the store and brings its schema up to date. Throws CompopsError when another process has the embedded one, or Postgres cannot be reached. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  return options.databaseUrl === null ? openPglite(options.dataDir) : openPostgres(options.databaseUrl)
+  return options.databaseUrl === null ? openPglite(options) : openPostgres(options.databaseUrl)
 }
 
-async function openPglite(dataDir: string): Promise<Store> {
+async function openPglite({ dataDir, onBroken }: StoreOptions): Promise<Store> {
   // PGlite lets a second process open the same directory and loses rows without a word; so we guard it.
   const lock = await lockDataDir(dataDir)
   try {
@@ -46,6 +49,7 @@ async function openPglite(dataDir: string): Promise<Store> {
     const { drizzle } = await import('drizzle-orm/pglite')
     const { migrate } = await import('drizzle-orm/pglite/migrator')
     const client = await PGlite.create(directory)
+    const guard = guardPglite(client, onBroken ?? (() => {}))
     const db = drizzle(client, { schema })
     await migrate(db, { migrationsFolder })
     const version = await first<{ server_version: string }>(db as unknown as Db, sql`show server_version`)
@@ -54,7 +58,8 @@ async function openPglite(dataDir: string): Promise<Store> {
       engine: `embedded PGlite (PostgreSQL ${version?.server_version.split(' ')[0] ?? '?'})`,
       ping: async () => void (await db.execute(sql`select 1`)),
       async close() {
-        await client.close()
+        // Closing a broken one would ask it for a last checkpoint.
+        if (!guard.broken) await client.close()
         await lock.release()
       },
     }
