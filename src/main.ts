@@ -16,7 +16,8 @@ import { listenOnSocket, type OperatorSocket } from './operator-socket.ts'
 import { lockDataDir } from './store/data-dir.ts'
 import { endFormerHolder } from './store/former-holder.ts'
 import { endLeases } from './store/leases.ts'
-import { openStore, rows, type Store } from './store/open.ts'
+import { openStore, rows, type Store, transact } from './store/open.ts'
+import { beginRecovery } from './store/recovery.ts'
 import { openStates } from './store/runs.ts'
 import { createWake } from './wake.ts'
 import { startWorker, type Worker } from './worker/work.ts'
@@ -34,6 +35,8 @@ export interface ServiceOptions {
   readonly logLevel?: string
   /** The embedded database cannot go on, and this process with it: end it, so that it is started again. */
   readonly onBroken?: (why: string) => void
+  /** The database is older than the world: a backup was restored. */
+  readonly recover?: boolean
 }
 
 /** Starts the whole service: store, worker, HTTP. Resolves when it is ready; throws CompopsError with what is wrong and what to do. */
@@ -69,6 +72,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     // A former process of this embedded database is dead, or we would not have its lock: its leases end now.
     if (config.databaseUrl === null) await endLeases(store.db)
     else await endFormerHolder(store.db, config.dataDir, context.holder)
+    if (options.recover === true) await transact(store.db, tx => beginRecovery(tx, context.connections()))
     server = await listen(config, await createApp(context))
     operator = await listenOnSocket(config.dataDir, createOperatorApp(operatorContext(context)), log)
     worker = await startWorker(context)

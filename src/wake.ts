@@ -26,6 +26,7 @@ export type Topic =
   /** GitLab, or git of one project, answers again. */
   | 'back'
   | 'prune'
+  | 'recover'
 
 export function createWake(clock: Clock = systemClock): Wake {
   const calls = new Map<Topic, number>()

@@ -2,17 +2,22 @@ import { writeSync } from 'node:fs'
 import { loadConfig } from '../config/index.ts'
 import { startService } from '../main.ts'
 import { startWatchdog } from '../store/watchdog.ts'
-import { configPath, type Io } from './command.ts'
+import { type Io, readCommandLine } from './command.ts'
 
 /** EX_TEMPFAIL of sysexits.h: whatever supervises us starts us again. */
 const tryAgain = 75
 
-/** `compops serve`: runs the service until SIGTERM or Ctrl-C; nothing is lost by stopping it. */
+/**
+ * `compops serve`: runs the service until SIGTERM or Ctrl-C; nothing is lost by stopping it. With `--recover` it first learns
+ * from the clusters and from GitLab what has happened since the database was backed up, and starts nothing before.
+ */
 export async function run(args: readonly string[], io: Io): Promise<number> {
-  const config = await loadConfig(configPath(args, io.env), io.env)
+  const line = readCommandLine(args, io.env, { flags: ['recover'] })
+  const config = await loadConfig(line.config, io.env)
   // Before the database is opened: on a full disk that alone can hang.
   const watchdog = config.databaseUrl === null ? startWatchdog() : null
   const service = await startService(config, {
+    recover: line.flags.has('recover'),
     onBroken(why) {
       // At once and past every buffer; then what is being answered is answered, with 503.
       writeSync(

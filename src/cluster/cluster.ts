@@ -1,6 +1,7 @@
 import { cancelAttempts } from './cancel.ts'
 import { collectAttempt } from './collect.ts'
 import type { Cluster, ClusterOptions } from './contract.ts'
+import { openDirectories } from './directories.ts'
 import { observeAttempts } from './observe.ts'
 import { openReach } from './reach.ts'
 import { planSubmission, submitAttempt } from './submit.ts'
@@ -21,6 +22,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     observe: attempts => observeAttempts(reach, attempts),
     collect: (attempt, asked) => collectAttempt(reach, attempt, asked),
     cancel: (attempts, asked) => cancelAttempts(reach, attempts, asked),
+    directories: openDirectories(reach),
     stats: reach.stats,
     close: () => options.remote.close(),
   }

@@ -1,7 +1,12 @@
 import type { JobSpec } from '../model/job-spec.ts'
 import type { ClusterFacts, Collected, Seen } from '../model/observation.ts'
+import type { Cause, Person } from '../model/run.ts'
 import type { Remote, RemoteStats } from '../remote/remote.ts'
 import type { Dialect } from '../scheduler/dialect.ts'
+import type { About } from './about.ts'
+import type { AttemptIds } from './layout.ts'
+
+export type { About, AttemptIds }
 
 /** A cluster, as the verbs of a run see it. Every method may throw a RemoteError: then nothing was learnt. */
 export interface Cluster {
@@ -25,8 +30,29 @@ export interface Cluster {
    * be asked.
    */
   cancel(attempts: readonly WatchedAttempt[], options?: { fence?: boolean }): Promise<ReadonlyMap<string, Fate>>
+  /** What lies on the cluster, asked when our own rows may be older than it. */
+  readonly directories: Directories
   stats(): ClusterStats
   close(): Promise<void>
+}
+
+export interface Directories {
+  /** Every attempt that has a directory below our root, page by page, ids only; `absent` where there is no such root. */
+  attempts(): AsyncIterable<readonly AttemptIds[] | 'absent'>
+  /** Ids of runs that have a directory and are younger than this one, or than none; at most so many. Our ids sort by time. */
+  runsYoungerThan(runId: string | null, limit: number): Promise<readonly string[]>
+  describe(attempts: readonly AttemptIds[]): Promise<readonly DescribedAttempt[]>
+}
+
+export interface DescribedAttempt {
+  readonly ids: AttemptIds
+  readonly nativeId: string | null
+  /** null where there is none that can be read: an attempt of an older version, or not ours. */
+  readonly about: About | null
+  /** A submission was at least begun; a directory alone says nothing. */
+  readonly handedOver: boolean
+  /** Fenced before it began: it will never run. */
+  readonly givenUp: boolean
 }
 
 export interface ClusterStats extends RemoteStats {
@@ -48,6 +74,14 @@ export interface SubmitRequest {
   readonly parentBranch: string | null
   readonly parentDir: string | null
   readonly person: string | null
+  /** For the file `about`. */
+  readonly origin: {
+    readonly gitlab: string
+    readonly cause: Cause
+    readonly how: string
+    readonly by: Person | null
+    readonly createdAt: Date
+  }
   readonly spec: JobSpec
   /** Native ids. */
   readonly dependsOn: readonly string[]

@@ -7,6 +7,7 @@ import { CompopsError } from '../errors.ts'
  *     <root>/<project id>/runs/<run>/work                       the checkout, shared by the jobs of the run
  *     <root>/<project id>/runs/<run>/jobs/<job>/<attempt>/
  *       script commands params.json      what was submitted
+ *       about                            what it is, for a service that has forgotten (about.ts)
  *       lock/ submitting id refused      one submission, ever (see submit-program.ts)
  *       fenced                           given up: a copy that starts later leaves
  *       started.<i> exit.<i> log.<i>     written by the job, one per task of an array, else 0

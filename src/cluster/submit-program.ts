@@ -121,7 +121,7 @@ from=1
 part=0
 for bytes in $sizes; do
   part=$((part + 1))
-  case $part in 1) file=script ;; 2) file=commands ;; *) file=params.json ;; esac
+  case $part in 1) file=script ;; 2) file=commands ;; 3) file=params.json ;; *) file=about ;; esac
   tail -c +$from "$sent" | head -c "$bytes" >"$file.new.$$" && mv -f "$file.new.$$" "$file" || fail "cannot write to $attempt"
   from=$((from + bytes))
 done

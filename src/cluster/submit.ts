@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { CompopsError, UnreadableError } from '../errors.ts'
 import type { Dialect, JobRequest } from '../scheduler/dialect.ts'
 import { planLines, renderCommands, renderParams, renderScript } from '../scheduler/script.ts'
+import { renderAbout } from './about.ts'
 import type { Plan, SubmitOutcome, SubmitRequest } from './contract.ts'
 import { jobName, pathsOf, sourceName } from './layout.ts'
 import { notWhole, type Reach } from './reach.ts'
@@ -31,7 +32,12 @@ export function planSubmission(reach: Reach, request: SubmitRequest): Plan {
 export function submitInput(reach: Pick<Reach, 'root' | 'dialect' | 'settle' | 'name'>, request: SubmitRequest) {
   const job = toJobRequest(reach, request)
   const paths = pathsOf(reach.root, ids(request))
-  const files = [renderScript(job, reach.dialect), renderCommands(job), renderParams(request.spec.params)]
+  const files = [
+    renderScript(job, reach.dialect),
+    renderCommands(job),
+    renderParams(request.spec.params),
+    renderAbout(request),
+  ]
   const options = reach.dialect.submitArguments(job)
   const lines = [
     paths.project,

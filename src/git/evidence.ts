@@ -80,6 +80,45 @@ async function commitOnce(
   return { sha, base: tip, pushed: true }
 }
 
+export interface EvidenceFile {
+  readonly path: string
+  readonly oid: string
+  readonly size: number
+}
+
+/** The files below a folder of the evidence branch at this tip, which is fetched where it is not here. */
+export async function listEvidence(
+  mirror: Mirror,
+  { branch, tip, folder }: { readonly branch: string; readonly tip: string; readonly folder: string },
+): Promise<EvidenceFile[]> {
+  if (!isRefName(`refs/heads/${branch}`) || !isTreePath(folder))
+    throw new CompopsError(`${JSON.stringify(`${branch} ${folder}`)} is no place of evidence`)
+  await asWriter(mirror, () => follow(mirror, branch, tip))
+  const { stdout } = await git(mirror, ['ls-tree', '-r', '-l', '-z', '--full-tree', tip, '--', folder])
+  const files: EvidenceFile[] = []
+  for (const line of stdout.toString().split('\0')) {
+    const [, oid, size, path] = /^100\d+ blob ([0-9a-f]+) +(\d+)\t([\s\S]*)$/.exec(line) ?? []
+    if (oid !== undefined && path !== undefined) files.push({ path, oid, size: Number(size) })
+  }
+  return files
+}
+
+/** The text of blobs that are here, by oid, in one process. */
+export async function readBlobs(mirror: Mirror, oids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>()
+  if (oids.length === 0) return texts
+  const { stdout } = await git(mirror, ['cat-file', '--batch'], { input: oids.map(oid => `${oid}\n`).join('') })
+  for (let at = 0; at < stdout.length; ) {
+    const end = stdout.indexOf(10, at)
+    const [oid = '', type, size] = stdout.subarray(at, end).toString().split(' ')
+    at = end + 1
+    if (type !== 'blob') continue
+    texts.set(oid, stdout.subarray(at, at + Number(size)).toString('utf8'))
+    at += Number(size) + 1
+  }
+  return texts
+}
+
 const lastRef = (branch: string) => `refs/compops/last/${branch}`
 
 async function lastKnown(mirror: Mirror, branch: string): Promise<string | null> {

@@ -262,6 +262,12 @@ export async function ensureCommit(mirror: Mirror, sha: string): Promise<boolean
   return pinCommit(mirror, sha)
 }
 
+/** Whether the commit is here already, pinned now; GitLab is not asked. */
+export async function hasCommit(mirror: Mirror, sha: string): Promise<boolean> {
+  checkSha(sha)
+  return pinCommit(mirror, sha)
+}
+
 /** True when the commit with all its files and history is here; then it is pinned. */
 async function pinCommit(mirror: Mirror, sha: string): Promise<boolean> {
   const type = await git(mirror, ['cat-file', '-t', sha], { accept: [1, 128] })

@@ -30,3 +30,9 @@ const shape = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{
 export function isId(text: unknown): text is string {
   return typeof text === 'string' && shape.test(text)
 }
+
+/** When an id of ours was made. One that claims to come from the future was forged or made by a wrong clock: `now` then. */
+export function timeOfId(id: string, now: Date): Date {
+  const ms = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
+  return Number.isNaN(ms) || ms > now.getTime() ? now : new Date(ms)
+}

@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
+import { upToDate } from '../store/recovery.ts'
 import { type AttemptRow, attemptsOf, finalStates, type JobRow, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
 import { setUnreachable } from './connection.ts'
@@ -27,6 +28,7 @@ export async function cancelJobs(context: Context, connection: string): Promise<
         isNotNull(jobs.cancelReason),
         notInArray(jobs.state, finalStates),
         lte(jobs.cancelNextAt, sql`now()`),
+        upToDate(context.db, jobs.projectId),
       ),
     )
     .limit(200)

@@ -13,6 +13,7 @@ import { type ReadmeNode, renderReadme } from '../render/readme.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { rows, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
+import { upToDate } from '../store/recovery.ts'
 import { loadRun, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { projects, reports, runs } from '../store/schema.ts'
 import { claim, putBack } from '../store/work.ts'
@@ -23,7 +24,11 @@ type Report = typeof reports.$inferSelect
 
 /** Step 6, the lasting part: many ended runs of a project in one commit on its evidence branch. Returns how many runs were claimed. */
 export async function commitEvidenceOfRuns(context: Context): Promise<number> {
-  const condition = and(eq(reports.kind, 'evidence'), sql`${reports.sentHash} is distinct from ${reports.desiredHash}`)
+  const condition = and(
+    eq(reports.kind, 'evidence'),
+    sql`${reports.sentHash} is distinct from ${reports.desiredHash}`,
+    upToDate(context.db, reports.projectId),
+  )
   const claimed = await claim(context.db, reports, { claimant: context.claimant, seconds: 180, limit: 200, condition })
   for (const [projectId, group] of Map.groupBy(claimed, report => report.projectId))
     await commitFor(context, projectId, group)

@@ -12,6 +12,7 @@ import { branchGone } from './branch-gone.ts'
 import { checkEvidence } from './check-evidence.ts'
 import { branchRefused, headMoved, lookAgain } from './head.ts'
 import { isTokenTrouble } from './outage.ts'
+import { standsStill } from './recovery.ts'
 
 /**
  * Finds what no webhook told: compares the heads of every known project with the store. At the first sight of a project its heads become
@@ -86,6 +87,11 @@ async function remember(context: Context, found: Project): Promise<void> {
 
 async function compareProject(context: Context, project: ProjectRow): Promise<void> {
   const rule = projectFor(context.config, project.path)!
+  const still = await standsStill(context, project, rule)
+  if (still !== null) {
+    context.log.info({ step: 'heads', project: project.path }, still)
+    return
+  }
   const mirror = await context.mirror(project)
   const heads = await listHeads(mirror)
   const rows = await context.db.select().from(branches).where(eq(branches.projectId, project.id))

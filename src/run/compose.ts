@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { and, eq, gt, lt } from 'drizzle-orm'
+import { and, eq, gt, lt, sql } from 'drizzle-orm'
 import { type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
@@ -9,12 +9,14 @@ import { renderReply } from '../render/reply.ts'
 import { renderJobStatus, renderTreeStatus } from '../render/status.ts'
 import { mustHold } from '../store/leases.ts'
 import { type MergeRequestRow, mergeRequestsShowing, openMergeRequests } from '../store/merge-requests.ts'
-import { type Db, transact } from '../store/open.ts'
+import { type Db, first, transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
+import { upToDate } from '../store/recovery.ts'
 import { type ReportToWrite, writeOnce, writeReports } from '../store/reports.ts'
 import { loadRun, type RunRow } from '../store/runs.ts'
 import { branches, runs } from '../store/schema.ts'
 import { claim, putBack, stillClaimed } from '../store/work.ts'
+import { fromEvidence } from './import-records.ts'
 import { rememberMergeRequest } from './merge-request.ts'
 import { asOutage } from './outage.ts'
 import { comparisonsWith, pageOf } from './page.ts'
@@ -25,7 +27,7 @@ export async function composeReports(context: Context): Promise<number> {
     claimant: context.claimant,
     seconds: 120,
     limit: 100,
-    condition: gt(runs.version, runs.reportedVersion),
+    condition: and(gt(runs.version, runs.reportedVersion), upToDate(context.db, runs.projectId)),
   })
   let composed = 0
   for (const row of claimed) {
@@ -84,7 +86,7 @@ async function compose(context: Context, row: RunRow): Promise<void> {
   // A merge request that was merged or closed keeps the note that it has; the final edit comes there too.
   const shown = latest ? await mergeRequestsShowing(context.db, run.projectId, run.id, open) : []
   for (const mergeRequest of shown) wanted.push(await noteReport(context, row, run, mergeRequest))
-  if (run.endedAt !== null) {
+  if (run.endedAt !== null && !(await isFromEvidence(context.db, run.id))) {
     wanted.push({
       key: `evidence ${run.id}`,
       projectId: run.projectId,
@@ -101,7 +103,7 @@ async function compose(context: Context, row: RunRow): Promise<void> {
     await writeReports(tx, wanted)
     if (!reply || !latest) return
     for (const { iid } of open) {
-      const marker = `<!-- compops:reply run=${run.id} mr=${iid} -->`
+      const marker = replyMarker(run, iid)
       const body = `${renderReply({ run, person: run.causedBy, publicUrl: context.config.publicUrl }).trimEnd()}\n\n${marker}`
       await writeOnce(tx, {
         key: `reply ${run.id} ${iid}`,
@@ -112,6 +114,19 @@ async function compose(context: Context, row: RunRow): Promise<void> {
       })
     }
   })
+}
+
+/** Finds the reply of a run on a merge request again. */
+export const replyMarker = (run: { readonly id: string }, iid: number): string =>
+  `<!-- compops:reply run=${run.id} mr=${iid} -->`
+
+/** All that is known of it was read from its record: written anew it would be poorer. */
+async function isFromEvidence(db: Db, runId: string): Promise<boolean> {
+  const found = await first<{ only: boolean | null }>(
+    db,
+    sql`select bool_and(collect_problem is not distinct from ${fromEvidence}) as only from attempts where run_id = ${runId}`,
+  )
+  return found?.only === true
 }
 
 async function markReported(db: Db, row: RunRow): Promise<boolean> {
@@ -147,7 +162,7 @@ async function isLatest(db: Db, row: RunRow): Promise<boolean> {
   return branch?.latest === row.id
 }
 
-function statusReports(context: Context, run: Run, rule: ProjectConfig): ReportToWrite[] {
+export function statusReports(context: Context, run: Run, rule: ProjectConfig): ReportToWrite[] {
   if (rule.statuses === 'none') return []
   const options = { publicUrl: context.config.publicUrl, timeZone: context.config.timeZone }
   const statuses = [...run.jobs.map(job => renderJobStatus(job, run, options)), renderTreeStatus(run, options)]

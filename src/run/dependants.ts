@@ -4,6 +4,7 @@ import { CompopsError, describeError } from '../errors.ts'
 import { isFinal } from '../model/job-state.ts'
 import { mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
+import { upToDate } from '../store/recovery.ts'
 import { type AttemptRow, finalStates, jobsOf, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
 import { setUnreachable } from './connection.ts'
@@ -23,6 +24,7 @@ export async function releaseDependants(context: Context, connection: string): P
         eq(attempts.state, 'queued'),
         lte(attempts.nextAt, sql`now()`),
         sql`jsonb_array_length(${attempts.dependsOn}) > 0`,
+        upToDate(context.db, attempts.projectId),
       ),
     )
   const dead: AttemptRow[] = []

@@ -11,6 +11,7 @@ import { findProject, type ProjectRow } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, findRunOf, shortBranch } from '../store/runs.ts'
 import { branches } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
+import { refuseWhileRecovering } from './recovery.ts'
 import { resumeRun } from './resume.ts'
 import { startRun } from './start.ts'
 
@@ -37,6 +38,7 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
   if (rule === null) return `no rule of the configuration matches ${project.path}`
   const no = branchRefused(rule, project, hint.ref)
   if (no !== null) return no
+  await refuseWhileRecovering(context, project, rule)
 
   const mirror = await context.mirror(project)
   // Remembered before it is read: a deletion or another move in between changes the generation, and nothing is started on what was.
@@ -130,7 +132,7 @@ export function branchRefused(rule: ProjectConfig, project: ProjectRow, ref: str
     : `no rule matches ${branch} (branches: ${rule.branches.join(', ')})`
 }
 
-async function rememberBranch(context: Context, projectId: number, ref: string): Promise<BranchRow> {
+export async function rememberBranch(context: Context, projectId: number, ref: string): Promise<BranchRow> {
   await context.db.insert(branches).values({ id: newId(), projectId, ref }).onConflictDoNothing()
   const found = await context.db
     .select()

@@ -17,6 +17,7 @@ export async function prepareJobs(context: Context, connection: string): Promise
     context.db,
     sql`select distinct j.run_id from jobs j
       where j.connection = ${connection} and j.state in ('waiting', 'held') and j.cancel_reason is null
+        and not exists (select 1 from projects p where p.id = j.project_id and p.recovering)
         and not exists (select 1 from jobs n where n.run_id = j.run_id and (j.spec->'needs') @> to_jsonb(n.name) and n.state in ${blocking})
       order by j.run_id limit 500`,
   )

@@ -12,6 +12,7 @@ import { branchGone } from './branch-gone.ts'
 import { headMoved, lookAgain } from './head.ts'
 import { rememberMergeRequest, showOnMergeRequest } from './merge-request.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
+import { refuseWhileRecovering } from './recovery.ts'
 
 /** Step 2 begins: acts on stored deliveries, those of one project in order, several projects side by side. Returns how many were claimed. */
 export async function readDeliveries(context: Context): Promise<number> {
@@ -52,7 +53,9 @@ async function actOn(context: Context, event: Event, deliveryId: string): Promis
   if (event.kind === 'other') return event.reason
   const project = await knownProject(context, event)
   if (project === null) return `project ${event.projectId} is not ${event.projectPath}`
-  if (projectFor(context.config, project.path) === null) return `no rule of the configuration matches ${project.path}`
+  const rule = projectFor(context.config, project.path)
+  if (rule === null) return `no rule of the configuration matches ${project.path}`
+  if (event.kind === 'push' || event.kind === 'merge request') await refuseWhileRecovering(context, project, rule)
   switch (event.kind) {
     case 'push':
       return pushed(context, event, deliveryId)

@@ -5,6 +5,7 @@ import { choosePipeline, type GitLab, isGitLabError, sendCommitStatus } from '..
 import { mustHold } from '../store/leases.ts'
 import { openMergeRequests } from '../store/merge-requests.ts'
 import { findProject } from '../store/projects.ts'
+import { upToDate } from '../store/recovery.ts'
 import type { RunRow } from '../store/runs.ts'
 import { type Desired, reports, runs } from '../store/schema.ts'
 import { claim, putBack, sideBySide, stillClaimed } from '../store/work.ts'
@@ -15,7 +16,11 @@ type Of<Kind extends Desired['kind']> = Extract<Desired, { kind: Kind }>
 
 /** Step 6: sends what GitLab was not told yet: statuses, notes, replies. A lost answer is a repeat, not a loss. Returns how many were tried. */
 export async function sendReports(context: Context): Promise<number> {
-  const condition = and(ne(reports.kind, 'evidence'), sql`${reports.sentHash} is distinct from ${reports.desiredHash}`)
+  const condition = and(
+    ne(reports.kind, 'evidence'),
+    sql`${reports.sentHash} is distinct from ${reports.desiredHash}`,
+    upToDate(context.db, reports.projectId),
+  )
   const claimed = await claim(context.db, reports, { claimant: context.claimant, seconds: 120, limit: 40, condition })
   // Those of one commit or one merge request in turn, as GitLab locks them; different ones side by side.
   const lanes = Map.groupBy(

@@ -7,6 +7,7 @@ import { CompopsError, describeError, toError } from '../errors.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
+import { upToDate } from '../store/recovery.ts'
 import { type AttemptRow, type JobRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
 import { claim, putBack } from '../store/work.ts'
@@ -25,7 +26,12 @@ export async function submitJobs(context: Context, connection: string): Promise<
     claimant: context.claimant,
     seconds: 180,
     limit: 20,
-    condition: and(eq(attempts.connection, connection), eq(attempts.state, 'submitting'), eq(attempts.final, false)),
+    condition: and(
+      eq(attempts.connection, connection),
+      eq(attempts.state, 'submitting'),
+      eq(attempts.final, false),
+      upToDate(context.db, attempts.projectId),
+    ),
   })
   for (const attempt of claimed.sort((a, b) => (a.id < b.id ? -1 : 1))) {
     mustHold(context.lease)
@@ -148,7 +154,7 @@ function auditSubmission(
 export async function submitRequest(
   context: Context,
   job: JobRow,
-  attempt: Pick<AttemptRow, 'id' | 'number' | 'dependsOn'>,
+  attempt: Pick<AttemptRow, 'id' | 'number' | 'dependsOn' | 'createdAt'>,
 ): Promise<SubmitRequest> {
   const run = (await context.db.select().from(runs).where(eq(runs.id, job.runId)))[0]!
   const project = (await findProject(context.db, run.projectId))!
@@ -166,6 +172,13 @@ export async function submitRequest(
     parentBranch: run.parent?.branch ?? null,
     parentDir: null,
     person: run.causedBy?.username ?? null,
+    origin: {
+      gitlab: context.config.gitlab.url,
+      cause: run.cause,
+      how: run.causedHow,
+      by: run.causedBy,
+      createdAt: attempt.createdAt,
+    },
     spec: job.spec,
     dependsOn: attempt.dependsOn,
     source: await sourceOf(context, project, run.sha),

@@ -19,6 +19,7 @@ export async function sweepRuns(context: Context): Promise<number> {
   const due = await rows<{ id: string }>(
     context.db,
     sql`select r.id from runs r where r.ended_at is not null and r.swept_at is null and r.ended_at > now() - interval '7 days'
+      and not exists (select 1 from projects o where o.id = r.project_id and o.recovering)
       and not exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and p.sent_hash is distinct from p.desired_hash and p.parked_at is null)
       and exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status')
       and (r.has_ci or (select count(*) from bots b where b.first_seen_at > r.created_at) > 0

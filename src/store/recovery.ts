@@ -1,3 +1,5 @@
+import { and, eq, inArray, notExists, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Db } from './open.ts'
 import { connections, projects } from './schema.ts'
 
@@ -13,4 +15,24 @@ export async function beginRecovery(tx: Db, names: readonly string[]): Promise<v
       .values(names.map(name => ({ name, recovering: true })))
       .onConflictDoUpdate({ target: connections.name, set: { recovering: true } })
   }
+}
+
+/** Those of these accounts on clusters whose run directories are still to be read. */
+export async function recoveringConnections(db: Db, names: readonly string[]): Promise<string[]> {
+  if (names.length === 0) return []
+  const found = await db
+    .select({ name: connections.name })
+    .from(connections)
+    .where(and(inArray(connections.name, [...names]), eq(connections.recovering, true)))
+  return found.map(row => row.name)
+}
+
+/** For a statement over rows of a project: nothing is told to GitLab of what may be yesterday's. */
+export function upToDate(db: Db, projectId: PgColumn): SQL {
+  return notExists(
+    db
+      .select({ one: sql`1` })
+      .from(projects)
+      .where(and(eq(projects.id, projectId), eq(projects.recovering, true))),
+  )
 }

@@ -10,6 +10,8 @@ import { hurryAfterOutage } from '../run/hurry.ts'
 import { pollCluster } from '../run/poll.ts'
 import { prepareJobs } from '../run/prepare.ts'
 import { readDeliveries } from '../run/read-delivery.ts'
+import { recoverConnection } from '../run/recover-connection.ts'
+import { recoverProjects } from '../run/recover-project.ts'
 import { sendReports } from '../run/send.ts'
 import { prunePacks } from '../run/source.ts'
 import { submitJobs } from '../run/submit.ts'
@@ -82,6 +84,12 @@ export function duties(context: Context, leases: Leases): Duty[] {
       }),
     },
     {
+      name: 'recover projects',
+      topic: 'recover',
+      every: 10_000,
+      run: as('heads', c => count(recoverProjects(c))),
+    },
+    {
       name: 'prune',
       topic: 'prune',
       every: 3_600_000,
@@ -100,6 +108,14 @@ function clusterDuties(context: Context, connection: string, asOwner: (work: Wor
   const { pollInterval, maxPollInterval } = context.clusterConfig(connection)
   let interval = pollInterval
   return [
+    {
+      name: `recover ${connection}`,
+      topic: 'recover',
+      every: 10_000,
+      run: asOwner(async c =>
+        (await recoverConnection(c, connection)) ? { more: false, after: pollInterval } : { more: false },
+      ),
+    },
     {
       name: `prepare for ${connection}`,
       topic: 'prepare',

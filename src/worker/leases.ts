@@ -22,9 +22,9 @@ const patience = 10_000
 /** Who has just become owner looks at once, whatever the former one left. */
 const topics = (name: string): readonly Topic[] =>
   name.startsWith('cluster ')
-    ? ['prepare', 'submit', 'collect', 'cancel', 'poll']
+    ? ['recover', 'prepare', 'submit', 'collect', 'cancel', 'poll']
     : name === 'heads'
-      ? ['heads', 'sweep']
+      ? ['recover', 'heads', 'sweep']
       : ['evidence']
 
 export function createLeases(context: Context): Leases {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { renderAbout } from '../../src/cluster/about.ts'
 import { openCluster } from '../../src/cluster/cluster.ts'
 import { checkRoot, jobName, pathsOf, sourceName } from '../../src/cluster/layout.ts'
 import { submitInput } from '../../src/cluster/submit.ts'
@@ -58,6 +59,7 @@ test('what a submission sends, line by line', () => {
   const { lines, rest } = submitInput({ name: 'falcon', dialect, root: '/scratch/compops', settle: 90 }, request)
   const plan = cluster.plan(request)
   const attempt = `/scratch/compops/42/runs/${uuid(1)}/jobs/${uuid(2)}/${uuid(3)}`
+  const about = renderAbout(request)
   expect(lines).toEqual([
     '/scratch/compops/42',
     `/scratch/compops/42/runs/${uuid(1)}`,
@@ -66,7 +68,7 @@ test('what a submission sends, line by line', () => {
     '10240',
     `compops-${uuid(3)}`,
     '90',
-    `${Buffer.byteLength(plan.script)} ${Buffer.byteLength(plan.userScript)} 3`,
+    `${Buffer.byteLength(plan.script)} ${Buffer.byteLength(plan.userScript)} 3 ${Buffer.byteLength(about)}`,
     '11',
     `--job-name=compops-${uuid(3)}`,
     '--comment=physics/ising calc/4d simulate by ada',
@@ -80,7 +82,7 @@ test('what a submission sends, line by line', () => {
     '--nodes=2',
     '--hint=nomultithread',
   ])
-  expect(rest).toBe(`${plan.script}${plan.userScript}{}\n`)
+  expect(rest).toBe(`${plan.script}${plan.userScript}{}\n${about}`)
 })
 
 describe('paths are made of ids, and of nothing else', () => {

@@ -64,6 +64,13 @@ export function submitRequest(
     parentBranch: null,
     parentDir: null,
     person: 'ada',
+    origin: {
+      gitlab: 'https://gitlab.example.org',
+      cause: 'head:1',
+      how: 'push by ada',
+      by: { id: 3, username: 'ada', name: 'Ada' },
+      createdAt: new Date('2026-03-01T12:00:00Z'),
+    },
     dependsOn: [],
     source: changes.source ?? makeSource(),
     ...rest,

@@ -135,11 +135,12 @@ ${options.more ?? 'intervals: { note: 200ms }'}
       if (service === null) throw new Error('the service is not running')
       return service
     },
-    async start() {
+    async start(more: { readonly recover?: boolean } = {}) {
       const config = await loadConfig(configFile, { ...process.env, STORY_TOKEN: token, STORY_SECRET: secret })
       service = await startService(config, {
         logTo: { write: (line: string) => logged.push(line) },
         ...(clock === undefined ? {} : { clock }),
+        ...more,
       })
       return service
     },

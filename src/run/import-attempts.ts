@@ -1,0 +1,174 @@
+import { and, eq, isNotNull, ne, sql } from 'drizzle-orm'
+import type { About, DescribedAttempt } from '../cluster/cluster.ts'
+import { type ProjectConfig, projectFor } from '../config/index.ts'
+import { type Context, connectionName } from '../context.ts'
+import { ensureCommit, readCommit, readFile } from '../git/mirror.ts'
+import { isGitLabError } from '../gitlab/gitlab.ts'
+import { newId, timeOfId } from '../model/id.ts'
+import { specLimits } from '../spec/index.ts'
+import { type Db, transact } from '../store/open.ts'
+import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
+import { attemptsOf, jobsOf, type RunRow } from '../store/runs.ts'
+import { attempts, jobs, projects, runs } from '../store/schema.ts'
+import { readComputation } from './computation.ts'
+import { rememberBranch } from './head.ts'
+
+/**
+ * Attempts of one run that lie on a cluster and are not known here: they join their run, which is made where it is not known either. From then on they are rows
+ * like any other: polled, collected, concluded. Returns how many joined, or why the directory is left alone.
+ */
+export async function importAttempts(
+  context: Context,
+  connection: string,
+  runId: string,
+  found: readonly DescribedAttempt[],
+): Promise<number | string> {
+  const projectId = found[0]!.ids.projectId
+  const known = await findRun(context.db, runId)
+  if (known !== null) {
+    if (known.projectId !== projectId) return 'its run belongs to another project'
+    return transact(context.db, tx => join(tx, connection, runId, found))
+  }
+  const about = found.find(one => one.about !== null)?.about ?? null
+  if (about === null) return 'it holds no file that says what it is'
+  if (about.gitlab !== context.config.gitlab.url) return `it belongs to ${about.gitlab}`
+  const project = await projectOf(context, projectId, about)
+  if (project === null) return 'GitLab does not show its project'
+  const rule = projectFor(context.config, project.path)
+  if (rule === null) return `no rule of the configuration matches ${project.path}`
+  if (!rule.clusters.includes(about.cluster)) return `${project.path} may not use ${about.cluster}`
+  // Two clusters may share a file system: each takes its own.
+  if (connectionName(about.cluster, rule) !== connection) return 0
+
+  const mirror = await context.mirror(project)
+  if (!(await ensureCommit(mirror, about.sha))) return `commit ${about.sha.slice(0, 8)} is not there any more`
+  const file = await readFile(mirror, about.sha, '.compops.yml', { maxBytes: specLimits.bytes })
+  if (file === 'absent') return `there is no .compops.yml at ${about.sha.slice(0, 8)}`
+  const computation = await readComputation(context, { rule, sha: about.sha, mirror, file })
+  const { spec } = computation
+  if (spec === null) return `its .compops.yml is not accepted any more: ${computation.problem}`
+  const commit = await readCommit(mirror, about.sha)
+  const hasCi = (await readFile(mirror, about.sha, '.gitlab-ci.yml', { maxBytes: 16 * 1024 * 1024 })) !== 'absent'
+  const branch = await rememberBranch(context, project.id, about.ref)
+
+  return transact(context.db, async tx => {
+    const inserted = await tx
+      .insert(runs)
+      .values({
+        id: runId,
+        projectId: project.id,
+        branchId: branch.id,
+        ref: about.ref,
+        sha: about.sha,
+        cause: about.cause,
+        causedBy: about.by,
+        causedHow: about.how,
+        commit: { author: `${commit.authorName} <${commit.authorEmail}>`, subject: commit.subject },
+        parent: spec.parent === null ? null : { branch: spec.parent, why: 'parent: in .compops.yml' },
+        specSha256: computation.sha256,
+        specText: computation.text,
+        state: 'waiting',
+        hasCi,
+        createdAt: timeOfId(runId, context.clock.now()),
+        // GitLab has been told of it; what a round finds changed is told anew.
+        reportedVersion: 1,
+      })
+      .onConflictDoNothing()
+      .returning({ id: runs.id })
+    if (inserted.length === 0) return `another run of the same cause (${about.cause}) is known`
+    await tx.insert(jobs).values(
+      spec.jobs.map((job, position) => ({
+        id: newId(),
+        runId,
+        projectId: project.id,
+        position,
+        name: job.name,
+        spec: job,
+        cluster: job.cluster,
+        connection: connectionName(job.cluster, rule as ProjectConfig),
+        state: 'waiting' as const,
+      })),
+    )
+    return join(tx, connection, runId, found)
+  })
+}
+
+async function findRun(db: Db, id: string): Promise<RunRow | null> {
+  return (await db.select().from(runs).where(eq(runs.id, id)))[0] ?? null
+}
+
+/** Where the project is not known either, GitLab tells its path: what stands in the file is only a hint. */
+async function projectOf(context: Context, id: number, about: About): Promise<ProjectRow | null> {
+  const known = await findProject(context.db, id)
+  if (known !== null) return known
+  try {
+    const found = await context.gitlabOf(about.projectPath).project(id)
+    await saveProject(context.db, { id, path: found.pathWithNamespace, defaultBranch: found.defaultBranch })
+    await context.db.update(projects).set({ recovering: true }).where(eq(projects.id, id))
+    return findProject(context.db, id)
+  } catch (error) {
+    if (isGitLabError(error, 'not found')) return null
+    throw error
+  }
+}
+
+/** In the order in which they were made: the last attempt says how its job stands. */
+async function join(tx: Db, connection: string, runId: string, found: readonly DescribedAttempt[]): Promise<number> {
+  const rows = await jobsOf(tx, runId)
+  let joined = 0
+  let open = false
+  for (const one of found.toSorted((a, b) => (a.ids.attemptId < b.ids.attemptId ? -1 : 1))) {
+    const jobId = one.ids.jobId
+    if (!rows.some(job => job.id === jobId)) {
+      // Its job was given an id here before the directory was read; on the cluster it had one already.
+      const named = rows.find(job => job.name === one.about?.job && job.connection === connection)
+      if (named === undefined || (await attemptsOf(tx, [named.id])).length > 0) continue
+      await tx.update(jobs).set({ id: jobId }).where(eq(jobs.id, named.id))
+      rows.splice(rows.indexOf(named), 1, { ...named, id: jobId })
+    }
+    const job = rows.find(row => row.id === jobId)
+    if (job === undefined || job.connection !== connection) continue
+    const before = await attemptsOf(tx, [jobId])
+    const number = Math.max(one.about?.attempt ?? 1, ...before.map(attempt => attempt.number + 1))
+    const state = one.givenUp ? 'canceled' : one.nativeId === null ? 'submitting' : 'queued'
+    const message = one.givenUp ? 'it was given up before it began' : null
+    await tx
+      .update(attempts)
+      .set({
+        state: 'canceled',
+        message: 'another attempt of the job followed',
+        final: true,
+        endedAt: sql`now()`,
+        leaseUntil: null,
+        collectProblem: 'another attempt of the job followed',
+      })
+      .where(and(eq(attempts.jobId, jobId), ne(attempts.id, one.ids.attemptId), eq(attempts.final, false)))
+    const createdAt = one.about?.createdAt ?? timeOfId(one.ids.attemptId, new Date())
+    await tx.insert(attempts).values({
+      id: one.ids.attemptId,
+      jobId,
+      runId,
+      projectId: job.projectId,
+      connection,
+      number,
+      nativeId: one.nativeId,
+      state,
+      message,
+      createdAt,
+      ...(one.nativeId === null ? {} : { submittedAt: createdAt, queuedAt: createdAt }),
+      ...(one.givenUp ? { final: true, endedAt: sql`now()` as never, collectProblem: 'it never started' } : {}),
+    })
+    await tx
+      .update(jobs)
+      .set({ state, reason: null, message, cancelReason: null, cancelQueuedOnly: false, runAgain: false })
+      .where(eq(jobs.id, jobId))
+    joined++
+    open ||= !one.givenUp
+  }
+  if (open)
+    await tx
+      .update(runs)
+      .set({ endedAt: null, state: 'waiting', sweptAt: null })
+      .where(and(eq(runs.id, runId), isNotNull(runs.endedAt)))
+  return joined
+}

@@ -1,0 +1,180 @@
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable, Writable } from 'node:stream'
+import { sql } from 'drizzle-orm'
+import { afterEach, describe, expect, it } from 'vitest'
+import { dumpTo, restoreFrom } from '../../src/store/dump.ts'
+import { openStore, rows } from '../../src/store/open.ts'
+import { emptyDatabase } from '../support/empty-database.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { until } from '../support/until.ts'
+import { startWorld, type World, type WorldOptions } from '../support/world.ts'
+
+// Yesterday's database, today's cluster and GitLab: whatever is restored, no job starts a second time and nothing is said twice.
+let world: World | null = null
+afterEach(async () => {
+  await world?.close()
+  world = null
+})
+
+async function begin(options: WorldOptions = {}): Promise<World> {
+  world = await startWorld({ database: 'postgres', more: 'intervals: { note: 200ms, heads: 1s }', ...options })
+  const w = world
+  writeFileSync(ledger(w), '')
+  await until('the baseline', () => w.logged.some(line => line.includes('its heads are the baseline')))
+  return w
+}
+
+/** Every execution of a job writes a line here, outside of its run. */
+const ledger = (w: World) => join(w.place, 'ledger')
+const executions = (w: World) =>
+  readFileSync(ledger(w), 'utf8')
+    .split('\n')
+    .filter(line => line !== '')
+    .sort()
+const gate = (w: World, name: string) => join(w.place, name)
+const open = (w: World, name: string) => appendFileSync(gate(w, name), '')
+
+/** Jobs that write into the ledger; one that waits does so until its gate is opened. */
+function computation(w: World, jobs: Record<string, { waits?: string; needs?: string; fails?: boolean }>) {
+  const lines = Object.entries(jobs).flatMap(([name, { waits, needs, fails }]) => [
+    `  ${name}:`,
+    ...(needs === undefined ? [] : [`    needs: [${needs}]`]),
+    '    script:',
+    `      - echo ${name} >> ${ledger(w)}`,
+    ...(waits === undefined ? [] : [`      - while [ ! -e ${gate(w, waits)} ]; do sleep 0.1; done`]),
+    ...(fails === true ? ['      - exit 3'] : []),
+  ])
+  return { '.compops.yml': `jobs:\n${lines.join('\n')}\n` }
+}
+
+async function backup(w: World): Promise<string> {
+  let text = ''
+  const to = new Writable({
+    write(chunk, _, done) {
+      text += String(chunk)
+      done()
+    },
+  })
+  await dumpTo(w.service.context.db, to)
+  return text
+}
+
+/** A new database with the data of the dump, and nothing beside it: as after the loss of the old machine. */
+async function restoreInto(w: World, engine: 'embedded' | 'postgres', dump: string): Promise<void> {
+  const dataDir = await mkdtemp(join(w.place, 'data-'))
+  const databaseUrl = engine === 'postgres' ? await (await startPostgres())!.createDatabase() : null
+  if (databaseUrl === null) await cp(await emptyDatabase(), dataDir, { recursive: true })
+  const store = await openStore({ databaseUrl, dataDir })
+  await restoreFrom(store.db, Readable.from([dump]))
+  await store.close()
+  const config = await readFile(w.configFile, 'utf8')
+  await writeFile(
+    w.configFile,
+    config
+      .replace(/^data_dir: .*$/m, `data_dir: ${dataDir}`)
+      .replace(/^database_url: .*$/m, databaseUrl === null ? '' : `database_url: ${databaseUrl}`),
+  )
+}
+
+const isRecovering = async (w: World) =>
+  (
+    await rows(
+      w.service.context.db,
+      sql`select name from connections where recovering union all select path from projects where recovering`,
+    )
+  ).length > 0
+
+/** Recovered, and the heads compared with what was learnt. */
+async function recovered(w: World): Promise<void> {
+  await until('the recovery', async () => !(await isRecovering(w)), 60)
+  const compared = async () =>
+    (await rows<{ at: unknown }>(w.service.context.db, sql`select max(heads_at)::text as at from projects`))[0]?.at
+  const before = await compared()
+  await until('the heads to be compared', async () => (await compared()) !== before)
+  await w.simulator.idle()
+}
+
+const runsHere = async (w: World) =>
+  (await rows<{ sha: string }>(w.service.context.db, sql`select sha from runs order by created_at`)).map(row => row.sha)
+const replies = (w: World, iid: number) => w.ourNotes(iid).filter(note => note.body.includes('<!-- compops:reply'))
+const treeNotes = (w: World, iid: number) => w.ourNotes(iid).filter(note => note.body.includes('<!-- compops:tree'))
+const allStatuses = (w: World, sha: string, name: string) =>
+  w.simulator.statuses(w.project.id, sha, { all: true }).filter(status => status.name === name)
+
+// A day's work in one story: patient where the machine is busy.
+describe('yesterday’s database', { timeout: 240_000 }, () => {
+  it.each(['postgres', 'embedded'] as const)(
+    'restored into %s: no job starts a second time, nothing is said twice, and every state is right',
+    async engine => {
+      const w = await begin()
+      const one = await w.push(
+        'calc/heat',
+        computation(w, { mesh: {}, solve: { waits: 'one' }, after: { needs: 'solve' } }),
+      )
+      const { iid } = await w.openMergeRequest('calc/heat')
+      await until('solve to run', () => executions(w).includes('solve'))
+      await until('the note', () => w.note(iid))
+      const dump = await backup(w)
+
+      // A job finishes, and the one that needed it runs; the branch moves on and fails; another branch comes and is still under way.
+      open(w, 'one')
+      await w.treeEnds(one, ['success'])
+      const two = await w.push('calc/heat', computation(w, { bad: { fails: true } }))
+      await w.treeEnds(two, ['failed'])
+      await until('the reply', () => replies(w, iid).length === 1)
+      await until('the evidence', () => w.evidenceOf('calc/heat', two))
+      const three = await w.push('calc/other', computation(w, { long: { waits: 'three' }, last: { needs: 'long' } }))
+      await until('long to run', () => executions(w).includes('long'))
+      await w.stopService()
+      expect(executions(w)).toEqual(['after', 'bad', 'long', 'mesh', 'solve'])
+
+      await restoreInto(w, engine, dump)
+      await w.start({ recover: true })
+      await recovered(w)
+      expect(await runsHere(w)).toEqual([one, two, three])
+      open(w, 'three')
+      expect(await w.treeEnds(three, ['success'])).toMatchObject({
+        'compops/long': 'success',
+        'compops/last': 'success',
+      })
+      expect(w.statuses(one)).toEqual({
+        'compops/mesh': 'success',
+        'compops/solve': 'success',
+        'compops/after': 'success',
+        'compops/tree': 'success',
+      })
+      expect(w.statuses(two)).toEqual({ 'compops/bad': 'failed', 'compops/tree': 'failed' })
+      await until(
+        'every run to have ended',
+        async () => (await rows(w.service.context.db, sql`select 1 from runs where ended_at is null`)).length === 0,
+      )
+      await until(
+        'everything to be told',
+        async () =>
+          (await rows(w.service.context.db, sql`select 1 from reports where sent_hash is distinct from desired_hash`))
+            .length === 0,
+      )
+      expect(executions(w)).toEqual(['after', 'bad', 'last', 'long', 'mesh', 'solve'])
+      expect(treeNotes(w, iid)).toHaveLength(1)
+      expect(treeNotes(w, iid)[0]?.body).toMatch(/bad failed: exit 3/)
+      expect(replies(w, iid)).toHaveLength(1)
+      for (const [sha, name] of [
+        [one, 'compops/solve'],
+        [two, 'compops/bad'],
+        [two, 'compops/tree'],
+      ] as const)
+        expect(allStatuses(w, sha, name).map(status => status.status)).toHaveLength(1)
+      const records = ((await w.simulator.files(w.project.id, 'compops/evidence')) ?? []).filter(path =>
+        path.startsWith('runs/'),
+      )
+      expect(records).toHaveLength(3)
+
+      // And the day goes on.
+      const four = await w.push('calc/heat', computation(w, { good: {} }))
+      await w.treeEnds(four, ['success'])
+      expect(executions(w)).toEqual(['after', 'bad', 'good', 'last', 'long', 'mesh', 'solve'])
+    },
+  )
+})
