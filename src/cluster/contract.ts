@@ -69,6 +69,8 @@ export interface SubmitRequest {
   readonly attemptId: string
   /** Counts from 1. */
   readonly attempt: number
+  /** Ids of the other attempts of the job, all that are known. */
+  readonly siblings: readonly string[]
   readonly branch: string
   readonly sha: string
   readonly parentBranch: string | null
@@ -104,6 +106,8 @@ export type SubmitOutcome =
   | { readonly kind: 'refused'; readonly message: string }
   /** A job may exist or not: ask again, nothing is submitted twice. */
   | { readonly kind: 'unsure'; readonly message: string; readonly askAgainInMs: number }
+  /** Not submitted: the job has an attempt there that is not among the siblings. The database was put back. */
+  | { readonly kind: 'overtaken'; readonly message: string }
   /** Surely not submitted; it may go better later. */
   | { readonly kind: 'transient'; readonly message: string }
 

@@ -12,7 +12,7 @@ import { locks, preamble, short } from './preamble.ts'
  */
 export function submitProgram(dialectShell: string): string {
   return `${preamble}
-for name in project run attempt source source_size job settle sizes arguments; do
+for name in project run attempt source source_size job settle siblings sizes arguments; do
   IFS= read -r "$name" || exit 97
 done
 set --
@@ -55,6 +55,14 @@ known() {
   if [ -e fenced ]; then printf 'REFUSED %s\\n%s\\n' $asked 'this attempt was given up before it was submitted'; exit 0; fi
 }
 known
+
+# An attempt of this job that the asker does not know of: its database is older than this directory (a restored backup), and the job may have run.
+for other in ../*; do
+  other=\${other##*/}
+  case $other in *[!0-9a-f-]*) continue ;; esac
+  case " $siblings \${attempt##*/} " in *" $other "*) continue ;; esac
+  if [ -e "../$other/id" ] || [ -e "../$other/submitting" ]; then printf 'OVERTAKEN %s %s\\n' $asked "$other"; exit 0; fi
+done
 
 ${locks}
 # 1. The checkout, once per run.

@@ -47,6 +47,7 @@ export function submitInput(reach: Pick<Reach, 'root' | 'dialect' | 'settle' | '
     String(request.source.size),
     job.name,
     String(reach.settle),
+    request.siblings.join(' '),
     files.map(file => Buffer.byteLength(file)).join(' '),
     String(options.length),
     ...options,
@@ -76,6 +77,11 @@ export async function submitAttempt(reach: Reach, request: SubmitRequest): Promi
         return { kind: 'accepted', nativeId: value, roundTrips }
       case 'REFUSED':
         return { kind: 'refused', message: `${reach.name} did not accept the job: ${said(message)}` }
+      case 'OVERTAKEN':
+        return {
+          kind: 'overtaken',
+          message: `${reach.name} knows attempt ${value.slice(0, 36)} of this job, which is not known here`,
+        }
       case 'BUSY':
         return {
           kind: 'unsure',

@@ -1,4 +1,4 @@
-import { and, eq, isNotNull, ne, sql } from 'drizzle-orm'
+import { and, eq, gt, inArray, isNotNull, ne, notExists, sql } from 'drizzle-orm'
 import type { About, DescribedAttempt } from '../cluster/cluster.ts'
 import { type ProjectConfig, projectFor } from '../config/index.ts'
 import { type Context, connectionName } from '../context.ts'
@@ -9,7 +9,7 @@ import { specLimits } from '../spec/index.ts'
 import { type Db, transact } from '../store/open.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
 import { attemptsOf, jobsOf, type RunRow } from '../store/runs.ts'
-import { attempts, jobs, projects, runs } from '../store/schema.ts'
+import { attempts, branches, jobs, projects, reports, runs } from '../store/schema.ts'
 import { readComputation } from './computation.ts'
 import { rememberBranch } from './head.ts'
 
@@ -52,6 +52,7 @@ export async function importAttempts(
   const branch = await rememberBranch(context, project.id, about.ref)
 
   return transact(context.db, async tx => {
+    await withdrawDoubles(tx, branch.id, { id: runId, sha: about.sha })
     const inserted = await tx
       .insert(runs)
       .values({
@@ -91,6 +92,28 @@ export async function importAttempts(
     )
     return join(tx, connection, runId, found)
   })
+}
+
+/** Runs of the same commit that were started since, in ignorance of this one, and of which nothing was handed over: as if they had never been. */
+async function withdrawDoubles(tx: Db, branchId: string, run: { readonly id: string; readonly sha: string }) {
+  const doubles = await tx
+    .select({ id: runs.id })
+    .from(runs)
+    .where(
+      and(
+        eq(runs.branchId, branchId),
+        eq(runs.sha, run.sha),
+        gt(runs.id, run.id),
+        notExists(tx.select({ id: attempts.id }).from(attempts).where(eq(attempts.runId, runs.id))),
+      ),
+    )
+  const ids = doubles.map(row => row.id)
+  if (ids.length === 0) return
+  await tx.update(branches).set({ latestRunId: null }).where(inArray(branches.latestRunId, ids))
+  await tx.update(runs).set({ supersededBy: null }).where(inArray(runs.supersededBy, ids))
+  await tx.delete(reports).where(inArray(reports.runId, ids))
+  await tx.delete(jobs).where(inArray(jobs.runId, ids))
+  await tx.delete(runs).where(inArray(runs.id, ids))
 }
 
 async function findRun(db: Db, id: string): Promise<RunRow | null> {

@@ -8,11 +8,12 @@ import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { upToDate } from '../store/recovery.ts'
-import { type AttemptRow, type JobRow, shortBranch, touchRuns } from '../store/runs.ts'
+import { type AttemptRow, attemptsOf, type JobRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
 import { claim, putBack } from '../store/work.ts'
 import { setReachable, setTroubled, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
+import { foundOld } from './look-back.ts'
 import { asOutage } from './outage.ts'
 import { dependenciesNow } from './prepare.ts'
 import { sourceOf } from './source.ts'
@@ -100,6 +101,10 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
         log.warn({ step: 'submit', err: outcome.message }, `${job.name} was not accepted`)
         auditSubmission(context, job, request, null, `refused: ${outcome.message}`)
         break
+      case 'overtaken':
+        await foundOld(context, connection, outcome.message)
+        await putBack(context.db, attempts, attempt.id, new CompopsError(outcome.message, { transient: true }))
+        break
       case 'unsure':
       case 'transient':
         await putBack(
@@ -167,6 +172,7 @@ export async function submitRequest(
     jobId: job.id,
     attemptId: attempt.id,
     attempt: attempt.number,
+    siblings: (await attemptsOf(context.db, [job.id])).map(row => row.id).filter(id => id !== attempt.id),
     branch: shortBranch(run.ref),
     sha: run.sha,
     parentBranch: run.parent?.branch ?? null,

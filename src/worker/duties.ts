@@ -7,6 +7,7 @@ import { composeReports } from '../run/compose.ts'
 import { releaseDependants } from '../run/dependants.ts'
 import { finishRuns } from '../run/finish.ts'
 import { hurryAfterOutage } from '../run/hurry.ts'
+import { lookBack } from '../run/look-back.ts'
 import { pollCluster } from '../run/poll.ts'
 import { prepareJobs } from '../run/prepare.ts'
 import { readDeliveries } from '../run/read-delivery.ts'
@@ -107,14 +108,21 @@ export function duties(context: Context, leases: Leases): Duty[] {
 function clusterDuties(context: Context, connection: string, asOwner: (work: Work) => Work): Duty[] {
   const { pollInterval, maxPollInterval } = context.clusterConfig(connection)
   let interval = pollInterval
+  // Whether this process has seen that its database is not older than the run directories; what it does about it is in the rows.
+  let lookedBack = false
   return [
     {
       name: `recover ${connection}`,
       topic: 'recover',
       every: 10_000,
-      run: asOwner(async c =>
-        (await recoverConnection(c, connection)) ? { more: false, after: pollInterval } : { more: false },
-      ),
+      run: asOwner(async c => {
+        if (!lookedBack) {
+          lookedBack = await lookBack(c, connection)
+          if (!lookedBack) return { more: false, after: pollInterval }
+          for (const topic of ['prepare', 'submit'] as const) c.wake.call(topic)
+        }
+        return (await recoverConnection(c, connection)) ? { more: false, after: pollInterval } : { more: false }
+      }),
     },
     {
       name: `prepare for ${connection}`,
@@ -122,6 +130,7 @@ function clusterDuties(context: Context, connection: string, asOwner: (work: Wor
       // Another replica may have started the run, and can call nobody here.
       every: context.config.databaseUrl === null ? 10_000 : 2_000,
       run: asOwner(async c => {
+        if (!lookedBack) return { more: false }
         const released = await releaseDependants(c, connection)
         return { more: released + (await prepareJobs(c, connection)) > 0 }
       }),
@@ -130,7 +139,7 @@ function clusterDuties(context: Context, connection: string, asOwner: (work: Wor
       name: `submit to ${connection}`,
       topic: 'submit',
       every: 1_000,
-      run: asOwner(c => count(submitJobs(c, connection))),
+      run: asOwner(async c => (lookedBack ? count(submitJobs(c, connection)) : { more: false })),
     },
     {
       name: `collect from ${connection}`,

@@ -75,9 +75,25 @@ describe('the same attempt', () => {
     const cluster = service()
     const request = submitRequest()
     await cluster.submit(request)
-    const retry = { ...request, attemptId: crypto.randomUUID(), attempt: 2 }
+    const retry = { ...request, attemptId: crypto.randomUUID(), attempt: 2, siblings: [request.attemptId] }
     expect(await cluster.submit(retry)).toEqual({ kind: 'accepted', nativeId: '2', roundTrips: 1 })
   })
+})
+
+test('of a job that has an attempt which the asker does not know, nothing is submitted: its database is older than the cluster', async () => {
+  const cluster = service()
+  const request = submitRequest()
+  await cluster.submit(request)
+  const again = { ...request, attemptId: crypto.randomUUID() }
+  expect(await cluster.submit(again)).toEqual({
+    kind: 'overtaken',
+    message: `falcon knows attempt ${request.attemptId} of this job, which is not known here`,
+  })
+  expect(slurm.jobs()).toHaveLength(1)
+  // A directory in which nothing was begun says nothing.
+  rmSync(join(directory(request), 'id'))
+  rmSync(join(directory(request), 'submitting'))
+  expect(await cluster.submit(again)).toMatchObject({ kind: 'accepted', nativeId: '2' })
 })
 
 describe('who submits dies', () => {

@@ -68,6 +68,7 @@ test('what a submission sends, line by line', () => {
     '10240',
     `compops-${uuid(3)}`,
     '90',
+    '',
     `${Buffer.byteLength(plan.script)} ${Buffer.byteLength(plan.userScript)} 3 ${Buffer.byteLength(about)}`,
     '11',
     `--job-name=compops-${uuid(3)}`,

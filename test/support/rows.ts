@@ -39,7 +39,12 @@ export async function openRows() {
     claimant: 'test main',
     lease: unshared,
     wake: { call() {} },
-    config: { dataDir, intervals: { accounting: 60_000 }, projects: [{ path: 'physics/*', clusters: ['falcon'] }] },
+    config: {
+      dataDir,
+      gitlab: { url: 'https://gitlab.example.org' },
+      intervals: { accounting: 60_000 },
+      projects: [{ path: 'physics/*', clusters: ['falcon'] }],
+    },
     clusterOf: () => ({
       nativeDependencies: true,
       inWords: (reason: string) => reason,

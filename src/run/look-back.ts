@@ -1,0 +1,61 @@
+import { desc, eq, inArray } from 'drizzle-orm'
+import { projectFor } from '../config/index.ts'
+import type { Context } from '../context.ts'
+import { CompopsError, describeError } from '../errors.ts'
+import { type Db, transact } from '../store/open.ts'
+import { allProjects } from '../store/projects.ts'
+import { connections, projects, runs } from '../store/schema.ts'
+import { setUnreachable } from './connection.ts'
+import { connectionsOfRule } from './recovery.ts'
+
+/**
+ * Once a start, before the first job is handed over: is there a run directory that is younger than every run known here? A row is written before its directory, so
+ * the database was put back (and nobody said `--recover`): then it recovers by itself. Returns false where the cluster could not be asked.
+ */
+export async function lookBack(context: Context, connection: string): Promise<boolean> {
+  try {
+    const newest = (await context.db.select({ id: runs.id }).from(runs).orderBy(desc(runs.id)).limit(1))[0]
+    const younger = await context.clusterOf(connection).directories.runsYoungerThan(newest?.id ?? null, 1_000)
+    const unknown = await unknownOf(context.db, younger)
+    if (unknown.length > 0)
+      await foundOld(context, connection, `${unknown.length} run directories are younger than every run known here`)
+    return true
+  } catch (error) {
+    if (!(error instanceof CompopsError)) throw error
+    context.metrics.failures.inc({ verb: 'look back' })
+    await setUnreachable(context, connection, error)
+    context.log.warn(
+      { step: 'recover', connection, err: describeError(error) },
+      'whether the database is older than the run directories could not be seen; nothing is submitted until then',
+    )
+    return false
+  }
+}
+
+async function unknownOf(db: Db, ids: readonly string[]): Promise<string[]> {
+  if (ids.length === 0) return []
+  const known = await db
+    .select({ id: runs.id })
+    .from(runs)
+    .where(inArray(runs.id, [...ids]))
+  return ids.filter(id => !known.some(row => row.id === id))
+}
+
+/** The cluster knows more than the database: the account and every project that uses it stand still until it has been read. */
+export async function foundOld(context: Context, connection: string, why: string): Promise<void> {
+  const using = (await allProjects(context.db)).filter(project => {
+    const rule = projectFor(context.config, project.path)
+    return rule !== null && connectionsOfRule(rule).includes(connection)
+  })
+  await transact(context.db, async tx => {
+    await tx
+      .insert(connections)
+      .values({ name: connection, recovering: true })
+      .onConflictDoUpdate({ target: connections.name, set: { recovering: true } })
+    for (const { id } of using) await tx.update(projects).set({ recovering: true }).where(eq(projects.id, id))
+  })
+  const result = `the database is older than ${connection}: ${why}. What has happened since is read before anything is submitted`
+  context.log.error({ step: 'recover', connection, projects: using.map(project => project.path) }, result)
+  context.audit.record({ act: 'database found to be old', by: 'compops', connection, result })
+  context.wake.call('recover')
+}
