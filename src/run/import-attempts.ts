@@ -27,7 +27,10 @@ export async function importAttempts(
   const known = await findRun(context.db, runId)
   if (known !== null) {
     if (known.projectId !== projectId) return 'its run belongs to another project'
-    return transact(context.db, tx => join(tx, connection, runId, found))
+    return transact(context.db, async tx => {
+      await context.lease.assertHeld(tx)
+      return join(tx, connection, runId, found)
+    })
   }
   const about = found.find(one => one.about !== null)?.about ?? null
   if (about === null) return 'it holds no file that says what it is'
@@ -52,6 +55,7 @@ export async function importAttempts(
   const branch = await rememberBranch(context, project.id, about.ref)
 
   return transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     await withdrawDoubles(tx, branch.id, { id: runId, sha: about.sha })
     const inserted = await tx
       .insert(runs)

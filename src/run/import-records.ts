@@ -91,6 +91,7 @@ async function take(
     if (known.projectId !== project.id || known.endedAt !== null)
       return known.projectId === project.id ? 'known' : false
     await transact(context.db, async tx => {
+      await context.lease.assertHeld(tx)
       if (await endJobs(tx, await jobsOf(tx, known.id), record)) await touchRuns(tx, [known.id])
     })
     return 'known'
@@ -100,6 +101,7 @@ async function take(
   const ref = `refs/heads/${record.branch}`
   const branch = await rememberBranch(context, project.id, ref)
   return transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     const inserted = await tx
       .insert(runs)
       .values({

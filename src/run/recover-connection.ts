@@ -2,7 +2,7 @@ import { and, eq, inArray, isNotNull } from 'drizzle-orm'
 import type { AttemptIds } from '../cluster/cluster.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
-import type { Db } from '../store/open.ts'
+import { type Db, transact } from '../store/open.ts'
 import { recoveringConnections } from '../store/recovery.ts'
 import { attempts, connections } from '../store/schema.ts'
 import { isAway, setUnreachable } from './connection.ts'
@@ -47,7 +47,10 @@ export async function recoverConnection(context: Context, connection: string): P
     log.warn({ err: describeError(error) }, 'the run directories are read again later; nothing is submitted until then')
     return true
   }
-  await context.db.update(connections).set({ recovering: false }).where(eq(connections.name, connection))
+  await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
+    await tx.update(connections).set({ recovering: false }).where(eq(connections.name, connection))
+  })
   const result = `read ${found.directories} run directories: ${found.attempts} attempts of ${found.runs.size} runs were not known here, ${found.leftAlone} runs are left alone`
   log.info({ ...found, runs: [...found.runs].slice(0, 100) }, `${connection}: ${result}`)
   context.audit.record({ act: 'cluster recovered', by: 'compops', connection, result })

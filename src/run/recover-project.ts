@@ -3,6 +3,7 @@ import { type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { listHeads } from '../git/mirror.ts'
+import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { allProjects, type ProjectRow } from '../store/projects.ts'
 import { recoveringConnections } from '../store/recovery.ts'
@@ -23,10 +24,12 @@ export async function recoverProjects(context: Context): Promise<number> {
     const rule = project.recovering ? projectFor(context.config, project.path) : null
     if (rule === null) continue
     if ((await recoveringConnections(context.db, connectionsOfRule(rule))).length > 0) continue
+    mustHold(context.lease)
     try {
       await recoverProject(context, project, rule)
       recovered++
     } catch (error) {
+      if (error instanceof LeaseLost) throw error
       if (isTokenTrouble(error)) await context.renewTokens()
       context.metrics.failures.inc({ verb: 'recover' })
       const why = describeError(error)
@@ -48,6 +51,7 @@ async function recoverProject(context: Context, project: ProjectRow, rule: Proje
   const moved = await moveBranches(context, project, heads)
   await learnWhatWasTold(context, project, rule)
   const done = await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
     // A connection may have been found to be old meanwhile.
     if ((await recoveringConnections(tx, connectionsOfRule(rule))).length > 0) return false
     await tx
@@ -88,6 +92,7 @@ async function moveBranches(
     const target = newer.find(run => run.sha === heads.get(branch.ref)) ?? newer[0]!
     const moves = ofBranch.map(run => Number(/^head:(\d+)$/.exec(run.cause)?.[1] ?? 0))
     await transact(context.db, async tx => {
+      await context.lease.assertHeld(tx)
       await tx
         .update(branches)
         .set({

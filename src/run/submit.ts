@@ -103,7 +103,7 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
         break
       case 'overtaken':
         await foundOld(context, connection, outcome.message)
-        await putBack(context.db, attempts, attempt.id, new CompopsError(outcome.message, { transient: true }))
+        await putBack(context.db, attempts, attempt, new CompopsError(outcome.message, { transient: true }))
         break
       case 'unsure':
       case 'transient':
