@@ -65,11 +65,15 @@ const Head = z.object({
 const TableLine = z.strictObject({ table: z.string(), columns: z.array(z.string()) })
 const EndLine = z.strictObject({ end: z.record(z.string(), z.number()) })
 
+/** The other end of a pipe may be slow: a session of ours that waits in a transaction is ended otherwise (open.ts). */
+const patientSession = sql`set local idle_in_transaction_session_timeout = 0`
+
 /** Writes everything as of one moment, page by page, and ends the stream. Others may go on writing to the database meanwhile. */
 export async function dumpTo(db: Db, to: Writable, options: DumpOptions = {}): Promise<Counts> {
   const counts: Record<string, number> = {}
   await db.transaction(
     async tx => {
+      await tx.execute(patientSession)
       await pipeline(Readable.from(linesOf(tx as unknown as Db, counts, options)), to)
     },
     { isolationLevel: 'repeatable read', accessMode: 'read only' },
@@ -123,6 +127,7 @@ export async function restoreFrom(
   from.on('error', () => {})
   return db.transaction(async transaction => {
     const tx = transaction as unknown as Db
+    await tx.execute(patientSession)
     await refuseFull(tx)
     const restored = await readInto(tx, from, options)
     await options.also?.(tx)

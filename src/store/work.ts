@@ -27,29 +27,26 @@ const patience = 8
 export const claimantOf = (holder: string, lane: string): string => `${holder} ${lane}`
 
 /**
- * Not claimed, or the claim is over, or its process is dead (its lease is over; leases.ts), or this very lane claimed it: that was left over
- * by a failure, since a lane has ended its last work before it claims again.
+ * Not claimed, or the claim is over, or another process claimed it that is dead (its lease is over; leases.ts), or this very lane did: that was
+ * left over by a failure, since a lane has ended its last work before it claims again.
  */
 function free(table: WorkTable, claimant: string): SQL {
-  const dead = sql`exists (select 1 from leases l where l.name = 'process ' || split_part(${table.leaseHolder}, ' ', 1) and l.until <= now())`
+  const dead = sql`exists (select 1 from leases l where l.until <= now() and l.name = 'process ' || split_part(${table.leaseHolder}, ' ', 1)
+    and l.holder <> split_part(${claimant}::text, ' ', 1))`
   return sql`(${table.leaseUntil} is null or ${table.leaseUntil} <= now() or ${table.leaseHolder} = ${claimant} or ${dead})`
 }
 
-/**
- * Claims at most `limit` rows that are due and fulfil `condition`, for `seconds` by the database's clock, which all replicas share. A process
- * whose own lease is over claims nothing: the others take it for dead.
- */
+/** Claims at most `limit` rows that are due and fulfil `condition`, for `seconds` by the database's clock, which all replicas share. */
 export async function claim<Table extends WorkTable>(
   db: Db,
   table: Table,
   options: { claimant: string; seconds: number; limit: number; condition: SQL | undefined },
 ): Promise<InferSelectModel<Table>[]> {
   const { claimant, seconds, limit, condition } = options
-  const alive = sql`not exists (select 1 from leases l where l.name = 'process ' || split_part(${claimant}::text, ' ', 1) and l.until <= now())`
   const due = db
     .select({ id: table.id })
     .from(table as PgTable)
-    .where(and(lte(table.nextAt, sql`now()`), isNull(table.parkedAt), free(table, claimant), alive, condition))
+    .where(and(lte(table.nextAt, sql`now()`), isNull(table.parkedAt), free(table, claimant), condition))
     .orderBy(table.nextAt)
     .limit(limit)
     .for('update', { skipLocked: true })

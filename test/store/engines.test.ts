@@ -92,6 +92,32 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('the store on %s', engin
     expect((await claimDeliveries(store.db, 'b 1', 100)).map(row => row.id)).not.toContain(one)
   })
 
+  it('gives what a dead process had claimed to another at once, what a living one has claimed to nobody', async () => {
+    const id = newId()
+    await insertDeliveries(store.db, [delivery('of the dead', { id })])
+    const claimedBy = async (claimant: string) =>
+      (await claimDeliveries(store.db, claimant, 100)).map(row => row.id).includes(id)
+    await holdLease(store.db, 'process dead', 'dead', 60)
+    expect(await claimedBy('dead read deliveries 1')).toBe(true)
+    expect(await claimedBy('living read deliveries 1')).toBe(false)
+    // Another lane of the same process is not its heir, the same lane is: it left it over.
+    await store.db.execute(sql`update leases set until = now() - interval '1 second' where name = 'process dead'`)
+    expect(await claimedBy('dead read deliveries 2')).toBe(false)
+    expect(await claimedBy('dead read deliveries 1')).toBe(true)
+    expect(await claimedBy('living read deliveries 1')).toBe(true)
+
+    // What the dead one, if it was only frozen, does with its claim now changes nothing.
+    const late = { id, leaseHolder: 'dead read deliveries 1' }
+    expect(await putBack(store.db, deliveries, late, new Error('late'))).toBe('taken over')
+    await closeDelivery(store.db, late, 'late')
+    const found = await rows<{ open: boolean }>(
+      store.db,
+      sql`select done_at is null and last_error is null as open from deliveries where id = ${id}`,
+    )
+    expect(found).toEqual([{ open: true }])
+    await closeDelivery(store.db, { id, leaseHolder: 'living read deliveries 1' }, 'done')
+  })
+
   it('never claims what was ignored', async () => {
     await insertDeliveries(store.db, [delivery('ignored', { outcome: 'ignored', reason: 'our own note' })])
     expect((await claimDeliveries(store.db, 'b 1', 100)).map(row => row.key)).not.toContain('ignored')
