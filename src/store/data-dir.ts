@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, unlink } from 'node:fs/promises'
+import { link, mkdir, open, readdir, rename, unlink, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { CompopsError, describeError } from '../errors.ts'
@@ -35,13 +35,14 @@ export async function lockDataDir(dataDir: string, rule: keyof typeof dataDirRul
     socket.end(String(process.pid))
   })
   server.unref()
+  let mine = 0
   try {
     await listen(server, own)
     for (;;) {
       const before = highest(await numbers(dataDir))
       const holder = before === null ? null : await askHolder(join(base, fileOf(before)))
       if (holder !== null) throw inUse(dataDir, holder, rule)
-      const mine = (before ?? 0) + 1
+      mine = (before ?? 0) + 1
       if (!(await linked(own, join(base, fileOf(mine))))) continue
       const now = await numbers(dataDir)
       if (highest(now) !== mine) continue
@@ -57,7 +58,10 @@ export async function lockDataDir(dataDir: string, rule: keyof typeof dataDirRul
   }
   return {
     async release() {
-      // The dead socket stays: its number is taken.
+      // Its number stays taken, but by an empty file: a directory with a socket in it cannot be copied by every program.
+      await writeFile(own, '')
+        .then(() => rename(own, join(base, fileOf(mine))))
+        .catch(() => {})
       await close(server)
       await directory.close()
     },
@@ -117,7 +121,8 @@ function askHolder(path: string): Promise<string | null> {
     })
     socket.on('end', () => resolve(text || 'unknown'))
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(null)
+      // ENOTSOCK, or a refusal: the file that its holder left when it went.
+      if (['ENOENT', 'ECONNREFUSED', 'ENOTSOCK'].includes(error.code ?? '')) resolve(null)
       else reject(new CompopsError(`cannot look at the lock of the data directory: ${error.message}`, { cause: error }))
     })
   })
