@@ -1,5 +1,4 @@
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadConfig } from '../../src/config/index.ts'
@@ -9,6 +8,7 @@ import { openStore } from '../../src/store/open.ts'
 import { type FastClock, letDatabaseFollow } from './clock.ts'
 import { emptyDatabase } from './empty-database.ts'
 import { startPostgres } from './postgres.ts'
+import { quietPort } from './quiet-port.ts'
 import { until } from './until.ts'
 
 export interface WorldOptions {
@@ -35,19 +35,6 @@ let server: ReturnType<typeof startPostgres> | null = null
 async function freshDatabase(): Promise<string | null> {
   server ??= startPostgres()
   return (await (await server)?.createDatabase()) ?? null
-}
-
-/** Free now, and below the range that the kernel gives to others: the service may be stopped and started on it. */
-async function quietPort(): Promise<number> {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000)
-    const server = createServer()
-    const free = await new Promise<boolean>(resolve => {
-      server.once('error', () => resolve(false))
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-    })
-    if (free) return port
-  }
 }
 
 /** A whole small world: a GitLab with a project, a researcher and the service's bot, and the service itself, all on this machine. */
