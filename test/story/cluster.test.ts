@@ -22,6 +22,8 @@ interface Attempt {
   readonly state: string
   readonly message: string | null
   readonly misses: number
+  readonly missed_since: unknown
+  readonly ended_at: unknown
 }
 
 async function begin(slurm: FakeSlurm) {
@@ -62,6 +64,14 @@ async function begin(slurm: FakeSlurm) {
       )
       return slurm.jobs().filter(job => ids.some(({ id }) => job.name === `compops-${id}`))
     },
+    /** What was fetched of the newest attempt of a commit. */
+    collected: async (sha: string) =>
+      (
+        await rows<{ collected: { logTail: string; logSize: number } }>(
+          world.service.context.db,
+          sql`select a.collected from attempts a join runs r on r.id = a.run_id where r.sha = ${sha} and a.collected is not null`,
+        )
+      )[0]!.collected,
     /** What is said of a commit's only job. */
     said: async (sha: string) =>
       (
@@ -320,8 +330,7 @@ describe('the disk of the cluster', () => {
     const attempt = await w.attempt(sha)
     if (message === null) expect(attempt.message).toBeNull()
     else expect(attempt.message).toMatch(message)
-    const { logTail } = (attempt as unknown as { collected: { logTail: string } }).collected
-    expect(logTail).toContain(`compops: cannot write ${what} to `)
+    expect((await w.collected(sha)).logTail).toContain(`compops: cannot write ${what} to `)
   })
 
   it('whose root goes away while jobs run: nothing is concluded; when it is back, what it tells', async () => {
@@ -349,5 +358,78 @@ describe('the disk of the cluster', () => {
     const statuses = await w.treeEnds(sha)
     expect(statuses['compops/heat']).toMatch(/failed|canceled/)
     expect((await w.attempt(sha)).message).toMatch(/its directory on the cluster/)
+  })
+})
+
+describe('a cluster without accounting', () => {
+  let bare: FakeSlurm
+  let b: typeof w
+  beforeAll(async () => {
+    bare = startFakeSlurm()
+    bare.behave('no-accounting', 'yes')
+    bare.behave('min-job-age', '2')
+    b = await begin(bare)
+  })
+  afterAll(async () => {
+    await b?.world.close()
+    bare?.stop()
+  })
+
+  it('whose only job vanishes without a trace: lost, not before the queue would have forgotten it, and never a success', async () => {
+    const sha = await b.push('calc/vanished', ['sleep 300'])
+    await until('the job to run', () => b.statuses(sha)['compops/heat'] === 'running')
+    // An empty queue and a controller that does not say it is up: not even a miss.
+    bare.behave('scontrol', 'down')
+    bare.vanish('1')
+    await until('the trouble', async () => (await b.trouble())?.includes('the queue is empty'))
+    expect(await b.attempt(sha)).toMatchObject({ state: 'running', misses: 0 })
+    bare.behave('scontrol', 'ok')
+    const missed = await until('a miss', async () => {
+      const attempt = await b.attempt(sha)
+      return attempt.misses > 0 && attempt
+    })
+    expect(missed.state).toBe('running')
+    expect(await b.treeEnds(sha)).toMatchObject({ 'compops/heat': 'canceled' })
+    const { reason, message, ended_at } = await b.attempt(sha)
+    expect({ reason, message }).toEqual({
+      reason: 'lost',
+      message: 'neither the queue nor accounting knows 1 any more, and it left no exit file',
+    })
+    expect(Date.parse(String(ended_at)) - Date.parse(String(missed.missed_since))).toBeGreaterThan(2_000)
+  })
+
+  it('is believed by the exit file when the queue has forgotten the job', async () => {
+    bare.behave('forget', 'yes')
+    const good = await b.push('calc/good', ['true'])
+    const bad = await b.push('calc/bad', ['exit 3'])
+    expect(await b.treeEnds(good)).toMatchObject({ 'compops/heat': 'success' })
+    expect(await b.treeEnds(bad)).toMatchObject({ 'compops/heat': 'failed' })
+    expect(bare.calls('sacct')).toEqual([])
+  })
+})
+
+describe('a log', () => {
+  it('of 200 MB, and one whose last line has 5 MB, are shown by their end, in bounded memory', async () => {
+    const memory = () => process.memoryUsage().rss / 2 ** 20
+    const before = memory()
+    const sha = await w.push('calc/log', [
+      'head -c 200000000 /dev/zero | tr "\\0" "x"',
+      'echo',
+      'echo the end',
+      'exit 3',
+    ])
+    expect(await w.treeEnds(sha)).toMatchObject({ 'compops/heat': 'failed' })
+    const line = await w.push('calc/line', ['echo begin', 'head -c 5000000 /dev/zero | tr "\\0" "y"', 'exit 3'])
+    const { iid } = await w.world.openMergeRequest('calc/line')
+    expect(await w.treeEnds(line)).toMatchObject({ 'compops/heat': 'failed' })
+    const log = await w.collected(sha)
+    expect(log.logSize).toBeGreaterThan(200_000_000)
+    expect(log.logTail).toMatch(/the end\n/)
+    const long = await w.collected(line)
+    expect(long.logSize).toBeGreaterThan(5_000_000)
+    expect(long.logTail.length).toBeLessThanOrEqual(16_384)
+    const note = await until('the note', () => w.world.note(iid)?.body.includes('heat failed') && w.world.note(iid))
+    expect(note.body.length).toBeLessThan(60_000)
+    expect(memory() - before).toBeLessThan(150)
   })
 })

@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
@@ -33,6 +34,8 @@ export interface FakeSlurm {
   read(id: string, file: string): string
   /** Starts a job that `behave('hold', …)` kept pending, and waits for its end. */
   release(id: string): Promise<void>
+  /** A job is gone, with its processes, and neither queue nor accounting has ever heard of it. */
+  vanish(id: string): void
   stop(): void
 }
 
@@ -52,6 +55,16 @@ export function startFakeSlurm(): FakeSlurm {
   const path = `${bin}:/usr/local/bin:/usr/bin:/bin`
   const read = (...file: string[]) =>
     existsSync(join(state, ...file)) ? readFileSync(join(state, ...file), 'utf8') : ''
+  /** With all that it has started: it leads a group of its own. */
+  const kill = (id: string) => {
+    const pid = Number(read('jobs', id, 'pid'))
+    if (!(pid > 1)) return
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch {
+      // It has ended.
+    }
+  }
   return {
     state,
     bin,
@@ -80,16 +93,12 @@ export function startFakeSlurm(): FakeSlurm {
       })
       await once(job, 'exit')
     },
+    vanish(id) {
+      kill(id)
+      renameSync(join(state, 'jobs', id), join(state, `vanished-${id}`))
+    },
     stop() {
-      for (const id of readdirSync(join(state, 'jobs'))) {
-        const pid = Number(read('jobs', id, 'pid'))
-        if (!(pid > 1)) continue
-        try {
-          process.kill(-pid, 'SIGKILL')
-        } catch {
-          // It has ended.
-        }
-      }
+      for (const id of readdirSync(join(state, 'jobs'))) kill(id)
       rmSync(state, { recursive: true, force: true, maxRetries: 5 })
     },
   }
