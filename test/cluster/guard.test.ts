@@ -202,6 +202,23 @@ describe('sbatch answers badly', () => {
   })
 })
 
+describe("the cluster's clock jumps while a submission is in doubt", () => {
+  test.each([
+    ['forward', 0, 3_600],
+    ['back', 3_600, 0],
+  ])('%s: one job, and the wait is never longer than the settle time', async (_, before, after) => {
+    slurm.behave('clock', String(before))
+    slurm.behave('sbatch', 'timed-out-lost', 1)
+    const cluster = service(1)
+    const request = submitRequest()
+    expect(await cluster.submit(request)).toMatchObject({ kind: 'unsure', askAgainInMs: 1_000 })
+    slurm.behave('clock', String(after))
+    if (after < before) expect(await cluster.submit(request)).toMatchObject({ kind: 'unsure', askAgainInMs: 1_000 })
+    expect(await insist(cluster, request)).toBe('1')
+    expect(slurm.jobs()).toHaveLength(1)
+  })
+})
+
 describe('the fence', () => {
   test('of two copies in the queue one runs, and the other leaves without a trace', async () => {
     slurm.behave('hold', 'yes')

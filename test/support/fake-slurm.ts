@@ -28,6 +28,8 @@ export interface FakeSlurm {
   remote(): Remote
   /** `times`: for how many calls; else until {@link FakeSlurm.behave} says otherwise (`ok`: as usual). The words stand in fake-slurm/common.sh. */
   behave(command: string, how: string, times?: number): void
+  /** One behaviour for each of the next calls. */
+  behaveInTurn(command: string, how: readonly string[]): void
   calls(command?: string): string[]
   jobs(): { id: string; name: string; state: string }[]
   write(id: string, file: string, text: string): void
@@ -73,6 +75,9 @@ export function startFakeSlurm(): FakeSlurm {
     behave(command, how, times) {
       if (how === 'ok') rmSync(join(state, 'behave', command), { force: true })
       else writeFileSync(join(state, 'behave', command), times === undefined ? `${how}\n` : `${how} ${times}\n`)
+    },
+    behaveInTurn(command, how) {
+      writeFileSync(join(state, 'behave', command), how.map(one => `${one} 1\n`).join(''))
     },
     calls: command =>
       read('calls')
