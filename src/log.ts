@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pino } from 'pino'
-import pinoRoll from 'pino-roll'
 
 export type Log = pino.Logger
 
@@ -77,6 +76,7 @@ export interface Audit {
 /** The audit log: who caused what, when, with which result. Rotated daily and at 20 MB; nothing is ever deleted by us. */
 export async function openAudit(file: string, secrets: Secrets): Promise<Audit> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  const { default: pinoRoll } = await import('pino-roll')
   const stream = await pinoRoll({
     file,
     frequency: 'daily',

@@ -1,17 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
-import { serve } from '@hono/node-server'
+import type { ServerType } from '@hono/node-server'
 import { sql } from 'drizzle-orm'
 import type { Hono } from 'hono'
-import { createApp } from './app.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/index.ts'
-import { type Context, createContext } from './context.ts'
+import type { Context } from './context.ts'
 import { CompopsError, ConfigError } from './errors.ts'
 import { createLog, createSecrets, type LogOptions, openAudit } from './log.ts'
-import { createMetrics } from './metrics.ts'
-import { createOperatorApp } from './operator.ts'
 import { listenOnSocket, type OperatorSocket } from './operator-socket.ts'
 import { lockDataDir } from './store/data-dir.ts'
 import { endFormerHolder } from './store/former-holder.ts'
@@ -20,7 +17,7 @@ import { openStore, rows, type Store, transact } from './store/open.ts'
 import { beginRecovery } from './store/recovery.ts'
 import { openStates } from './store/runs.ts'
 import { createWake } from './wake.ts'
-import { startWorker, type Worker } from './worker/work.ts'
+import type { Worker } from './worker/work.ts'
 
 export interface Service {
   /** Where it listens, e.g. `http://127.0.0.1:8080`. */
@@ -41,17 +38,29 @@ export interface ServiceOptions {
 
 /** Starts the whole service: store, worker, HTTP. Resolves when it is ready; throws CompopsError with what is wrong and what to do. */
 export async function startService(config: Config, options: ServiceOptions = {}): Promise<Service> {
+  await trustPrivateCa(config)
   const secrets = createSecrets()
   const log = createLog({
     secrets,
     ...(options.logLevel === undefined ? {} : { level: options.logLevel }),
     ...(options.logTo === undefined ? {} : { destination: options.logTo }),
   })
-  await trustPrivateCa(config)
-  const store = await openOwnStore(config, why => {
+  const opening = openOwnStore(config, why => {
     log.fatal({ step: 'store', err: why }, 'the embedded database cannot go on')
     options.onBroken?.(why)
   })
+  opening.catch(() => {})
+  // The embedded database is compiled on other threads, so that what is needed besides can be loaded meanwhile.
+  const [{ createMetrics }, { createContext }, { createApp }, { createOperatorApp }, { startWorker }] =
+    await Promise.all([
+      import('./metrics.ts'),
+      import('./context.ts'),
+      import('./app.ts'),
+      import('./operator.ts'),
+      import('./worker/work.ts'),
+      import('@hono/node-server'),
+    ])
+  const store = await opening
   const audit = await openAudit(join(config.dataDir, 'audit', 'audit'), secrets)
   const clock = options.clock ?? systemClock
   const context = await createContext({
@@ -66,7 +75,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
   })
   let worker: Worker | null = null
   let operator: OperatorSocket | null = null
-  let server: ReturnType<typeof serve>
+  let server: ServerType
   try {
     await refuseRemovedClusters(context)
     // A former process of this embedded database is dead, or we would not have its lock: its leases end now.
@@ -138,7 +147,8 @@ async function openOwnStore(config: Config, onBroken: (why: string) => void): Pr
   }
 }
 
-function listen(config: Config, app: Hono): Promise<ReturnType<typeof serve>> {
+async function listen(config: Config, app: Hono): Promise<ServerType> {
+  const { serve } = await import('@hono/node-server')
   const { host, port } = config.listen
   return new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname: host, port }, () => resolve(server))
