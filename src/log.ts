@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises'
+import { once } from 'node:events'
+import { access, constants, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pino } from 'pino'
 
@@ -73,26 +74,33 @@ export interface Audit {
   close(): Promise<void>
 }
 
-/** The audit log: who caused what, when, with which result. Rotated daily and at 20 MB; nothing is ever deleted by us. */
+/**
+ * The audit log: who caused what, when, with which result. Rotated daily and at 20 MB; nothing is ever deleted by us. What rotates it brings 300 files of
+ * date arithmetic, so it is loaded when something is first recorded; what comes meanwhile waits for it in order.
+ */
 export async function openAudit(file: string, secrets: Secrets): Promise<Audit> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-  const { default: pinoRoll } = await import('pino-roll')
-  const stream = await pinoRoll({
-    file,
-    frequency: 'daily',
-    size: '20m',
-    mkdir: true,
-    dateFormat: 'yyyy-MM-dd',
-    extension: '.log',
-  })
-  const sink: Sink = { write: line => void stream.write(secrets.redact(line)) }
+  await access(dirname(file), constants.W_OK)
+  const open = async () => {
+    const { default: pinoRoll } = await import('pino-roll')
+    return pinoRoll({ file, frequency: 'daily', size: '20m', mkdir: true, dateFormat: 'yyyy-MM-dd', extension: '.log' })
+  }
+  let opening: ReturnType<typeof open> | undefined
+  const sink: Sink = {
+    write(line) {
+      opening ??= open()
+      void opening.then(stream => stream.write(secrets.redact(line)))
+    },
+  }
   const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({}) } }, sink)
   return {
     record: entry => log.info(entry),
-    close: () =>
-      new Promise(resolve => {
-        stream.once('close', () => resolve())
-        stream.end()
-      }),
+    async close() {
+      const stream = await opening
+      if (stream === undefined) return
+      const closed = once(stream, 'close')
+      stream.end()
+      await closed
+    },
   }
 }

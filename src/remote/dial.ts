@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { connect as connectSocket, type Socket } from 'node:net'
-import ssh2, { type Client } from 'ssh2'
+import type { AuthenticationType, Client, ConnectConfig, ServerHostKeyAlgorithm } from 'ssh2'
 import { describeError, toError } from '../errors.ts'
 import type { BackOff, Link } from './connection.ts'
 import { expandHome, type Identity } from './identity.ts'
@@ -46,6 +46,8 @@ export async function dial(
   const serverHostKey = offeredHostKeyAlgorithms(known)
   if (serverHostKey.length === 0) throw refuseHostKey(options, file, known, undefined)
 
+  // Loaded by those who need it: many a service runs on the machine that it submits from.
+  const { default: ssh2 } = await import('ssh2')
   const started = performance.now()
   const socket = await openSocket(host, port, connectTimeout, description, signal)
   const client = new ssh2.Client()
@@ -79,12 +81,12 @@ export async function dial(
 
   const leave = () => up.reject(toError(signal.reason))
   signal.addEventListener('abort', leave)
-  const settings: ssh2.ConnectConfig = {
+  const settings: ConnectConfig = {
     sock: socket,
     username: user,
     // The library takes methods here as well as their names; its types know only the names.
-    authHandler: [{ type: 'publickey', username: user, key: identity.key }] as unknown as ssh2.AuthenticationType[],
-    algorithms: { serverHostKey: serverHostKey as ssh2.ServerHostKeyAlgorithm[] },
+    authHandler: [{ type: 'publickey', username: user, key: identity.key }] as unknown as AuthenticationType[],
+    algorithms: { serverHostKey: serverHostKey as ServerHostKeyAlgorithm[] },
     hostVerifier: (key: Buffer) => {
       presented = key
       verdict = judgeHostKey(known, key)

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import ssh2, { type ParsedKey } from 'ssh2'
+import type { ParsedKey } from 'ssh2'
 import { describeError } from '../errors.ts'
 import { fingerprint } from './known-hosts.ts'
 import { RemoteError } from './remote.ts'
@@ -37,6 +37,7 @@ export async function readIdentity(
     throw refuse(`cannot be read (${describeError(error)})`, error)
   })
   if (previous?.content.equals(content)) return previous
+  const { default: ssh2 } = await import('ssh2')
   const parsed = ssh2.utils.parseKey(content, passphrase)
   if (parsed instanceof Error) {
     const { message } = parsed
