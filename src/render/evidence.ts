@@ -15,6 +15,11 @@ export interface EvidenceOptions {
 }
 
 export function renderEvidence(run: Run, options: EvidenceOptions = {}): string {
+  return [...evidenceParts(run, options)].join('')
+}
+
+/** The same text part by part, a job each: a run of hundreds of jobs is a megabyte of YAML, which takes too long to be made in one go. */
+export function* evidenceParts(run: Run, options: EvidenceOptions = {}): Generator<string> {
   const { parent, spec } = run
   const record = block({
     run: run.id,
@@ -42,12 +47,14 @@ export function renderEvidence(run: Run, options: EvidenceOptions = {}): string 
     submitted_at: time(run.createdAt),
     ended_at: time(run.endedAt),
     core_hours: rounded(coreSeconds(run, run.endedAt ?? run.createdAt) / 3600, 4),
-    jobs: sortedMap(new Map(run.jobs.map(job => [job.name, jobRecord(job)]))),
   })
-  return write(
+  yield write(
     'ComputationalOps evidence, schema 1. Written by the service; the history of this branch is the audit trail.',
     record,
   )
+  if (run.jobs.length > 0) yield 'jobs:\n'
+  for (const job of run.jobs.toSorted((a, b) => (a.name < b.name ? -1 : 1)))
+    yield write(null, block({ jobs: mapOf([[job.name, jobRecord(job)]]) })).slice('jobs:\n'.length)
 }
 
 function jobRecord(job: Job): Node {
@@ -266,8 +273,8 @@ function flowList(values: readonly unknown[]): Node | null {
   return list
 }
 
-function write(comment: string, record: Node): string {
+function write(comment: string | null, record: Node): string {
   plain.contents = record
-  plain.commentBefore = ` ${comment}`
+  plain.commentBefore = comment === null ? null : ` ${comment}`
   return plain.toString({ lineWidth: 0 })
 }

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { and, eq, sql } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
@@ -6,7 +7,7 @@ import { commitEvidence } from '../git/evidence.ts'
 import { GitError } from '../git/mirror.ts'
 import type { Run } from '../model/run.ts'
 import { branchPage } from '../render/branch-page.ts'
-import { renderEvidence } from '../render/evidence.ts'
+import { evidenceParts } from '../render/evidence.ts'
 import { branchPath, evidencePath } from '../render/links.ts'
 import { coreSeconds, verdictOf } from '../render/outcome.ts'
 import { type ReadmeNode, renderReadme } from '../render/readme.ts'
@@ -129,7 +130,14 @@ const withRefusal = (group: readonly Report[]) =>
 /** The record of each run, the pages of the branches they are of, and the index over the newest branches of the project. */
 async function filesFor(context: Context, project: ProjectRow, ended: readonly Run[]): Promise<Map<string, string>> {
   const files = new Map<string, string>()
-  for (const run of ended) files.set(evidencePath(run), renderEvidence(run))
+  for (const run of ended) {
+    let text = ''
+    for (const part of evidenceParts(run)) {
+      text += part
+      await turn()
+    }
+    files.set(evidencePath(run), text)
+  }
   for (const branch of new Set(ended.map(run => run.branch))) {
     const found = await shownRun(context, project.id, branch)
     if (found === null) continue

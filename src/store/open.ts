@@ -9,6 +9,7 @@ import { lockDataDir } from './data-dir.ts'
 import { createPgliteDirectory, pgliteMajor } from './pglite-directory.ts'
 import { guardPglite } from './pglite-guard.ts'
 import * as schema from './schema.ts'
+import { letLoopTurn } from './turns.ts'
 
 /** The database, or a transaction in it. Statements take this and never know which engine is behind. */
 export type Db = PgDatabase<PgQueryResultHKT, typeof schema>
@@ -50,6 +51,7 @@ async function openPglite({ dataDir, onBroken }: StoreOptions): Promise<Store> {
     const { drizzle } = await import('drizzle-orm/pglite')
     const client = await PGlite.create(directory)
     const guard = guardPglite(client, onBroken ?? (() => {}))
+    letLoopTurn(client)
     const db = drizzle(client, { schema })
     if (!(await isMigrated(db as unknown as Db))) {
       const { migrate } = await import('drizzle-orm/pglite/migrator')

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, inArray, ne, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, getTableColumns, inArray, ne, sql } from 'drizzle-orm'
 import { isFinal, jobStateNames, runState } from '../model/job-state.ts'
 import type { AccountingRow, Collected } from '../model/observation.ts'
 import type { Attempt, Job, Run } from '../model/run.ts'
@@ -60,17 +60,28 @@ export async function jobsOf(db: Db, runId: string): Promise<JobRow[]> {
   return db.select().from(jobs).where(eq(jobs.runId, runId)).orderBy(asc(jobs.position))
 }
 
-export async function attemptsOf(db: Db, jobIds: readonly string[]): Promise<AttemptRow[]> {
+export async function attemptsOf(
+  db: Db,
+  jobIds: readonly string[],
+  collected: 'collected' | 'not collected' = 'collected',
+): Promise<AttemptRow[]> {
   if (jobIds.length === 0) return []
+  const columns = getTableColumns(attempts)
   return db
-    .select()
+    .select(
+      collected === 'collected' ? columns : { ...columns, collected: sql<Collected | null>`null`.as('collected') },
+    )
     .from(attempts)
     .where(inArray(attempts.jobId, [...jobIds]))
     .orderBy(asc(attempts.number))
 }
 
-/** The run with everything that is shown of it. Throws when there is none. */
-export async function loadRun(db: Db, id: string): Promise<Run> {
+/** The run with everything that is shown of it, or without what was collected. Throws when there is none. */
+export async function loadRun(
+  db: Db,
+  id: string,
+  collected: 'collected' | 'not collected' = 'collected',
+): Promise<Run> {
   const found = await db
     .select({ run: runs, path: projects.path })
     .from(runs)
@@ -79,10 +90,16 @@ export async function loadRun(db: Db, id: string): Promise<Run> {
   const row = found[0]
   if (row === undefined) throw new Error(`there is no run ${id}`)
   const jobRows = await jobsOf(db, id)
-  const attemptRows = await attemptsOf(
-    db,
-    jobRows.map(job => job.id),
-  )
+  const attemptRows: AttemptRow[] = []
+  // In parts: with the logs that were collected, those of a large run are megabytes.
+  for (let from = 0; from < jobRows.length; from += 50)
+    attemptRows.push(
+      ...(await attemptsOf(
+        db,
+        jobRows.slice(from, from + 50).map(job => job.id),
+        collected,
+      )),
+    )
   return toRun(row.run, row.path, jobRows, attemptRows)
 }
 
@@ -92,6 +109,7 @@ export function toRun(
   jobRows: readonly JobRow[],
   attemptRows: readonly AttemptRow[],
 ): Run {
+  const byJob = Map.groupBy(attemptRows, attempt => attempt.jobId)
   return {
     id: run.id,
     projectId: run.projectId,
@@ -108,7 +126,7 @@ export function toRun(
     state: jobRows.length === 0 ? run.state : runState(jobRows.map(job => job.state)),
     createdAt: run.createdAt,
     endedAt: run.endedAt,
-    jobs: jobRows.map(job => toJob(job, attemptRows)),
+    jobs: jobRows.map(job => toJob(job, byJob.get(job.id) ?? [])),
     supersededBy: run.supersededBy,
   }
 }
@@ -123,7 +141,7 @@ function toJob(row: JobRow, attemptRows: readonly AttemptRow[]): Job {
     state: row.state,
     reason: row.reason,
     message: row.message,
-    attempts: attemptRows.filter(attempt => attempt.jobId === row.id).map(toAttempt),
+    attempts: attemptRows.map(toAttempt),
   }
 }
 
@@ -162,7 +180,7 @@ function reviveAccounting(row: AccountingRow | null): AccountingRow | null {
   }
 }
 
-/** The newest runs of a branch, for its history. */
+/** The newest runs of a branch, for its history: without what was collected. */
 export async function latestRunsOf(db: Db, branchId: string, limit: number): Promise<Run[]> {
   const found = await db
     .select({ id: runs.id })
@@ -170,7 +188,7 @@ export async function latestRunsOf(db: Db, branchId: string, limit: number): Pro
     .where(eq(runs.branchId, branchId))
     .orderBy(desc(runs.createdAt), desc(runs.id))
     .limit(limit)
-  return Promise.all(found.map(row => loadRun(db, row.id)))
+  return Promise.all(found.map(row => loadRun(db, row.id, 'not collected')))
 }
 
 export function shortBranch(ref: string): string {

@@ -74,12 +74,14 @@ export async function openRows() {
         state: 'waiting',
       })
       const ids: Record<string, { job: string; attempt: string }> = {}
+      const jobRows: (typeof jobs.$inferInsert)[] = []
+      const attemptRows: (typeof attempts.$inferInsert)[] = []
       for (const [position, job] of list.entries()) {
         const id = newId()
         const attempt = newId()
         ids[job.name] = { job: id, attempt }
         const spec = { name: job.name, needs: job.needs ?? [] } as never
-        await db.insert(jobs).values({
+        jobRows.push({
           id,
           runId,
           projectId: 1,
@@ -93,7 +95,7 @@ export async function openRows() {
         })
         if (job.attempt === undefined) continue
         const { state, nativeId = null, dependsOn = [] } = job.attempt
-        await db.insert(attempts).values({
+        attemptRows.push({
           id: attempt,
           jobId: id,
           runId,
@@ -105,6 +107,8 @@ export async function openRows() {
           dependsOn,
         })
       }
+      if (jobRows.length > 0) await db.insert(jobs).values(jobRows)
+      if (attemptRows.length > 0) await db.insert(attempts).values(attemptRows)
       return { runId, ids }
     },
     /** `name: state of the job / state of its newest attempt` */
