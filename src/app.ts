@@ -1,20 +1,18 @@
-import { sql } from 'drizzle-orm'
 import { Hono, type Context as HonoContext } from 'hono'
 import { matchGlob, projectFor } from './config/index.ts'
 import type { Context } from './context.ts'
 import { describeError } from './errors.ts'
+import { createHealth } from './health.ts'
 import { isId } from './model/id.ts'
 import { whereToLook } from './run/where-to-look.ts'
 import { insertDeliveries } from './store/deliveries.ts'
-import { rows } from './store/open.ts'
-import { openStates } from './store/runs.ts'
-import { connections, projects } from './store/schema.ts'
 import { createWebhookRoute, type ProjectSecret } from './webhook/route.ts'
 
 /** The HTTP face: webhook, health, metrics. Config in, nothing read from the environment. */
 export async function createApp(context: Context): Promise<Hono> {
   const { config, metrics } = context
   const secrets = await projectSecrets(context)
+  const health = createHealth(context)
   const app = new Hono()
 
   app.route(
@@ -24,7 +22,16 @@ export async function createApp(context: Context): Promise<Hono> {
       botIds: context.botIds,
       evidenceBranch: path => projectFor(config, path)?.evidence.branch ?? '',
       projectKnown: path => projectFor(config, path) !== null,
-      insert: batch => insertDeliveries(context.db, batch),
+      async insert(batch) {
+        try {
+          const stored = await insertDeliveries(context.db, batch)
+          health.stored(null)
+          return stored
+        } catch (error) {
+          health.stored(error)
+          throw error
+        }
+      },
       wake: () => context.wake.call('deliveries'),
       now: () => context.clock.now(),
       log: (fields, message) => context.log.info({ step: 'webhook', ...fields }, message),
@@ -36,12 +43,12 @@ export async function createApp(context: Context): Promise<Hono> {
   app.get('/healthz', c => c.json({ status: 'ok' }))
 
   app.get('/readyz', async c => {
-    const state = await readiness(context)
+    const state = await health.readiness()
     return c.json(state, state.ready ? 200 : 503)
   })
 
   app.get('/metrics', async c => {
-    await gauge(context)
+    await health.gauge()
     return c.text(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType })
   })
 
@@ -87,79 +94,6 @@ async function projectSecrets(context: Context): Promise<ProjectSecret[]> {
     })
   }
   return secrets
-}
-
-interface PeerState {
-  readonly ok: boolean
-  readonly since: string | null
-  readonly error: string | null
-}
-
-/** Ready: the database answers. A GitLab or a cluster that is away is said, with since when, but deliveries are still taken. */
-async function readiness(context: Context): Promise<{
-  ready: boolean
-  database: PeerState
-  gitlab: PeerState
-  clusters: Record<string, PeerState>
-  projects: { troubled: number }
-}> {
-  let database: PeerState = { ok: true, since: null, error: null }
-  const clusters: Record<string, PeerState> = {}
-  // Only how many: this page is open, and the path of a private project is nobody's business.
-  let troubled = 0
-  try {
-    await context.store.ping()
-    for (const name of context.connections()) clusters[name] = { ok: true, since: null, error: null }
-    for (const row of await context.db.select().from(connections)) {
-      clusters[row.name] = {
-        ok: row.unreachableSince === null && row.lastError === null,
-        since: row.unreachableSince?.toISOString() ?? null,
-        error: row.lastError,
-      }
-    }
-    for (const row of await context.db.select().from(projects)) if (row.lastError !== null) troubled++
-  } catch (error) {
-    database = { ok: false, since: context.clock.now().toISOString(), error: describeError(error) }
-  }
-  const states = context.gitlabs().map(client => client.reachability())
-  const away = states.find(state => !state.reachable)
-  const trouble = context.troubles.get('gitlab')
-  const gitlab: PeerState = {
-    ok: away === undefined && trouble === undefined,
-    since: (away?.since ?? trouble?.since)?.toISOString() ?? null,
-    error: away?.lastError ?? trouble?.error ?? null,
-  }
-  return { ready: database.ok, database, gitlab, clusters, projects: { troubled } }
-}
-
-async function gauge(context: Context): Promise<void> {
-  const { metrics, db } = context
-  metrics.jobs.reset()
-  for (const row of await rows<{ connection: string; state: string; n: number | string }>(
-    db,
-    sql`select connection, state, count(*) as n from jobs where state in ${openStates} group by 1, 2`,
-  ))
-    metrics.jobs.set({ connection: row.connection, state: row.state }, Number(row.n))
-  metrics.reportsDue.reset()
-  for (const row of await rows<{ kind: string; n: number | string }>(
-    db,
-    sql`select kind, count(*) as n from reports where sent_hash is distinct from desired_hash and parked_at is null group by 1`,
-  ))
-    metrics.reportsDue.set({ kind: row.kind }, Number(row.n))
-  for (const table of ['deliveries', 'reports', 'attempts']) {
-    const parked = await rows<{ n: number | string }>(
-      db,
-      sql`select count(*) as n from ${sql.identifier(table)} where parked_at is not null`,
-    )
-    metrics.parked.set({ table }, Number(parked[0]?.n ?? 0))
-  }
-  for (const connection of context.connections()) {
-    const stats = context.clusterOf(connection).stats()
-    metrics.sshConnects.set({ connection }, stats.connects)
-    metrics.schedulerCommands.set({ connection }, stats.schedulerCommands)
-  }
-  const away = context.troubles.has('gitlab') || context.gitlabs().some(client => !client.reachability().reachable)
-  metrics.unreachable.set({ peer: 'gitlab' }, away ? 1 : 0)
 }
 
 function frontPage(gitlabUrl: string): string {

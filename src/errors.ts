@@ -35,13 +35,19 @@ export function toError(thrown: unknown): Error {
 /** One line for a log or a row: the message, and the causes behind it, at most `max` characters. */
 export function describeError(thrown: unknown, max = 500): string {
   const parts: string[] = []
+  let statement = ''
   let error: unknown = thrown
   while (error !== undefined && error !== null && parts.length < 4) {
-    // drizzle puts a statement's values behind its text: jobs, people, bodies. They have no place in a log.
-    const text = toError(error).message.replace(/\nparams: [\s\S]*$/, '')
-    if (text !== '' && !parts.some(p => p.includes(text))) parts.push(text)
-    error = error instanceof Error ? error.cause : undefined
+    const cause = error instanceof Error ? error.cause : undefined
+    const text = toError(error).message
+    const query = /^Failed query: ([\s\S]*?)(?:\nparams: [\s\S]*)?$/.exec(text)
+    // drizzle tells the whole statement, and behind it its values: jobs, people, bodies, which have no place in a log. The reason is its cause.
+    if (query !== null) statement = query[1]!.replace(/\s+/g, ' ').slice(0, 60)
+    else if (text !== '' && !parts.some(p => p.includes(text))) parts.push(text)
+    error = cause
   }
-  const line = parts.join(': ').replace(/\s+/g, ' ').trim() || 'unknown error'
+  if (statement !== '' && parts.length === 0) parts.push('the query failed')
+  if (statement !== '') parts.push(`(in: ${statement} …)`)
+  const line = parts.join(': ').replace(': (in: ', ' (in: ').replace(/\s+/g, ' ').trim() || 'unknown error'
   return line.length > max ? `${line.slice(0, max - 1)}…` : line
 }

@@ -1,85 +1,62 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 
-/** What `/metrics` shows. Labels are few and bounded: never a branch, a person or a job id. */
+/** What `/metrics` shows; deploy/README.md has the table. Labels are few and bounded: never a branch, a person or a job id. */
 export type Metrics = ReturnType<typeof createMetrics>
 
 export function createMetrics() {
   const registry = new Registry()
-  const registers = [registry]
   collectDefaultMetrics({ register: registry, prefix: 'compops_' })
+  const counter = <const L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter<L>({ name: `compops_${name}`, help, labelNames: [...labelNames], registers: [registry] })
+  const gauge = <const L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge<L>({ name: `compops_${name}`, help, labelNames: [...labelNames], registers: [registry] })
   return {
     registry,
-    deliveries: new Counter({
-      name: 'compops_deliveries_total',
-      help: 'Webhook deliveries by answer',
-      labelNames: ['result', 'kind'] as const,
-      registers,
-    }),
-    gitlabCalls: new Counter({
-      name: 'compops_gitlab_calls_total',
-      help: 'Calls to GitLab',
-      labelNames: ['method', 'route', 'status'] as const,
-      registers,
-    }),
-    schedulerCommands: new Gauge({
-      name: 'compops_scheduler_commands',
-      help: 'Scheduler commands run since start',
-      labelNames: ['connection'] as const,
-      registers,
-    }),
-    submissions: new Counter({
-      name: 'compops_submissions_total',
-      help: 'Answers to submissions',
-      labelNames: ['connection', 'outcome'] as const,
-      registers,
-    }),
-    jobsEnded: new Counter({
-      name: 'compops_jobs_ended_total',
-      help: 'Jobs that reached a final state',
-      labelNames: ['connection', 'state', 'reason'] as const,
-      registers,
-    }),
-    failures: new Counter({
-      name: 'compops_work_failures_total',
-      help: 'Steps that failed and will be tried again',
-      labelNames: ['verb'] as const,
-      registers,
-    }),
-    parked: new Gauge({
-      name: 'compops_parked_rows',
-      help: 'Rows that failed too often and wait for a person',
-      labelNames: ['table'] as const,
-      registers,
-    }),
-    unreachable: new Gauge({
-      name: 'compops_unreachable',
-      help: '1 while GitLab or a cluster does not answer',
-      labelNames: ['peer'] as const,
-      registers,
-    }),
-    tokenExpires: new Gauge({
-      name: 'compops_token_expires_seconds',
-      help: 'Seconds until a GitLab token expires',
-      labelNames: ['token'] as const,
-      registers,
-    }),
-    jobs: new Gauge({
-      name: 'compops_jobs',
-      help: 'Unfinished jobs by state',
-      labelNames: ['connection', 'state'] as const,
-      registers,
-    }),
-    reportsDue: new Gauge({
-      name: 'compops_reports_due',
-      help: 'Reports that GitLab has not been told yet',
-      labelNames: ['kind'] as const,
-      registers,
-    }),
-    sshConnects: new Gauge({
-      name: 'compops_ssh_connects',
-      help: 'SSH connections opened since start',
-      labelNames: ['connection'] as const,
-      registers,
-    }),
+
+    ready: gauge('ready', '1 where deliveries can be stored'),
+    unreachable: gauge('unreachable', '1 while the database, GitLab or a cluster does not answer', ['peer']),
+    troubled: gauge('troubled', '1 while a peer answers, but not as it should', ['peer']),
+    overviewAge: gauge(
+      'store_read_age_seconds',
+      'Age of what is shown of the store; it grows while the database does not answer',
+    ),
+
+    deliveries: counter('deliveries_total', 'Webhook deliveries by answer', ['result', 'kind']),
+    deliveryStoreFailures: counter(
+      'delivery_store_failures_total',
+      'Statements that should have stored deliveries and failed',
+    ),
+    unreadDeliveries: gauge('unread_deliveries', 'Deliveries that are stored and not acted on yet'),
+    unreadDeliveryAge: gauge('unread_delivery_age_seconds', 'Age of the oldest of them; 0 where there is none'),
+
+    jobs: gauge('jobs', 'Unfinished jobs by state', ['connection', 'state']),
+    jobsEnded: counter('jobs_ended_total', 'Jobs that reached a final state', ['connection', 'state', 'reason']),
+    submissions: counter('submissions_total', 'Answers to submissions', ['connection', 'outcome']),
+    copiesFenced: counter('copies_fenced_total', 'Second copies of a job that the fence turned away', ['connection']),
+    pollRounds: counter('poll_rounds_total', 'Rounds of asking a cluster; one that is not whole changes no job', [
+      'connection',
+      'result',
+      'reason',
+    ]),
+    roundAge: gauge('last_round_age_seconds', 'Seconds since the last whole round', ['connection']),
+    schedulerCommands: counter('scheduler_commands_total', 'Commands of the scheduler that were run', ['connection']),
+    sshConnects: counter('ssh_connects_total', 'Connections made to a cluster', ['connection']),
+
+    reportsDue: gauge('reports_due', 'Reports that GitLab has not been told yet', ['kind']),
+    reportAge: gauge('report_due_age_seconds', 'Age of the oldest of them; 0 where there is none', ['kind']),
+    statusesRefused: counter('statuses_refused_total', 'Commit statuses that GitLab will never take'),
+    evidenceCommits: counter('evidence_commits_total', 'Evidence commits by result', ['result']),
+    gitlabCalls: counter('gitlab_calls_total', 'Calls to GitLab', ['method', 'route', 'status']),
+    tokenExpires: gauge('token_expires_timestamp_seconds', 'When a GitLab token expires', ['token']),
+
+    failures: counter('work_failures_total', 'Steps that failed and will be tried again', ['verb']),
+    parked: gauge('parked_rows', 'Rows that failed too often and wait for a person', ['table']),
+    databaseErrors: counter('database_errors_total', 'Statements that the database refused or did not answer', [
+      'where',
+    ]),
+    projectsTroubled: gauge('projects_troubled', 'Projects whose branches cannot be read at present'),
+    recovering: gauge('recovering', 'What waits to be read after a restored backup', ['what']),
+    leaseHeld: gauge('lease_held', '1 where this process owns a cluster or a shared duty', ['lease']),
+    diskFree: gauge('data_dir_free_bytes', 'Free space of the file system of data_dir'),
   }
 }

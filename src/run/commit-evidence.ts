@@ -82,6 +82,7 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
           .where(eq(reports.id, report.id))
       }
     })
+    context.metrics.evidenceCommits.inc({ result: result.pushed ? 'pushed' : 'already there' })
     log.info({ sha: result.sha, pushed: result.pushed }, `evidence committed as ${result.sha.slice(0, 8)}`)
     context.audit.record({
       act: 'evidence committed',
@@ -95,6 +96,7 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
     if (error instanceof LeaseLost) throw error
     if (isTokenTrouble(error)) await context.renewTokens()
     context.metrics.failures.inc({ verb: 'commit evidence' })
+    context.metrics.evidenceCommits.inc({ result: 'failed' })
     const outage = asOutage(error)
     if (group.length > 1 && !(outage instanceof CompopsError && outage.transient)) {
       // One of them cannot be committed: it must not keep the others back.

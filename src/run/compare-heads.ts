@@ -34,7 +34,7 @@ export async function compareHeads(context: Context): Promise<number> {
       context.metrics.failures.inc({ verb: 'compare heads' })
       await context.db
         .update(projects)
-        .set({ lastError: describeError(error) })
+        .set({ lastError: describeError(error), troubledSince: sql`coalesce(${projects.troubledSince}, now())` })
         .where(eq(projects.id, project.id))
       context.log.warn(
         { step: 'heads', project: project.path, err: describeError(error) },
@@ -143,7 +143,12 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
   })
   await context.db
     .update(projects)
-    .set({ headsAt: sql`now()`, lastError: null, baselineAt: sql`coalesce(${projects.baselineAt}, now())` })
+    .set({
+      headsAt: sql`now()`,
+      lastError: null,
+      troubledSince: null,
+      baselineAt: sql`coalesce(${projects.baselineAt}, now())`,
+    })
     .where(and(eq(projects.id, project.id)))
 }
 

@@ -12,10 +12,10 @@ export async function setUnreachable(context: Context, connection: string, error
   const lastError = describeError(error, 300)
   const answer = await context.db
     .insert(connections)
-    .values({ name: connection, unreachableSince: sql`now()`, lastError })
+    .values({ name: connection, unreachableSince: sql`now()`, troubledSince: sql`now()`, lastError })
     .onConflictDoUpdate({
       target: connections.name,
-      set: { unreachableSince: sql`coalesce(${connections.unreachableSince}, now())`, lastError },
+      set: { unreachableSince: sql`coalesce(${connections.unreachableSince}, now())`, troubledSince, lastError },
     })
     .returning({ since: connections.unreachableSince, now: sql<string>`now()` })
   context.metrics.unreachable.set({ peer: connection }, 1)
@@ -26,17 +26,22 @@ export async function setUnreachable(context: Context, connection: string, error
   }
 }
 
-export async function setReachable(context: Context, connection: string): Promise<void> {
+/**
+ * A cluster answered. That it takes no jobs is another trouble, which stands until it takes one again (`accepts`) or nobody wants to bring one.
+ */
+export async function setReachable(
+  context: Context,
+  connection: string,
+  options: { accepts?: boolean } = {},
+): Promise<void> {
   mustHold(context.lease)
+  const { unreachableSince, lastError } = connections
+  const asked = sql`exists (select 1 from attempts a where a.connection = ${connection} and not a.final and a.state = 'submitting' and a.last_error is not null)`
+  const over = options.accepts === true ? undefined : or(isNotNull(unreachableSince), sql`not ${asked}`)
   const back = await context.db
     .update(connections)
-    .set({ unreachableSince: null, lastError: null })
-    .where(
-      and(
-        eq(connections.name, connection),
-        or(isNotNull(connections.unreachableSince), isNotNull(connections.lastError)),
-      ),
-    )
+    .set({ unreachableSince: null, lastError: null, troubledSince: null })
+    .where(and(eq(connections.name, connection), or(isNotNull(unreachableSince), isNotNull(lastError)), over))
     .returning({ name: connections.name })
   if (back.length === 0) return
   context.metrics.unreachable.set({ peer: connection }, 0)
@@ -62,11 +67,21 @@ export async function isAway(context: Context, connection: string): Promise<bool
 export async function setTroubled(context: Context, connection: string, message: string): Promise<void> {
   mustHold(context.lease)
   const lastError = describeError(message, 300)
+  const before = await context.db
+    .select({ since: connections.unreachableSince })
+    .from(connections)
+    .where(eq(connections.name, connection))
   await context.db
     .insert(connections)
-    .values({ name: connection, lastError })
-    .onConflictDoUpdate({ target: connections.name, set: { lastError } })
+    .values({ name: connection, troubledSince: sql`now()`, lastError })
+    .onConflictDoUpdate({ target: connections.name, set: { unreachableSince: null, troubledSince, lastError } })
+  if (before[0]?.since == null) return
+  context.metrics.unreachable.set({ peer: connection }, 0)
+  await touchOpenRuns(context, connection)
 }
+
+/** Since when `last_error` has stood there without a break, whatever it said. */
+const troubledSince = sql`coalesce(${connections.troubledSince}, now())`
 
 async function touchOpenRuns(context: Context, connection: string): Promise<void> {
   const open = await context.db

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { and, eq, isNotNull, notInArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
-import { CompopsError, describeError, toError } from '../errors.ts'
+import { CompopsError, describeError, toError, UnreadableError } from '../errors.ts'
 import { isFinal, mayFollow } from '../model/job-state.ts'
 import { nextState } from '../model/next-state.ts'
 import type { ClusterFacts, Conclusion, Seen } from '../model/observation.ts'
@@ -30,6 +30,7 @@ export async function pollCluster(context: Context, connection: string): Promise
     const round = await cluster.observe(watched)
     mustHold(context.lease)
     await rememberRound(context, connection, facts)
+    context.metrics.pollRounds.inc({ connection, result: 'whole', reason: '' })
     const cancelling = await cancelRequested(context.db, connection)
     const changes: Change[] = []
     let due = false
@@ -60,7 +61,8 @@ export async function pollCluster(context: Context, connection: string): Promise
       written.push(...(await writeChanges(context, changes.slice(start, start + 200))))
       await turn()
     }
-    for (const { attempt, after } of written) {
+    for (const { attempt, after, seen } of written) {
+      if (isCopy(attempt, seen)) context.metrics.copiesFenced.inc({ connection })
       if (after.state === attempt.state) continue
       log.info(
         {
@@ -85,12 +87,25 @@ export async function pollCluster(context: Context, connection: string): Promise
   } catch (thrown) {
     context.metrics.failures.inc({ verb: 'poll' })
     const error = toError(thrown)
+    context.metrics.pollRounds.inc({ connection, result: 'not whole', reason: reasonOf(error) })
     // Trouble with our own database is not the cluster's.
     if (!(error instanceof CompopsError)) throw error
     await setUnreachable(context, connection, error)
     log.warn({ err: describeError(error) }, 'the round was not whole: no job changes state')
     return { watched: watched.length, changed: 0, due: false }
   }
+}
+
+/** What kept a round from being whole, in few words: the kinds of RemoteError, an answer that cannot be read, our own database. */
+function reasonOf(error: Error): string {
+  if (!(error instanceof CompopsError)) return 'store'
+  if (error instanceof UnreadableError) return 'unreadable'
+  return 'kind' in error ? String(error.kind) : 'other'
+}
+
+/** The fence was passed by another copy than the one we knew: one of them was turned away. */
+function isCopy(attempt: WatchedRow, { started }: Seen): boolean {
+  return started !== null && attempt.nativeId !== null && started.nativeId !== attempt.nativeId
 }
 
 /** Submitted or begun in the last two minutes: it may soon move again. */

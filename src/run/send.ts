@@ -143,6 +143,7 @@ async function sendStatus(context: Context, gitlab: GitLab, report: Report, desi
     if (answer.retryLater === true)
       throw new CompopsError(answer.reason ?? 'GitLab refused the status', { transient: true })
   }
+  if (answer.outcome === 'impossible') context.metrics.statusesRefused.inc()
   await sent(context, report, {
     externalId: answer.statusId,
     refused: answer.outcome === 'impossible' ? (answer.reason ?? 'refused') : null,

@@ -86,7 +86,8 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
     mustHold(context.lease)
     const outcome = await cluster.submit(request)
     context.metrics.submissions.inc({ connection, outcome: outcome.kind })
-    await setReachable(context, connection)
+    if (outcome.kind === 'accepted' || outcome.kind === 'refused')
+      await setReachable(context, connection, { accepts: true })
     switch (outcome.kind) {
       case 'accepted':
         await accepted(context, attempt, outcome.nativeId, request.dependsOn, script, facts.version)

@@ -96,7 +96,9 @@ async function openPostgres(url: string): Promise<Store> {
   const { default: postgres } = await import('postgres')
   const { drizzle } = await import('drizzle-orm/postgres-js')
   const { migrate } = await import('drizzle-orm/postgres-js/migrator')
-  const quiet = { onnotice: () => {}, connect_timeout: 10 }
+  // Array types, which we do not use, are asked for by a query of the driver's own at each connection; where the server ends the connection just
+  // then nobody hears the rejection, and Node ends the process.
+  const quiet = { onnotice: () => {}, connect_timeout: 10, fetch_types: false }
   const migrator = postgres(url, { ...quiet, max: 1 })
   try {
     await migrator`select pg_advisory_lock(${migrationLock})`
@@ -136,6 +138,20 @@ export async function transact<T>(db: Db, work: (tx: Db) => Promise<T>): Promise
       if (attempt >= 5 || (code !== '40P01' && code !== '40001')) throw error
     }
   }
+}
+
+/** Whether the database refused a statement or did not answer. */
+export function isStoreError(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if (at.name === 'DrizzleQueryError' || at.name === 'PostgresError') return true
+    if ('code' in at && String(at.code).startsWith('CONNECT')) return true
+  }
+  return false
+}
+
+/** Whether it was about the row and not the database: data that cannot be held (class 22), or that breaks a rule (class 23). */
+export function isTroubleWithRow(error: unknown): boolean {
+  return /^2[23]/.test(sqlState(error) ?? '')
 }
 
 function sqlState(error: unknown): string | null {

@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { LeaseLost } from '../store/leases.ts'
+import { isStoreError } from '../store/open.ts'
 import { claimantOf } from '../store/work.ts'
 import type { Topic } from '../wake.ts'
 
@@ -37,6 +38,7 @@ export async function honour(context: Context, duty: Duty, signal: AbortSignal):
       failures++
       if (signal.aborted) return
       context.metrics.failures.inc({ verb: duty.name })
+      if (isStoreError(error)) context.metrics.databaseErrors.inc({ where: 'worker' })
       context.log.error(
         {
           duty: duty.name,

@@ -67,7 +67,7 @@ async function warnOfExpiry(context: Context): Promise<void> {
     const info = await client.tokenInfo()
     if (info?.expiresAt == null) continue
     const seconds = (Date.parse(info.expiresAt) - context.clock.now().getTime()) / 1000
-    context.metrics.tokenExpires.set({ token: String(index) }, seconds)
+    context.metrics.tokenExpires.set({ token: String(index) }, Date.parse(info.expiresAt) / 1000)
     if (seconds < 14 * 86_400) {
       context.log.warn(
         { step: 'gitlab', token: info.name, expiresAt: info.expiresAt },

@@ -2,9 +2,11 @@ import { rename, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { sql } from 'drizzle-orm'
 import { afterEach, describe, expect, it } from 'vitest'
+import { askOperator } from '../../src/cli/operator.ts'
 import { loadConfig } from '../../src/config/index.ts'
 import { startService } from '../../src/main.ts'
 import type { Why } from '../../src/model/why.ts'
+import { renderWhy } from '../../src/render/why.ts'
 import { rows } from '../../src/store/open.ts'
 import { compops } from '../support/compops.ts'
 import { freePort } from '../support/proxy.ts'
@@ -29,7 +31,13 @@ afterEach(async () => {
 })
 
 const why = (w: World, ...words: string[]) => compops(['why', '--config', w.configFile, ...words])
-const whyJson = async (w: World, ...words: string[]) => JSON.parse((await why(w, '--json', ...words)).out) as Why
+// The same question without a process of its own, where it is asked again and again.
+const whyData = (w: World, ...words: string[]) =>
+  askOperator<Why>(w.configFile, {}, { method: 'GET', path: `/why?${new URLSearchParams({ q: words.join(' ') })}` })
+const told = async (w: World, words: string, text: RegExp | string) => {
+  const out = renderWhy(await whyData(w, words))
+  return (typeof text === 'string' ? out.includes(text) : text.test(out)) && out
+}
 
 describe('compops why', () => {
   it('tells the chain of a finished run, whatever a person has in hand', async () => {
@@ -37,7 +45,7 @@ describe('compops why', () => {
     const sha = await w.push('calc/heat', hello)
     const { iid } = await w.openMergeRequest('calc/heat')
     await w.treeEnds(sha, ['success'])
-    await until('all to be told', async () => (await whyJson(w, 'calc/heat')).chains[0]?.stands.kind === 'over')
+    await until('all to be told', async () => (await whyData(w, 'calc/heat')).chains[0]?.stands.kind === 'over')
     const { db } = w.service.context
     const [row] = await rows<{ run: string; delivery: string; key: string; native: string; attempt: string }>(
       db,
@@ -77,7 +85,7 @@ describe('compops why', () => {
       ['calc/heat', 'hello'],
       ['hello', 'calc/heat'],
     ]) {
-      const answer = await whyJson(w, ...words)
+      const answer = await whyData(w, ...words)
       expect([words, answer.chains.map(chain => chain.steps.find(step => step.kind === 'run')?.id)]).toEqual([
         words,
         [run],
@@ -90,14 +98,11 @@ describe('compops why', () => {
   it('says in the words stored why a push ran nothing', async () => {
     const w = await begin()
     await w.push('calc/skipped', hello, 'not now [skip compops]')
-    const said = await until('the delivery to be read', async () => {
-      const answer = await why(w, 'calc/skipped')
-      return answer.out.includes('It ended there') ? answer : null
-    })
+    const said = { out: await until('the delivery to be read', () => told(w, 'calc/skipped', 'It ended there')) }
     expect(said.out).toMatch(/It ended there: the message of [0-9a-f]{8} says \[skip compops\]\./)
 
     await w.push('notes', { 'notes.txt': 'no computation' })
-    await until('the delivery to be read', async () => (await why(w, 'notes')).out.includes('no .compops.yml at'))
+    await until('the delivery to be read', () => told(w, 'notes', 'no .compops.yml at'))
     // What was answered as ignored says so too.
     const body = JSON.stringify({
       object_kind: 'feature_flag',
@@ -118,10 +123,7 @@ describe('compops why', () => {
     const w = await begin()
     const sha = await w.push('calc/wrong', { '.compops.yml': 'jobs:\n  hello:\n    scrpt: [echo hello]\n' })
     await w.treeEnds(sha, ['failed'])
-    const said = await until('all to be told', async () => {
-      const answer = await why(w, 'calc/wrong')
-      return answer.out.includes('It is over') ? answer : null
-    })
+    const said = { out: await until('all to be told', () => told(w, 'calc/wrong', 'It is over')) }
     expect(said.out).toMatch(/✕ {2}run +failed, no jobs: push by alice/)
     expect(said.out).toMatch(/\.compops\.yml line 3: .*scrpt/)
     expect(said.out).toContain('It is over: the run is failed')
@@ -140,10 +142,11 @@ describe('compops why', () => {
         rule: '    clusters: [falcon]',
       })
       await w.push('calc/heat', hello)
-      const said = await until('the trouble to be told', async () => {
-        const answer = await why(w, 'calc/heat', 'hello')
-        return /It stands at: the submission of hello to falcon, .*refused/i.test(answer.out) ? answer : null
-      })
+      const said = {
+        out: await until('the trouble to be told', () =>
+          told(w, 'calc/heat hello', /It stands at: the submission of hello to falcon, .*refused/i),
+        ),
+      }
       expect(said.out).toMatch(/falcon has not answered: .*refused.*\d\d:\d\d:\d\d CES?T/i)
       expect(said.out).toMatch(/↻ next try (in \d+ s|at once), \d+ tr(y|ies) so far/)
       expect(said.out).toMatch(/; next: it is handed over (at once|in \d+ s \(next try\))\./)
@@ -158,10 +161,7 @@ describe('compops why', () => {
     const w = await begin()
     w.simulator.revokeToken(w.token)
     await w.push('calc/heat', hello)
-    const said = await until('the trouble to be told', async () => {
-      const answer = await why(w, 'calc/heat')
-      return answer.out.includes('↻') ? answer : null
-    })
+    const said = { out: await until('the trouble to be told', () => told(w, 'calc/heat', '↻')) }
     expect(said.out).toMatch(/○ {2}delivery +push by alice, accepted/)
     expect(said.out).toMatch(
       /It stands at: the delivery, stored and not acted on yet, .+; next: it is read (at once|in \d+ s \(next try\))\./,

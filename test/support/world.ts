@@ -22,6 +22,8 @@ export interface WorldOptions {
   readonly gitlab?: string
   /** Default: embedded. Postgres where it is installed. */
   readonly database?: 'embedded' | 'postgres'
+  /** A database of the test's own, perhaps behind a proxy. */
+  readonly databaseUrl?: string
   readonly tokenFile?: boolean
   readonly hook?: boolean
   /** Time for service, database and GitLab alike: `fastClock(60)` makes a minute of a second. Programs and networks take as long as ever. */
@@ -40,7 +42,7 @@ async function freshDatabase(): Promise<string | null> {
 /** A whole small world: a GitLab with a project, a researcher and the service's bot, and the service itself, all on this machine. */
 export async function startWorld(options: WorldOptions = {}) {
   const place = await mkdtemp(join(tmpdir(), 'compops-world-'))
-  const databaseUrl = options.database === 'postgres' ? await freshDatabase() : null
+  const databaseUrl = options.databaseUrl ?? (options.database === 'postgres' ? await freshDatabase() : null)
   if (databaseUrl === null) await cp(await emptyDatabase(), join(place, 'data'), { recursive: true })
   const { clock } = options
   if (clock !== undefined) {
