@@ -33,8 +33,8 @@ export interface StatusSent {
   readonly statusId: number | null
   /** Why it is impossible, or shown otherwise than asked: a sentence for people. */
   readonly reason?: string
-  /** Impossible as things are, but they may change (rights, visibility). */
-  readonly retryLater?: boolean
+  /** Impossible as things are, but they may change: `rights` (and visibility) whenever a person mends them, else `perhaps`, for a while. */
+  readonly retryLater?: 'rights' | 'perhaps'
 }
 
 const order: readonly string[] = ['pending', 'running']
@@ -135,7 +135,7 @@ async function sendNow(gitlab: GitLab, status: StatusToSend): Promise<StatusSent
             continue
           }
           if (once('transition')) continue
-          return answer('impossible', { reason: error.said, retryLater: true })
+          return answer('impossible', { reason: error.said, retryLater: 'perhaps' })
         }
         case 'target url':
           if (targetUrl !== null) {
@@ -153,7 +153,7 @@ async function sendNow(gitlab: GitLab, status: StatusToSend): Promise<StatusSent
             where = { sha: status.sha, pipelineId: null }
             continue
           }
-          return answer('impossible', { reason: error.said, retryLater: true })
+          return answer('impossible', { reason: error.said, retryLater: 'perhaps' })
         case 'name taken':
           return answer('impossible', { reason: `a CI job of this pipeline is named ${name} too: ${error.said}` })
         case 'pipeline full':
@@ -163,15 +163,18 @@ async function sendNow(gitlab: GitLab, status: StatusToSend): Promise<StatusSent
         case 'not visible':
           return answer('impossible', {
             reason: `the project is gone or the token cannot see it: ${error.said}`,
-            retryLater: true,
+            retryLater: 'rights',
           })
         case 'forbidden':
           return answer('impossible', {
             reason: `the token may not set statuses here (it needs Developer, and on a protected branch the right to push or merge): ${error.said}`,
-            retryLater: true,
+            retryLater: 'rights',
           })
         case 'other':
-          return answer('impossible', { reason: error.said || error.message, retryLater: error.kind === 'not found' })
+          return answer('impossible', {
+            reason: error.said || error.message,
+            ...(error.kind === 'not found' ? { retryLater: 'perhaps' as const } : {}),
+          })
       }
     }
   }

@@ -47,6 +47,12 @@ export async function findAgain(gitlab: GitLab, status: Place, pipelineId: numbe
   return findPipeline(gitlab, status, pipelineId)
 }
 
+/** Where statuses belong now, whatever was found a moment ago: a pipeline has appeared. */
+export function findPipelineAnew(gitlab: GitLab, status: Place): Promise<Where> {
+  recent.of(gitlab).delete(placeKey(status))
+  return findPipeline(gitlab, status, null)
+}
+
 export async function findPipeline(gitlab: GitLab, status: Place, not: number | null): Promise<Where> {
   const { projectId, sha, branch, mergeRequestIid: iid } = status
   const known = recent.of(gitlab).get(placeKey(status))

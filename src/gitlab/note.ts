@@ -37,7 +37,13 @@ const note = z
 const longest = 1_000_000
 
 export function noteCalls(client: Client) {
-  async function* ours(projectId: number, iid: number, marker: string, authorId: number): AsyncGenerator<Note> {
+  async function* ours(
+    projectId: number,
+    iid: number,
+    marker: string,
+    author: number | ReadonlySet<number>,
+  ): AsyncGenerator<Note> {
+    const isOurs = (id: number) => (typeof author === 'number' ? id === author : author.has(id))
     if (marker === '') throw new GitLabError('A note cannot be looked for without a marker', { kind: 'invalid' })
     const newestFirst = rows(note, `the notes of !${iid}`, page =>
       client.notes.all(projectId, segment(iid, 'a merge request') as number, {
@@ -47,12 +53,17 @@ export function noteCalls(client: Client) {
       }),
     )
     for await (const found of newestFirst) {
-      if (!found.system && found.author.id === authorId && found.body.includes(marker)) yield found
+      if (!found.system && isOurs(found.author.id) && found.body.includes(marker)) yield found
     }
   }
 
-  async function findNote(projectId: number, iid: number, marker: string, authorId: number): Promise<Note | null> {
-    for await (const found of ours(projectId, iid, marker, authorId)) return found
+  async function findNote(
+    projectId: number,
+    iid: number,
+    marker: string,
+    author: number | ReadonlySet<number>,
+  ): Promise<Note | null> {
+    for await (const found of ours(projectId, iid, marker, author)) return found
     return null
   }
 

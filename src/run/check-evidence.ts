@@ -1,9 +1,10 @@
-import { and, eq, inArray, isNotNull, sql } from 'drizzle-orm'
+import { and, eq, isNotNull } from 'drizzle-orm'
 import type { ProjectConfig } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { ensureCommit, listFiles } from '../git/mirror.ts'
 import { evidencePath } from '../render/links.ts'
 import type { ProjectRow } from '../store/projects.ts'
+import { sendAgain } from '../store/reports.ts'
 import { shortBranch } from '../store/runs.ts'
 import { projects, reports, runs } from '../store/schema.ts'
 
@@ -53,13 +54,10 @@ export async function checkEvidence(
     return missing.length
   }
   restored.set(project.id, [...times, now])
-  for (let start = 0; start < missing.length; start += 500) {
-    const ids = missing.slice(start, start + 500).map(row => row.report)
-    await context.db
-      .update(reports)
-      .set({ sentHash: null, parkedAt: null, attempts: 0, nextAt: sql`now()` })
-      .where(inArray(reports.id, ids))
-  }
+  await sendAgain(
+    context.db,
+    missing.map(row => row.report),
+  )
   context.wake.call('evidence')
   const how = head === null ? 'deleted' : 'rewritten'
   log.warn(

@@ -202,7 +202,7 @@ async function noteReport(
     key: `note ${run.projectId} ${mergeRequest.iid}`,
     projectId: run.projectId,
     runId: run.id,
-    desired: { kind: 'note', iid: mergeRequest.iid, body },
+    desired: { kind: 'note', iid: mergeRequest.iid, body, final: run.endedAt !== null },
     hash: createHash('sha256').update(body).digest('hex'),
     atOnce: run.endedAt !== null,
   }

@@ -11,6 +11,7 @@ import { putBack, rowLease, sideBySide } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
 import { headMoved, lookAgain } from './head.ts'
 import { rememberMergeRequest, showOnMergeRequest } from './merge-request.ts'
+import { moveStatuses } from './move-statuses.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
 import { refuseWhileRecovering } from './recovery.ts'
 
@@ -62,7 +63,7 @@ async function actOn(context: Context, event: Event, deliveryId: string): Promis
     case 'merge request':
       return mergeRequestChanged(context, event, deliveryId)
     case 'pipeline':
-      return pipelineAppeared(context, event)
+      return pipelineAppeared(context, event, project.path)
     case 'note':
       return 'comment commands come with a later version'
     case 'tag':
@@ -124,7 +125,8 @@ async function mergeRequestChanged(context: Context, event: MergeRequestEvent, d
 }
 
 /** A pipeline of GitLab's own has appeared: statuses that waited for it may go now. */
-async function pipelineAppeared(context: Context, event: PipelineEvent): Promise<string> {
+async function pipelineAppeared(context: Context, event: PipelineEvent, projectPath: string): Promise<string> {
+  const moved = await moveStatuses(context, event, projectPath)
   const freed = await context.db
     .update(reports)
     .set({ nextAt: sql`now()` })
@@ -138,5 +140,6 @@ async function pipelineAppeared(context: Context, event: PipelineEvent): Promise
     )
     .returning({ id: reports.id })
   if (freed.length > 0) context.wake.call('send')
+  if (moved > 0) return `pipeline ${event.pipelineId} is ${event.status}; statuses that had gone elsewhere move there`
   return `pipeline ${event.pipelineId} is ${event.status}; ${freed.length} statuses waited for it`
 }

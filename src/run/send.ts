@@ -1,11 +1,12 @@
 import { and, eq, isNull, ne, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
-import { choosePipeline, type GitLab, isGitLabError, sendCommitStatus } from '../gitlab/gitlab.ts'
+import { choosePipeline, type GitLab, isGitLabError, type StatusState, sendCommitStatus } from '../gitlab/gitlab.ts'
 import { mustHold } from '../store/leases.ts'
 import { openMergeRequests } from '../store/merge-requests.ts'
 import { findProject } from '../store/projects.ts'
 import { upToDate } from '../store/recovery.ts'
+import { sendAgain } from '../store/reports.ts'
 import type { RunRow } from '../store/runs.ts'
 import { type Desired, reports, runs } from '../store/schema.ts'
 import { claim, putBack, sideBySide, stillClaimed } from '../store/work.ts'
@@ -131,24 +132,45 @@ async function sendStatus(context: Context, gitlab: GitLab, report: Report, desi
     description: desired.description,
     targetUrl: desired.targetUrl,
     pipelineId: run.pipelineId,
+    last: lastSent(report),
   })
   if (answer.pipelineId !== null && answer.pipelineId !== run.pipelineId) {
-    await context.db.update(runs).set({ pipelineId: answer.pipelineId }).where(eq(runs.id, run.id))
+    const unmoved = sql`${runs.pipelineId} is not distinct from ${run.pipelineId}`
+    await context.db
+      .update(runs)
+      .set({ pipelineId: answer.pipelineId })
+      .where(and(eq(runs.id, run.id), unmoved))
   }
   if (answer.outcome === 'impossible') {
     context.log.warn(
       { step: 'report', run: run.id, name: desired.name, reason: answer.reason },
       'GitLab does not take the status',
     )
-    if (answer.retryLater === true)
-      throw new CompopsError(answer.reason ?? 'GitLab refused the status', { transient: true })
+    // A person gives rights back at any time; whatever else it is has eight tries, then it is parked.
+    if (answer.retryLater !== undefined)
+      throw new CompopsError(answer.reason ?? 'GitLab refused the status', {
+        transient: answer.retryLater === 'rights',
+      })
   }
   if (answer.outcome === 'impossible') context.metrics.statusesRefused.inc()
   await sent(context, report, {
     externalId: answer.statusId,
     refused: answer.outcome === 'impossible' ? (answer.reason ?? 'refused') : null,
   })
+  await sendAgainIfMoved(context, report, answer.pipelineId)
   return true
+}
+
+/** The state that GitLab was last told of this status in this run, where it took it: what may follow depends on it. */
+function lastSent(report: Report): StatusState | null {
+  const [run, state] = (report.sentHash ?? '').split(' ')
+  return run === report.runId && report.refused === null ? ((state as StatusState | undefined) ?? null) : null
+}
+
+/** The run's statuses were moved to another pipeline while this one was on its way to the old: it follows. */
+async function sendAgainIfMoved(context: Context, report: Report, pipelineId: number | null): Promise<void> {
+  const run = (await context.db.select({ at: runs.pipelineId }).from(runs).where(eq(runs.id, report.runId)))[0]
+  if (pipelineId !== null && run?.at != null && run.at !== pipelineId) await sendAgain(context.db, [report.id])
 }
 
 const isEnd = (state: string): boolean => state !== 'pending' && state !== 'running'
@@ -211,24 +233,32 @@ async function sendNote(context: Context, gitlab: GitLab, report: Report, desire
   const pause = context.config.intervals.note
   const marker = desired.body.slice(0, desired.body.indexOf('-->') + 3)
   if (report.sentHash === toldTwice) await keepOne(gitlab, report, desired.iid, marker)
-  if (report.externalId !== null && (await edited(gitlab, report, desired, report.externalId))) {
-    return sent(context, report, {}, pause)
+  if (report.externalId !== null) {
+    const edit = await editNote(gitlab, report, desired, report.externalId)
+    // A person deleted it: the end of a run is told again, not each step on the way, or they would delete for ever.
+    if (edit === 'edited' || (edit === 'gone' && desired.final === false)) return sent(context, report, {}, pause)
   }
   // Perhaps it was made and the answer lost; or it was deleted by a person; or a former bot of ours made it, whose notes the present one may not edit.
   const me = await gitlab.self()
   const known = await gitlab.findNote(report.projectId, desired.iid, marker, me.id)
-  if (known !== null && (await edited(gitlab, report, desired, known.id)))
+  if (known !== null && (await editNote(gitlab, report, desired, known.id)) === 'edited')
     return sent(context, report, { externalId: known.id }, pause)
   const made = await gitlab.createNote(report.projectId, desired.iid, desired.body)
   await sent(context, report, { externalId: made.id }, pause)
 }
 
-async function edited(gitlab: GitLab, report: Report, desired: Of<'note'>, noteId: number): Promise<boolean> {
+async function editNote(
+  gitlab: GitLab,
+  report: Report,
+  desired: Of<'note'>,
+  noteId: number,
+): Promise<'edited' | 'gone' | 'not ours'> {
   try {
     await gitlab.updateNote(report.projectId, desired.iid, noteId, desired.body)
-    return true
+    return 'edited'
   } catch (error) {
-    if (isGitLabError(error) && (error.kind === 'not found' || error.kind === 'forbidden')) return false
+    if (isGitLabError(error, 'not found')) return 'gone'
+    if (isGitLabError(error, 'forbidden')) return 'not ours'
     throw error
   }
 }
@@ -245,7 +275,9 @@ async function sendReply(context: Context, gitlab: GitLab, report: Report, desir
   const marker = desired.body.slice(desired.body.lastIndexOf('<!--'))
   const me = await gitlab.self()
   if (report.sentHash === toldTwice) await keepOne(gitlab, report, desired.iid, marker)
-  const before = report.attempts > 1 ? await gitlab.findNote(report.projectId, desired.iid, marker, me.id) : null
+  // Of any bot that we have been: the answer may have been lost before the token was replaced.
+  const ours = new Set([...context.botIds(), me.id])
+  const before = report.attempts > 1 ? await gitlab.findNote(report.projectId, desired.iid, marker, ours) : null
   const noteId = before?.id ?? (await gitlab.createNote(report.projectId, desired.iid, desired.body)).id
   await sent(context, report, { externalId: noteId })
 }

@@ -23,7 +23,7 @@ export async function sweepRuns(context: Context): Promise<number> {
       and not exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and p.sent_hash is distinct from p.desired_hash and p.parked_at is null)
       and exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status')
       and (r.has_ci or (select count(*) from bots b where b.first_seen_at > r.created_at) > 0
-        or exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and p.refused is not null))
+        or exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and (p.refused is not null or p.parked_at is not null)))
         and r.sweep_next_at <= now()
       order by r.sweep_next_at limit 20`,
   )

@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm'
+import { inArray, sql } from 'drizzle-orm'
 import { newId } from '../model/id.ts'
 import { storable } from '../model/storable.ts'
 import type { Db } from './open.ts'
@@ -67,4 +67,14 @@ export async function writeOnce(db: Db, report: Omit<ReportToWrite, 'atOnce'>): 
       desiredHash: report.hash,
     })
     .onConflictDoNothing()
+}
+
+/** What had been sent is gone from where it should be seen: it is sent again. */
+export async function sendAgain(db: Db, ids: readonly string[]): Promise<void> {
+  for (let start = 0; start < ids.length; start += 500) {
+    await db
+      .update(reports)
+      .set({ sentHash: null, unsentSince: sql`now()`, parkedAt: null, attempts: 0, nextAt: sql`now()` })
+      .where(inArray(reports.id, ids.slice(start, start + 500)))
+  }
 }

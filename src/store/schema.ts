@@ -259,7 +259,8 @@ export type Desired =
       readonly description: string
       readonly targetUrl: string
     }
-  | { readonly kind: 'note'; readonly iid: number; readonly body: string }
+  /** `final`: the run has ended. */
+  | { readonly kind: 'note'; readonly iid: number; readonly body: string; readonly final?: boolean }
   | { readonly kind: 'reply'; readonly iid: number; readonly body: string }
   | { readonly kind: 'evidence'; readonly version: number }
 

@@ -304,7 +304,7 @@ describe('a refused transition', () => {
     })
     expect(await sendCommitStatus(never.gitlab, { ...status, state: 'failed' })).toMatchObject({
       outcome: 'impossible',
-      retryLater: true,
+      retryLater: 'perhaps',
       reason: expect.stringContaining('via :drop from :canceling'),
     })
   })
@@ -328,9 +328,9 @@ describe('impossible', () => {
     [refused(422, 'The number of jobs has exceeded the limit'), 'as many jobs as GitLab allows', undefined],
     [refused(404, '404 Commit Not Found'), 'the commit is gone', undefined],
     [refused(404, '404 References for commit Not Found'), 'the commit is gone', undefined],
-    [refused(404, '404 Project Not Found'), 'the project is gone or the token cannot see it', true],
-    [refused(403, '403 Forbidden'), 'may not set statuses here', true],
-    [refused(400, { description: ['is odd'] }), 'description is odd', false],
+    [refused(404, '404 Project Not Found'), 'the project is gone or the token cannot see it', 'rights'],
+    [refused(403, '403 Forbidden'), 'may not set statuses here', 'rights'],
+    [refused(400, { description: ['is odd'] }), 'description is odd', undefined],
   ])('%j', async (answer, reason, retryLater) => {
     const { gitlab, posts } = script({ posts: [answer] })
     const sent = await sendCommitStatus(gitlab, status)
@@ -398,7 +398,7 @@ describe('a remembered pipeline that is not there', () => {
       posts: [noPipeline, noPipeline, noPipeline],
       pipelines: [{ id: 12, ref: 'calc/a', sha, source: 'push' }],
     })
-    expect(await sendCommitStatus(gitlab, status)).toMatchObject({ outcome: 'impossible', retryLater: true })
+    expect(await sendCommitStatus(gitlab, status)).toMatchObject({ outcome: 'impossible', retryLater: 'perhaps' })
     expect(posts).toHaveLength(3)
   })
 })

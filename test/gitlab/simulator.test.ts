@@ -213,7 +213,7 @@ describe('the life of a commit status', () => {
     const gitlab = as(reporter)
     expect(await sendCommitStatus(gitlab, statusOf('running'))).toMatchObject({
       outcome: 'impossible',
-      retryLater: true,
+      retryLater: 'rights',
     })
     sim.addMember(projectId, reporter, 30)
     expect((await sendCommitStatus(gitlab, statusOf('running'))).outcome).toBe('sent')
