@@ -6,11 +6,12 @@ import { listHeads } from '../git/mirror.ts'
 import { type GitLab, isGitLabError, type Project } from '../gitlab/gitlab.ts'
 import { newId } from '../model/id.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
-import { allProjects, type ProjectRow, saveProject } from '../store/projects.ts'
+import { allProjects, type ProjectRow } from '../store/projects.ts'
 import { branches, projects } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
 import { checkEvidence } from './check-evidence.ts'
 import { branchRefused, headMoved, lookAgain } from './head.ts'
+import { knowProject } from './know-project.ts'
 import { isTokenTrouble } from './outage.ts'
 import { standsStill } from './recovery.ts'
 
@@ -45,20 +46,19 @@ export async function compareHeads(context: Context): Promise<number> {
   return compared
 }
 
-/** Projects are known before their first delivery: those the configuration names outright, and those of a glob that the token is a member of. */
+/**
+ * Projects are known before their first delivery: those the configuration names outright, and those of a glob that the token is a member of. One that
+ * has moved is found at its new path.
+ */
 async function learnProjects(context: Context): Promise<void> {
-  const known = new Set((await allProjects(context.db)).map(project => project.path))
+  const known = new Map((await allProjects(context.db)).map(project => [project.id, project.path]))
   const listed = new Set<GitLab>()
   for (const rule of context.config.projects) {
-    if (known.has(rule.path)) continue
     const gitlab = context.gitlabOf(rule.path)
     try {
       if (!rule.path.includes('*')) {
-        const found = await gitlab.project(rule.path).catch(error => {
-          if (isGitLabError(error, 'not found')) return null
-          throw error
-        })
-        if (found !== null) await remember(context, found)
+        const found = await named(gitlab, rule.path, known)
+        if (found !== null) await remember(context, found, known)
         else
           context.log.warn(
             { step: 'heads', project: rule.path },
@@ -66,10 +66,7 @@ async function learnProjects(context: Context): Promise<void> {
           )
       } else if (!listed.has(gitlab)) {
         listed.add(gitlab)
-        for await (const found of gitlab.projects({ membership: true })) {
-          if (!known.has(found.pathWithNamespace) && projectFor(context.config, found.pathWithNamespace) !== null)
-            await remember(context, found)
-        }
+        for await (const found of gitlab.projects({ membership: true })) await remember(context, found, known)
       }
     } catch (error) {
       context.log.warn(
@@ -80,9 +77,24 @@ async function learnProjects(context: Context): Promise<void> {
   }
 }
 
-async function remember(context: Context, found: Project): Promise<void> {
-  if (found.archived || found.emptyRepo) return
-  await saveProject(context.db, { id: found.id, path: found.pathWithNamespace, defaultBranch: found.defaultBranch })
+/** GitLab redirects from a path that a project has left; by its id it is found again. */
+async function named(gitlab: GitLab, path: string, known: ReadonlyMap<number, string>): Promise<Project | null> {
+  try {
+    return await gitlab.project(path)
+  } catch (error) {
+    if (isGitLabError(error, 'not found')) return null
+    const id = [...known].find(([, knownPath]) => knownPath === path)?.[0]
+    if (!isGitLabError(error, 'redirected') || id === undefined) throw error
+    return gitlab.project(id)
+  }
+}
+
+async function remember(context: Context, found: Project, known: ReadonlyMap<number, string>): Promise<void> {
+  const { id, pathWithNamespace: path, defaultBranch } = found
+  const before = known.get(id)
+  if (before === path) return
+  if (before === undefined && (found.archived || found.emptyRepo || projectFor(context.config, path) === null)) return
+  await knowProject(context, { id, path, defaultBranch })
 }
 
 async function compareProject(context: Context, project: ProjectRow): Promise<void> {

@@ -10,6 +10,7 @@ import { deliveries, reports } from '../store/schema.ts'
 import { putBack, rowLease, sideBySide } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
 import { headMoved, lookAgain } from './head.ts'
+import { knowProject } from './know-project.ts'
 import { rememberMergeRequest, showOnMergeRequest } from './merge-request.ts'
 import { moveStatuses } from './move-statuses.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
@@ -82,7 +83,9 @@ async function knownProject(context: Context, event: Exclude<Event, { kind: 'oth
     const found = await context.gitlabOf(path).project(id)
     if (found.pathWithNamespace !== path) return null
   }
-  return saveProject(context.db, { id, path, defaultBranch })
+  return known?.path === path
+    ? saveProject(context.db, { id, path, defaultBranch })
+    : knowProject(context, { id, path, defaultBranch })
 }
 
 async function pushed(context: Context, event: PushEvent, deliveryId: string): Promise<string> {
