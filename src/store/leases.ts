@@ -82,7 +82,9 @@ export async function releaseLeases(db: Db, holder: string): Promise<void> {
 /** Frees every row that a dead process had claimed, so that the story goes on at once. Only where no other process can be alive. */
 export async function endLeases(db: Db): Promise<void> {
   for (const table of parkingTables) {
-    await db.execute(sql`update ${sql.identifier(table)} set lease_until = null where lease_until is not null`)
+    await db.execute(
+      sql`update ${sql.identifier(table)} set lease_until = null, interrupted = interrupted + 1 where lease_until is not null`,
+    )
   }
   await db.execute(sql`update leases set until = now()`)
 }

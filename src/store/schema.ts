@@ -26,6 +26,8 @@ const gitlabId = (name: string) => bigint(name, { mode: 'number' })
 /** Work is claimed from the row itself: a lease by the database's clock, back-off, and a place to be parked in. */
 const work = {
   attempts: integer('tries').notNull().default(0),
+  /** Tries that ended with the death of their process: they say nothing about the row. */
+  interrupted: integer('interrupted').notNull().default(0),
   nextAt: at('next_at').notNull().default(sql`now()`),
   leaseUntil: at('lease_until'),
   /** The process that claimed it: a claim of a dead process is free before its time is over. */

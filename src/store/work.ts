@@ -8,6 +8,7 @@ import { type Db, rows } from './open.ts'
 export interface WorkTable extends PgTable {
   id: PgColumn
   attempts: PgColumn
+  interrupted: PgColumn
   nextAt: PgColumn
   leaseUntil: PgColumn
   leaseHolder: PgColumn
@@ -56,6 +57,8 @@ export async function claim<Table extends WorkTable>(
       leaseUntil: sql`now() + make_interval(secs => ${seconds})`,
       leaseHolder: claimant,
       attempts: sql`${table.attempts} + 1`,
+      // A claim that nobody closed: its process died, or lost the database. It says nothing about the row.
+      interrupted: sql`${table.interrupted} + case when ${table.leaseUntil} is null then 0 else 1 end`,
     } as never)
     .where(inArray(table.id, due))
     .returning()
@@ -93,14 +96,18 @@ export async function putBack(
 ): Promise<'later' | 'parked' | 'taken over'> {
   const error = toError(thrown)
   const transient = error instanceof CompopsError && error.transient
-  const wait = sql`greatest(${minimumMs / 1000}::float8, least(300, power(2, least(${table.attempts}, 9)))) * (0.75 + random() / 2)`
+  // Twenty tries that were killed half way are no reason to wait, nor to give up.
+  const failures = sql`greatest(1, ${table.attempts} - ${table.interrupted})`
+  const wait = sql`greatest(${minimumMs / 1000}::float8, least(300, power(2, least(${failures}, 9)))) * (0.75 + random() / 2)`
   const answer = (await db
     .update(table)
     .set({
       leaseUntil: null,
       nextAt: sql`now() + make_interval(secs => ${wait})`,
+      attempts: failures,
+      interrupted: 0,
       lastError: describeError(error),
-      ...(transient ? {} : { parkedAt: sql`case when ${table.attempts} >= ${patience} then now() end` }),
+      ...(transient ? {} : { parkedAt: sql`case when ${failures} >= ${patience} then now() end` }),
     } as never)
     .where(stillClaimed(table, row))
     .returning({ parkedAt: table.parkedAt })) as { parkedAt: unknown }[]

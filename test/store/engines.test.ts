@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CompopsError } from '../../src/errors.ts'
 import { newId } from '../../src/model/id.ts'
 import { claimDeliveries, closeDelivery, type DeliveryToStore, insertDeliveries } from '../../src/store/deliveries.ts'
-import { holdLease, releaseLeases } from '../../src/store/leases.ts'
+import { endLeases, holdLease, releaseLeases } from '../../src/store/leases.ts'
 import { openStore, rows, type Store } from '../../src/store/open.ts'
 import { saveProject } from '../../src/store/projects.ts'
 import { deliveries } from '../../src/store/schema.ts'
@@ -138,6 +138,22 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('the store on %s', engin
     expect(await putBack(store.db, deliveries, { id, leaseHolder: null }, new Error('a bug'))).toBe('parked')
     const found = await rows<{ last_error: string }>(store.db, sql`select last_error from deliveries where id = ${id}`)
     expect(found[0]?.last_error).toBe('a bug')
+  })
+
+  it('neither parks a delivery nor lets it wait long because its process was killed again and again', async () => {
+    const id = newId()
+    await insertDeliveries(store.db, [delivery('interrupted', { id })])
+    for (let kills = 0; kills < 20; kills++) {
+      expect((await claimDeliveries(store.db, `killed${kills} 1`, 100)).map(row => row.id)).toContain(id)
+      await endLeases(store.db)
+    }
+    await claimDeliveries(store.db, 'lives 1', 100)
+    expect(await putBack(store.db, deliveries, { id, leaseHolder: 'lives 1' }, new Error('a hiccup'))).toBe('later')
+    const found = await rows<{ wait: number }>(
+      store.db,
+      sql`select extract(epoch from next_at - now())::float8 as wait from deliveries where id = ${id}`,
+    )
+    expect(found[0]!.wait).toBeLessThan(5)
   })
 
   it('lets one holder have a lease, and raises the fence when it changes hands', async () => {
