@@ -5,8 +5,10 @@ import { describeError } from '../errors.ts'
 import { listHeads } from '../git/mirror.ts'
 import { type GitLab, isGitLabError, type Project } from '../gitlab/gitlab.ts'
 import { newId } from '../model/id.ts'
+import { isPushPending } from '../store/deliveries.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { allProjects, type ProjectRow } from '../store/projects.ts'
+import { shortBranch } from '../store/runs.ts'
 import { branches, projects } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
 import { checkEvidence } from './check-evidence.ts'
@@ -124,15 +126,18 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
   } else {
     for (const [ref, sha] of heads) {
       if (known.get(ref)?.headSha === sha || branchRefused(rule, project, ref) !== null) continue
-      await each(context, project, ref, () =>
-        headMoved(context, {
-          projectId: project.id,
-          ref,
-          by: null,
-          how: 'found by comparing heads',
-          delivered: false,
-          deliveryId: null,
-        }),
+      await each(context, project, ref, async () =>
+        // What was delivered says better who caused the run, and is only waiting its turn.
+        (await isPushPending(context.db, project.id, ref))
+          ? `the push to ${shortBranch(ref)} is about to be read`
+          : headMoved(context, {
+              projectId: project.id,
+              ref,
+              by: null,
+              how: 'found by comparing heads',
+              delivered: false,
+              deliveryId: null,
+            }),
       )
     }
   }
