@@ -14,6 +14,8 @@ export interface FaultMatch {
 }
 
 export interface FaultEffect {
+  /** Told when a request is met; alone it changes nothing. */
+  met?: (method: string, pathAndQuery: string) => void
   /** Answer this and do nothing. */
   status?: number
   body?: string
@@ -97,6 +99,7 @@ export function createFaults(): FaultBook {
         fault.met += 1
         fault.left -= 1
         if (fault.left <= 0) faults.delete(fault)
+        fault.effect.met?.(method, pathAndQuery)
         return fault.effect
       }
       return null
