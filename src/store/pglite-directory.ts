@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { access, readdir, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { CompopsError } from '../errors.ts'
@@ -20,8 +21,11 @@ export async function createPgliteDirectory(dataDir: string, directory: string):
       `${join(dataDir, older)} was made by another PostgreSQL major than ${pgliteMajor}. Move its data with the version that made it, or remove the directory to begin anew.`,
     )
   }
-  const fresh = `${directory}.new`
-  await rm(fresh, { recursive: true, force: true })
+  // A name of its own: the child of a start that was killed may still be writing to what it had begun.
+  const begun = (await readdir(dataDir)).filter(name => name.startsWith(`${basename(directory)}.new`))
+  for (const name of begun)
+    await rm(join(dataDir, name), { recursive: true, force: true, maxRetries: 3 }).catch(() => {})
+  const fresh = `${directory}.new-${randomBytes(4).toString('hex')}`
   await promisify(execFile)(process.execPath, [fileURLToPath(new URL('initdb.ts', import.meta.url)), fresh])
   await rm(directory, { recursive: true, force: true })
   await rename(fresh, directory)

@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
@@ -8,6 +9,7 @@ import { newId } from '../../src/model/id.ts'
 import { claimDeliveries, closeDelivery, type DeliveryToStore, insertDeliveries } from '../../src/store/deliveries.ts'
 import { endLeases, holdLease, releaseLeases } from '../../src/store/leases.ts'
 import { openStore, rows, type Store } from '../../src/store/open.ts'
+import { pgliteMajor } from '../../src/store/pglite-directory.ts'
 import { saveProject } from '../../src/store/projects.ts'
 import { deliveries } from '../../src/store/schema.ts'
 import { putBack } from '../../src/store/work.ts'
@@ -192,4 +194,18 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('the store on %s', engin
     const opened = await Promise.all([openStore(fresh), openStore(fresh), openStore(fresh)])
     for (const one of opened) await one.close()
   })
+})
+
+describe('the first start on the embedded engine', () => {
+  it('is not harmed by the child of one that was killed, which goes on writing to what it had begun', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'compops-first-'))
+    const writer = 'while mkdir -p "$1/base" && echo junk >"$1/base/junk"; do sleep 0.02; done'
+    const child = execFile('/bin/sh', ['-c', writer, 'child', join(dataDir, `pglite-${pgliteMajor}.new`)])
+    const store = await openStore({ databaseUrl: null, dataDir })
+    await saveProject(store.db, { id: 1, path: 'physics/heat', defaultBranch: 'main' })
+    await store.close()
+    child.kill('SIGKILL')
+    expect(await readdir(join(dataDir, `pglite-${pgliteMajor}`, 'base'))).not.toContain('junk')
+    await rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
+  }, 60_000)
 })
