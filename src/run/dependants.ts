@@ -1,4 +1,4 @@
-import { and, eq, inArray, lte, notInArray, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, lte, notInArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { isFinal } from '../model/job-state.ts'
@@ -52,6 +52,20 @@ export async function takeOut(context: Context, connection: string, list: readon
     .update(attempts)
     .set({ nextAt: sql`now() + interval '10 seconds'`, leaseUntil: null })
     .where(inArray(attempts.id, ids))
+  // The intent before the deed: a round that sees the end first, after a crash too, puts the job back to `waiting` as we would.
+  await context.db
+    .update(jobs)
+    .set({ runAgain: true })
+    .where(
+      and(
+        inArray(
+          jobs.id,
+          list.map(attempt => attempt.jobId),
+        ),
+        notInArray(jobs.state, finalStates),
+        isNull(jobs.cancelReason),
+      ),
+    )
   try {
     const fates = await context.clusterOf(connection).cancel(list, { fence: true })
     const gone = list.filter(attempt => fates.get(attempt.id) === 'gone')
@@ -87,7 +101,7 @@ async function putBackToWaiting(context: Context, gone: readonly AttemptRow[]): 
     if (closed.length === 0) return
     await tx
       .update(jobs)
-      .set({ state: 'waiting', reason: null, message })
+      .set({ state: 'waiting', reason: null, message, runAgain: false })
       .where(
         and(
           inArray(

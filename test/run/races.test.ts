@@ -58,6 +58,31 @@ describe('a round that was under way while', () => {
   })
 })
 
+describe('a kill after the scheduler has let go of a dependant', () => {
+  it('leaves a job that waits anew and is skipped, not one that somebody cancelled on the cluster', async () => {
+    rows.cluster = {
+      // The service dies before it writes what came of it.
+      cancel: () => Promise.reject(new Error('killed')),
+      observe: async list => ({
+        at: new Date(),
+        seen: new Map(
+          list.map(attempt => [attempt.id, inQueue({ state: 'ended', nativeState: 'CANCELLED', verdict: 'canceled' })]),
+        ),
+        commands: 1,
+      }),
+    }
+    const { runId } = await rows.run([
+      { name: 'a', state: 'failed' },
+      { name: 'b', needs: ['a'], state: 'queued', attempt: { state: 'queued', nativeId: '2', dependsOn: ['1'] } },
+    ])
+    await expect(releaseDependants(rows.context, 'falcon')).rejects.toThrow('killed')
+    await pollCluster(rows.context, 'falcon')
+    await prepareJobs(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({ a: 'failed / null', b: 'skipped / canceled' })
+    expect(await finishRuns(rows.context)).toBe(1)
+  })
+})
+
 describe('a cancellation', () => {
   it('that comes while a submission is under way has the last word over the refusal that its fence causes', async () => {
     const asked = gate()
