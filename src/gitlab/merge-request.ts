@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Client } from './client.ts'
+import { isGitLabError } from './errors.ts'
 import { all, isMissing, read, rows, segment } from './read.ts'
 
 export interface MergeRequest {
@@ -82,6 +83,21 @@ export function mergeRequestCalls(client: Client) {
         ),
       )
       return found.filter(one => one.sourceProjectId === projectId && one.sourceBranch === sourceBranch)
+    },
+
+    /** Merge requests into the project, whatever their state, that were changed since. A project without merge requests has none. */
+    async mergeRequestsChanged(projectId: number, since: Date): Promise<MergeRequest[]> {
+      try {
+        return await all(
+          rows(mergeRequest, 'the merge requests', page =>
+            client.mergeRequests.all({ projectId, updatedAfter: since.toISOString(), ...page }),
+          ),
+        )
+      } catch (error) {
+        // The feature can be switched off: then it answers 403.
+        if (isGitLabError(error, 'forbidden')) return []
+        throw error
+      }
     },
 
     /** null if there is no such merge request; a project that cannot be seen is an error. */

@@ -8,10 +8,11 @@ import { newId } from '../model/id.ts'
 import { isPushPending } from '../store/deliveries.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { allProjects, type ProjectRow } from '../store/projects.ts'
-import { shortBranch } from '../store/runs.ts'
+import { leftBehind, shortBranch } from '../store/runs.ts'
 import { branches, projects } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
 import { checkEvidence } from './check-evidence.ts'
+import { compareMergeRequests } from './compare-merge-requests.ts'
 import { branchRefused, headMoved, lookAgain } from './head.ts'
 import { knowProject } from './know-project.ts'
 import { isTokenTrouble } from './outage.ts'
@@ -158,6 +159,10 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
     const missing = await checkEvidence(context, project, rule, heads)
     return missing === 0 ? null : `${missing} records of evidence were missing`
   })
+  if (project.baselineAt !== null) {
+    for (const sha of await leftBehind(context.db, project.id)) await lookAgain(context, project.id, sha)
+    await compareMergeRequests(context, project)
+  }
   await context.db
     .update(projects)
     .set({

@@ -13,7 +13,7 @@ import { branches } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
 import { refuseWhileRecovering } from './recovery.ts'
 import { resumeRun } from './resume.ts'
-import { startRun } from './start.ts'
+import { computedElsewhere, startRun } from './start.ts'
 
 export interface HeadHint {
   readonly projectId: number
@@ -68,10 +68,7 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
   if (/\[(skip compops|compops skip)\]/i.test(commit.message))
     return nothing(`the message of ${sha.slice(0, 8)} says [skip compops]`)
   const elsewhere = await findRunElsewhere(context.db, project.id, hint.ref, sha)
-  if (elsewhere !== null)
-    return nothing(
-      `already computed in run ${elsewhere.id} on ${short(elsewhere.ref)}; push a new commit to compute it here too`,
-    )
+  if (elsewhere !== null) return nothing(computedElsewhere(elsewhere))
 
   const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
   if (file === 'absent') return nothing(`no .compops.yml at ${sha.slice(0, 8)}: not a computation branch`)

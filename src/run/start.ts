@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import type { ProjectConfig } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { connectionName } from '../context.ts'
@@ -9,7 +9,7 @@ import type { Cause, Person } from '../model/run.ts'
 import { moveHead } from '../store/branches.ts'
 import { transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
-import type { BranchRow } from '../store/runs.ts'
+import { type BranchRow, findRunElsewhere, type RunRow, shortBranch } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
 import { readComputation } from './computation.ts'
 import { supersede } from './supersede.ts'
@@ -40,7 +40,11 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
 
   const written = await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
+    // Two branches at one commit may be read at the same moment: one of them computes it.
+    await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`${start.project.id} ${start.sha}`}, 0))`)
+    const elsewhere = await findRunElsewhere(tx, start.project.id, start.branch.ref, start.sha)
     await moveHead(tx, start.branch, start.sha)
+    if (elsewhere !== null) return elsewhere
     const inserted = await tx
       .insert(runs)
       .values({
@@ -87,6 +91,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
     await supersede(tx, start.branch.id, runId, start.sha)
     return true
   })
+  if (typeof written === 'object') return computedElsewhere(written)
   if (!written) return `this cause has already started a run (${start.cause})`
 
   context.wake.call('compose')
@@ -120,6 +125,10 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
     result,
   )
   return result
+}
+
+export function computedElsewhere(run: RunRow): string {
+  return `already computed in run ${run.id} on ${shortBranch(run.ref)}; push a new commit to compute it here too`
 }
 
 /** Only what the file says; finding it by merge request or fork point comes later. */

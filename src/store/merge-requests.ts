@@ -15,6 +15,14 @@ export async function saveMergeRequest(db: Db, row: MergeRequestToStore): Promis
     })
 }
 
+export async function findMergeRequest(db: Db, projectId: number, iid: number): Promise<MergeRequestRow | null> {
+  const found = await db
+    .select()
+    .from(mergeRequests)
+    .where(and(eq(mergeRequests.projectId, projectId), eq(mergeRequests.iid, iid)))
+  return found[0] ?? null
+}
+
 /** The open merge requests whose source is this branch of the project itself (a fork's branches are not computation branches of ours). */
 export async function openMergeRequests(db: Db, projectId: number, branch: string): Promise<MergeRequestRow[]> {
   return db

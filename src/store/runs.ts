@@ -2,7 +2,7 @@ import { and, asc, desc, eq, getTableColumns, inArray, ne, sql } from 'drizzle-o
 import { isFinal, jobStateNames, runState } from '../model/job-state.ts'
 import type { AccountingRow, Collected } from '../model/observation.ts'
 import type { Attempt, Job, Run } from '../model/run.ts'
-import type { Db } from './open.ts'
+import { type Db, rows } from './open.ts'
 import { attempts, branches, jobs, projects, runs } from './schema.ts'
 
 export type RunRow = typeof runs.$inferSelect
@@ -33,6 +33,26 @@ export async function findRunOf(db: Db, projectId: number, ref: string, sha: str
   return found[0] ?? null
 }
 
+/** A run that has computed its commit, or is about to, on a branch that still lives. */
+const computes = sql`(${branches.state} = 'active'
+  and (${runs.state} in ('completed', 'failed') or (${runs.endedAt} is null and ${runs.supersededBy} is null)))`
+
+/**
+ * Commits at which a living branch had nothing to compute because another branch computed them, which does so no longer: it moved on, or was
+ * deleted, and a crash may have come before anybody looked at the first one again.
+ */
+export async function leftBehind(db: Db, projectId: number): Promise<string[]> {
+  const found = await rows<{ sha: string }>(
+    db,
+    sql`select distinct b.head_sha as sha from branches b
+    where b.project_id = ${projectId} and b.state = 'active' and b.latest_run_id is null and b.generation > 0
+      and exists (select 1 from runs r where r.project_id = b.project_id and r.sha = b.head_sha)
+      and not exists (select 1 from ${runs} join ${branches} on ${branches.id} = ${runs.branchId}
+        where ${runs.projectId} = b.project_id and ${runs.sha} = b.head_sha and ${computes})`,
+  )
+  return found.map(row => row.sha)
+}
+
 /**
  * A run of the same commit on another living branch of the project that has computed it, or is about to: a branch made from it has nothing new
  * to compute. One that was superseded, cancelled or lost to the cluster has not, and one on a deleted branch will not.
@@ -42,18 +62,15 @@ export async function findRunElsewhere(db: Db, projectId: number, ref: string, s
     .select({ run: runs })
     .from(runs)
     .innerJoin(branches, eq(branches.id, runs.branchId))
-    .where(
-      and(
-        eq(runs.projectId, projectId),
-        eq(runs.sha, sha),
-        ne(runs.ref, ref),
-        eq(branches.state, 'active'),
-        sql`(${runs.state} in ('completed', 'failed') or (${runs.endedAt} is null and ${runs.supersededBy} is null))`,
-      ),
-    )
+    .where(and(eq(runs.projectId, projectId), eq(runs.sha, sha), ne(runs.ref, ref), computes))
     .orderBy(desc(runs.createdAt))
     .limit(1)
   return found[0]?.run ?? null
+}
+
+export async function hasRuns(db: Db, projectId: number): Promise<boolean> {
+  const found = await db.select({ id: runs.id }).from(runs).where(eq(runs.projectId, projectId)).limit(1)
+  return found.length > 0
 }
 
 export async function jobsOf(db: Db, runId: string): Promise<JobRow[]> {

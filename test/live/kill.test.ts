@@ -40,7 +40,7 @@ describe.concurrent('killed at random moments, nothing is lost, doubled or false
     survives({ replicas: 1, databaseUrl: null, cluster: startFakeCluster }, 1))
 
   it('on the embedded database, with an sbatch that is slow and whose answers get lost', () =>
-    survives({ replicas: 1, databaseUrl: null, cluster: startFakeCluster, sbatch: 'moody' }, 2))
+    survives({ replicas: 1, databaseUrl: null, cluster: startFakeCluster, sbatch: 'moody' }, 2, 30))
 
   it('as one of two replicas on PostgreSQL', async () => {
     const postgres = await startPostgres()

@@ -137,6 +137,8 @@ ${options.more ?? 'intervals: { note: 200ms }'}
       await service?.stop()
       service = null
     },
+    /** The database of a stopped service, for what a kill would have left there. */
+    openRows: () => openStore({ databaseUrl, dataDir: join(place, 'data') }),
     /** Alice pushes files to a branch. Returns the sha. */
     push(branch: string, files: Record<string, string | null>, message = 'a change', from?: string | null) {
       return simulator.commit({

@@ -1,0 +1,32 @@
+import type { Context } from '../context.ts'
+import { findMergeRequest } from '../store/merge-requests.ts'
+import type { ProjectRow } from '../store/projects.ts'
+import { hasRuns } from '../store/runs.ts'
+import { rememberMergeRequest, showOnMergeRequest } from './merge-request.ts'
+
+/** ms by which GitLab's clock and ours may differ, and a listing may be older than the note of its time. */
+const margin = 10 * 60_000
+
+/**
+ * Finds what no webhook told of merge requests: those changed since the last look are asked for in one call. One that was opened meanwhile gets
+ * its note, one that was merged or closed is known as such. Returns how many had changed.
+ */
+export async function compareMergeRequests(context: Context, project: ProjectRow): Promise<number> {
+  // Without a run there is nothing to show; the first composition of a run asks for itself.
+  if (project.headsAt === null || !(await hasRuns(context.db, project.id))) return 0
+  const since = new Date(project.headsAt.getTime() - margin)
+  let changed = 0
+  for (const seen of await context.gitlabOf(project.path).mergeRequestsChanged(project.id, since)) {
+    const known = await findMergeRequest(context.db, project.id, seen.iid)
+    if (known?.state === seen.state && known.headSha === seen.sha && known.targetBranch === seen.targetBranch) continue
+    await rememberMergeRequest(context.db, project.id, seen)
+    changed++
+    if (seen.sourceProjectId !== project.id || seen.state !== 'opened') continue
+    const shown = await showOnMergeRequest(context, project.id, seen.sourceBranch)
+    context.log.info(
+      { step: 'heads', project: project.path, mergeRequest: seen.iid, run: shown },
+      `!${seen.iid} was found by comparing`,
+    )
+  }
+  return changed
+}
