@@ -55,6 +55,9 @@ export interface Branch {
   mergeRequest: number | null
 }
 
+/** What people do, as often as it stands here. */
+const acts = ['new', 'new', 'new', 'more', 'more', 'more', 'more', 'open', 'open', 'fork', 'back', 'delete'] as const
+
 const pollSeconds = 2
 export const pollMs = pollSeconds * 1000
 
@@ -63,7 +66,9 @@ export const pollMs = pollSeconds * 1000
  * `play` ends with the service left alone until nothing is left to do.
  */
 export async function startKillStory(options: KillStoryOptions) {
+  // Two dice: how often people act must not change when the service is shot.
   const chance = createRandom(options.seed)
+  const mood = createRandom(options.seed + 1_000_000)
   const place = await mkdtemp(join(tmpdir(), 'compops-kill-'))
   const cluster = await options.cluster({ dir: place, sbatch: options.sbatch ?? 'fast', pollSeconds })
   const simulator = await startSimulator({ dataDir: join(place, 'gitlab'), settings: { autoDisablingWebHooks: false } })
@@ -175,16 +180,20 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
   see('GET', /info\/refs\?service=git-upload-pack/, 'heads read')
   see('POST', /git-upload-pack$/, 'commits fetched')
   see('POST', /git-receive-pack$/, 'evidence pushed')
-  // Now and then the answer to a note is lost together with the service that waits for it.
-  const noteMade = () => simulator.mergeRequests(project.id).reduce((n, mr) => n + notesOf(mr.iid).length, 0)
+  // Where a note is the moment, its answer never comes: it is there, and the service that made it does not know.
+  let answerLost = false
   const notesOf = (iid: number) => simulator.notes(project.id, iid).filter(note => note.authorId === bot.id)
+  const notesMade = () => simulator.mergeRequests(project.id).reduce((n, mr) => n + notesOf(mr.iid).length, 0)
   simulator.faults.respond(
     { method: 'POST', path: /\/notes$/ },
     {
+      get resetAfterDoing() {
+        return answerLost
+      },
       met() {
-        const before = noteMade()
+        const before = notesMade()
         const look = setInterval(() => {
-          if (noteMade() === before) return
+          if (notesMade() === before) return
           clearInterval(look)
           moment.is('note sent')
         }, 1)
@@ -198,9 +207,10 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
   const living = () => branches.filter(branch => !branch.deleted)
   let pushes = 0
   const file = () => {
-    const seconds = () => chance.between(0, 1.5)
-    const shape = chance.pick(['one', 'one', 'chain', 'fan', 'fails'] as const)
+    const seconds = () => mood.between(0, 1.5)
+    const shape = mood.pick(['one', 'one', 'chain', 'fan', 'fails', 'broken'] as const)
     if (shape === 'one') return computation(cluster, { only: { seconds: seconds() } })
+    if (shape === 'broken') return 'jobs: { only: { skript: [echo hello] } }\n'
     if (shape === 'fails')
       return computation(cluster, { bad: { seconds: 0.2, fails: true }, after: { seconds: 0, needs: ['bad'] } })
     if (shape === 'chain')
@@ -212,9 +222,9 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
     })
   }
   async function act(): Promise<void> {
-    const what = chance.pick(['new', 'new', 'new', 'more', 'more', 'more', 'open', 'open', 'back', 'delete'] as const)
+    const what = mood.pick([...acts])
     const old = living()
-    const branch = old.length === 0 ? null : chance.pick(old)
+    const branch = old.length === 0 ? null : mood.pick(old)
     atHerDesk++
     try {
       if (branch === null || what === 'new' || (what === 'back' && branch.shas.length < 2)) {
@@ -223,8 +233,12 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
         branches.push({ name, shas: [sha], deleted: false, mergeRequest: null })
       } else if (what === 'more') {
         branch.shas.push(await researcher.push(branch.name, { '.compops.yml': file() }, `better ${++pushes}`))
+      } else if (what === 'fork') {
+        const name = `calc/${++pushes}`
+        await simulator.createBranch(project.id, name, branch.shas.at(-1)!, alice.id)
+        branches.push({ name, shas: [branch.shas.at(-1)!], deleted: false, mergeRequest: null })
       } else if (what === 'back') {
-        const sha = chance.pick(branch.shas.slice(0, -1))
+        const sha = mood.pick(branch.shas.slice(0, -1))
         await researcher.reset(branch.name, sha)
         branch.shas.push(sha)
       } else if (what === 'delete') {
@@ -248,7 +262,7 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
   async function traffic(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       await act()
-      await sleep(chance.between(0, 1.6) * typicalStart)
+      await sleep(mood.between(0, 1.6) * typicalStart)
     }
   }
 
@@ -258,6 +272,7 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
     for (const [other, service] of services.entries()) if (other !== replica && !service?.isAlive()) await start(other)
     const service = services[replica]?.isAlive() ? services[replica]! : await start(replica)
     let hit: string = aim
+    answerLost = aim === 'note sent'
     if (aim === 'start-up') await sleep(chance.between(0, 1.2) * typicalStart)
     else {
       await Promise.race([service.ready, service.ended])

@@ -18,6 +18,7 @@ interface JobFound {
   name: string
   state: string
   reason: string | null
+  cancel_reason: string | null
 }
 interface AttemptFound {
   id: string
@@ -64,7 +65,10 @@ async function judgeRows(story: KillStory, { db }: Store, lastStart: number): Pr
   const { simulator, project, cluster, bot } = story
   const broken: string[] = []
   const runs = await rows<RunFound>(db, sql`select id, ref, sha, cause, state, ended_at from runs order by id`)
-  const jobs = await rows<JobFound>(db, sql`select id, run_id, name, state, reason from jobs order by run_id, position`)
+  const jobs = await rows<JobFound>(
+    db,
+    sql`select id, run_id, name, state, reason, cancel_reason from jobs order by run_id, position`,
+  )
   const attempts = await rows<AttemptFound>(db, sql`select * from attempts order by id`)
   const deliveries = await rows<DeliveryFound>(
     db,
@@ -101,11 +105,17 @@ async function judgeRows(story: KillStory, { db }: Store, lastStart: number): Pr
   }
 
   // What should have run has run, once.
+  const gone = new Set(
+    (await rows<{ ref: string }>(db, sql`select ref from branches where state = 'gone'`)).map(branch => branch.ref),
+  )
+  const computedElsewhere = (ref: string, sha: string) =>
+    runs.some(run => run.sha === sha && run.ref !== ref && !gone.has(run.ref) && /^(completed|failed)$/.test(run.state))
   const runsAt = (ref: string, sha: string) => runs.filter(run => run.ref === ref && run.sha === sha)
   for (const branch of story.branches) {
     const ref = `refs/heads/${branch.name}`
     const head = branch.shas.at(-1)!
-    if (!branch.deleted && runsAt(ref, head).length === 0) tell(`never run: ${branch.name} at ${head}`, ref, head)
+    if (!branch.deleted && runsAt(ref, head).length === 0 && !computedElsewhere(ref, head))
+      tell(`never run: ${branch.name} at ${head}`, ref, head)
     for (const sha of new Set(branch.shas)) {
       const same = runsAt(ref, sha)
       if (same.length > 1) tell(`run twice: ${branch.name} at ${sha}`, ...same.map(run => run.id))
@@ -152,9 +162,11 @@ async function judgeRows(story: KillStory, { db }: Store, lastStart: number): Pr
       if (job.state === 'failed' && job.reason !== 'exit') tell(`failed for ${job.reason}: ${job.name}`, run.id)
       if (job.state === 'canceled' && proof !== undefined)
         tell(`canceled although it came to its end: ${job.name}`, run.id)
+      if (job.state === 'canceled' && job.cancel_reason === null) tell(`canceled by nobody: ${job.name}`, run.id)
     }
+    const branch = run.ref.replace('refs/heads/', '')
     for (const status of simulator.statuses(project.id, run.sha, { all: true })) {
-      if (status.status !== 'success') continue
+      if (status.status !== 'success' || status.ref !== branch) continue
       const names = status.name === 'compops/tree' ? own.map(job => job.name) : [status.name.replace('compops/', '')]
       for (const name of names) {
         const proof = proofOf(run.id, name)
@@ -163,7 +175,7 @@ async function judgeRows(story: KillStory, { db }: Store, lastStart: number): Pr
       }
     }
     // Every status ends, and as the run did.
-    const shown = simulator.statuses(project.id, run.sha)
+    const shown = simulator.statuses(project.id, run.sha).filter(status => status.ref === branch)
     for (const status of shown)
       if (!/^(success|failed|canceled|skipped)$/.test(status.status))
         tell(`GitLab shows ${status.name} as ${status.status} for ever`, run.id, run.sha)
