@@ -31,15 +31,21 @@ export interface WatchedCluster {
 const commands = ['sbatch', 'squeue', 'sacct', 'scancel', 'scontrol'] as const
 export const ended = /^(COMPLETED|FAILED|CANCELLED|TIMEOUT)/
 
-/** Each command says when it begins and ends, and is otherwise the real one. */
+/** Each command says when it begins and ends, and sbatch what it answered; otherwise they are the real ones. */
 function writeWrappers(dir: string, real: (command: string) => string, calls: string): string {
   const bin = join(dir, 'bin')
   mkdirSync(bin)
   for (const command of commands) {
     const file = join(bin, command)
+    const run =
+      command === 'sbatch'
+        ? `answer=$(${real(command)} "$@"); code=$?
+printf '%s\\n' "$answer"
+for word; do case $word in --job-name=*) echo "sbatch answered $answer \${word#*=}" >>'${calls}' ;; esac; done`
+        : `${real(command)} "$@"; code=$?`
     writeFileSync(
       file,
-      `#!/bin/sh\necho '${command} begins' "$*" >>'${calls}'\n${real(command)} "$@"\ncode=$?\necho "${command} ended $code" >>'${calls}'\nexit $code\n`,
+      `#!/bin/sh\necho '${command} begins' "$*" >>'${calls}'\n${run}\necho "${command} ended $code" >>'${calls}'\nexit $code\n`,
     )
     chmodSync(file, 0o755)
   }
@@ -126,20 +132,22 @@ export async function watchLab(lab: Lab, { dir, pollSeconds }: ClusterOptions): 
     ledger,
     calls: () => linesOf(calls),
     async accepted() {
-      const names = new Set(
-        linesOf(calls).flatMap(line => /^sbatch begins .*--job-name=(compops-\S+)/.exec(line)?.[1] ?? []),
-      )
-      if (names.size === 0) return []
-      const { stdout } = await promisify(execFile)(
-        'sacct',
-        ['-n', '-X', '-P', '-D', '-a', '-S', 'now-1days', '--name', [...names].join(','), '-o', 'JobID,JobName,State'],
-        { env },
-      )
-      return stdout
-        .split('\n')
-        .filter(Boolean)
-        .map(line => line.split('|'))
-        .map(([id = '', name = '', state = '']) => ({ id, name, state }))
+      const answered = linesOf(calls).flatMap(line => {
+        const [, id, name] = /^sbatch answered (\d+) (compops-\S+)$/.exec(line) ?? []
+        return id === undefined || name === undefined ? [] : [{ id, name }]
+      })
+      const ids = answered.map(job => job.id).join(',')
+      if (ids === '') return []
+      const ask = async (command: string, args: string[]) =>
+        (await promisify(execFile)(command, args, { env })).stdout.split('\n').map(line => line.trim().split('|'))
+      const states = new Map<string | undefined, string | undefined>([
+        ...(await ask('squeue', ['-h', '-a', '-t', 'all', '-o', '%i|%T'])).map(([id, state]) => [id, state] as const),
+        ...(await ask('sacct', ['-n', '-X', '-P', '-a', '-j', ids, '-o', 'JobID,State'])).map(
+          ([id, state]) => [id, state] as const,
+        ),
+      ])
+      // Accounting never hears of a job that was cancelled before it could have begun.
+      return answered.map(job => ({ ...job, state: states.get(job.id) ?? 'CANCELLED' }))
     },
     stop: async () => {},
   }
