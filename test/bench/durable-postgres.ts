@@ -12,6 +12,10 @@ const run = promisify(execFile)
 
 export interface DurablePostgres {
   readonly url: string
+  /** e.g. `PostgreSQL 15.18` */
+  readonly version: string
+  /** A database of its own. */
+  createDatabase(): Promise<string>
   stop(): Promise<void>
 }
 
@@ -46,8 +50,19 @@ export async function startDurablePostgres(): Promise<DurablePostgres | null> {
     })
   })
   const callOff = endWithUs(server.pid!, 'QUIT', dir)
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  const { stdout } = await run(join(found.bin, 'postgres'), ['--version'])
+  let databases = 0
   return {
-    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    url,
+    version: stdout.trim().replace(/^.*\) /, 'PostgreSQL '),
+    async createDatabase() {
+      const name = `bench_${++databases}`
+      const sql = postgres(url, { max: 1, onnotice: () => {} })
+      await sql.unsafe(`create database ${name}`)
+      await sql.end()
+      return url.replace(/postgres$/, name)
+    },
     async stop() {
       callOff()
       // Immediate shutdown (postgres(1)): nobody needs its data.

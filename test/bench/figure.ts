@@ -15,6 +15,8 @@ export interface Bench {
   readonly place: string
   /** The stores to measure with: the embedded one, and Postgres where it is installed. */
   engines(): Promise<readonly Engine[]>
+  /** Of a fresh database on PostgreSQL, for a process of its own; null where it is not installed. */
+  freshDatabase(): Promise<string | null>
   /** A line on standard error. */
   progress(text: string): void
 }
@@ -48,6 +50,14 @@ export const counted = (what: string, count: number, goal: number, basis: string
   measured: `${Number.isInteger(count) ? thousands(count) : round(count)} (${basis})`,
   promise: `<= ${goal}`,
   kept: count <= goal,
+})
+
+/** A rate that is promised as such. */
+export const atLeastEach = (what: string, perSecond: number, goal: number, basis: string): Figure => ({
+  what,
+  measured: `${round(perSecond)} (${basis})`,
+  promise: `>= ${goal}`,
+  kept: perSecond >= goal,
 })
 
 export function median(values: readonly number[]): number {

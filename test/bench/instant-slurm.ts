@@ -12,6 +12,8 @@ export interface InstantSlurm {
   /** Every job that is still running ends, all at the same moment, with code 0. */
   endAll(): Promise<void>
   submitted(): Promise<number>
+  /** Jobs that run although nobody submitted them. */
+  add(jobs: readonly { readonly id: string; readonly name: string; readonly directory: string }[]): Promise<void>
 }
 
 export async function openInstantSlurm(place: string): Promise<InstantSlurm> {
@@ -41,6 +43,7 @@ export async function openInstantSlurm(place: string): Promise<InstantSlurm> {
       }
       await appendFile(join(state, 'ended'), fresh.map(line => `${line.split(' ').slice(0, 2).join(' ')}\n`).join(''))
     },
+    add: jobs => appendFile(join(state, 'jobs'), jobs.map(job => `${job.id} ${job.name} ${job.directory}\n`).join('')),
     submitted: async () => (await lines('jobs')).length,
   }
 }

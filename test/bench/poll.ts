@@ -1,15 +1,11 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { Cluster } from '../../src/cluster/cluster.ts'
-import type { Context } from '../../src/context.ts'
-import { createLog, createSecrets } from '../../src/log.ts'
-import { createMetrics } from '../../src/metrics.ts'
 import { nextState } from '../../src/model/next-state.ts'
 import { pollCluster } from '../../src/run/poll.ts'
-import { createWake } from '../../src/wake.ts'
 import { atLeast, atMostMs, type Bench, type Figure, informs, median, round, thousands, timed } from './figure.ts'
 import { watchLoop } from './loop-delay.ts'
+import { contextFor } from './poll-context.ts'
 import { openRecordedSlurm, type QueuedJob } from './queue.ts'
 import { seedJobs } from './seed-jobs.ts'
 import type { Engine } from './stores.ts'
@@ -119,20 +115,6 @@ async function repeat(work: () => Promise<void>, prepare = async () => {}): Prom
   }
   measured.shift()
   return { ms: median(measured.map(one => one.ms)), blocked: median(measured.map(one => one.blocked)) }
-}
-
-/** What polling needs of a context; anything else that it came to need would fail loudly. */
-function contextFor(cluster: Cluster, store: Engine['store']): Context {
-  const parts: Partial<Context> = {
-    store,
-    db: store.db,
-    metrics: createMetrics(),
-    wake: createWake(),
-    log: createLog({ secrets: createSecrets(), destination: { write: () => true } }),
-    clusterOf: () => cluster,
-    config: { intervals: { accounting: 60_000 } } as Context['config'],
-  }
-  return parts as Context
 }
 
 /** The median of one local command: the least that asking for each job by itself could cost. */

@@ -2,6 +2,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openCluster } from '../../src/cluster/cluster.ts'
 import { createLocalRemote } from '../../src/remote/local.ts'
+import type { Remote } from '../../src/remote/remote.ts'
 import { fieldMark, recordMark } from '../../src/scheduler/dialect.ts'
 import { slurm } from '../../src/scheduler/slurm/slurm.ts'
 import { recorded } from '../scheduler/recorded.ts'
@@ -27,10 +28,10 @@ export interface QueuedJob {
   readonly running: boolean
 }
 
-/** A Slurm of this machine whose queue is a file, made of recorded rows, asked by the programs that the service sends to a cluster. */
-export async function openRecordedSlurm(place: string) {
-  const commands = join(place, 'slurm')
-  const queue = join(place, 'queue.txt')
+/** A Slurm whose queue is a file, made of recorded rows, asked by the programs that the service sends to a cluster. */
+export async function openRecordedSlurm(place: string, name = 'recorded', remote: Remote = createLocalRemote()) {
+  const commands = join(place, name)
+  const queue = join(commands, 'queue.txt')
   await mkdir(commands, { recursive: true })
   const scripts = { squeue: `exec cat '${queue}'`, scontrol: `case $1 in show) exec cat '${config}' ;; esac` }
   for (const [name, line] of Object.entries(scripts)) {
@@ -38,9 +39,9 @@ export async function openRecordedSlurm(place: string) {
     await chmod(join(commands, name), 0o755)
   }
   const cluster = openCluster({
-    name: 'recorded',
+    name,
     dialect: slurm,
-    remote: createLocalRemote(),
+    remote,
     root: join(place, 'cluster'),
     shellPath: commands,
   })

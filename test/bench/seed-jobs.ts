@@ -8,7 +8,7 @@ export async function seedJobs(db: Db, connection: string, count: number): Promi
   const isRunning = sql`n % 2 = 0`
   await db.execute(sql`
     create temporary table seed as
-      select n, gen_random_uuid() as job_id, gen_random_uuid() as attempt_id, md5('run ' || n / 100)::uuid as run_id
+      select n, gen_random_uuid() as job_id, gen_random_uuid() as attempt_id, md5(${connection} || n / 100)::uuid as run_id
       from generate_series(1, ${sql.raw(String(count))}) as n`)
   await db.execute(sql`
     insert into runs (id, project_id, branch_id, ref, sha, cause, caused_how, state)
@@ -26,6 +26,6 @@ export async function seedJobs(db: Db, connection: string, count: number): Promi
   await db.execute(sql`analyze`)
   return rows<QueuedJob>(
     db,
-    sql`select id, native_id as "nativeId", state = 'running' as running from attempts order by id`,
+    sql`select id, native_id as "nativeId", state = 'running' as running from attempts where connection = ${connection} order by id`,
   )
 }

@@ -1,10 +1,13 @@
 /** The whole service as a process of its own; says how large it is and how long its event loop was held up. Needs `--expose-gc`. */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { sql } from 'drizzle-orm'
 import { loadConfig } from '../../src/config/index.ts'
 import { type Service, startService } from '../../src/main.ts'
+import { rows } from '../../src/store/open.ts'
 import { fastClock } from '../support/clock.ts'
 import type { SharedClock } from './gitlab-child.ts'
 import { answerParent } from './rpc.ts'
+import { type RunToSeed, seedRuns } from './seed-runs.ts'
 
 const resolution = 1
 const delay = monitorEventLoopDelay({ resolution })
@@ -28,12 +31,24 @@ const methods = {
     delay.enable()
     return service.url
   },
+  seed: (runs: readonly RunToSeed[], jobs: number, root: string) => seedRuns(service.context, runs, jobs, root),
   /** Since it was asked last: what is told of starting and submitting. */
   told: () => logged.splice(0),
   stats: (connection: string) => {
     const { schedulerCommands, connects, roundTrips } = service.context.clusterOf(connection).stats()
     return { schedulerCommands, connects, roundTrips }
   },
+  /** Runs that have not ended, or whose end is not written for GitLab yet. */
+  async unfinished(): Promise<number> {
+    const [row] = await rows<{ n: string }>(
+      service.context.db,
+      sql`select count(*) as n from runs where ended_at is null or version > reported_version`,
+    )
+    return Number(row!.n)
+  },
+  /** Calls that were sent to GitLab so far, whatever came of them. */
+  asked: () =>
+    service.context.gitlabs().reduce((all, one) => all + one.counts().reduce((sum, { count }) => sum + count, 0), 0),
   memory() {
     // Twice: what a first collection lets go of may hold more.
     for (let n = 0; n < 2; n++) (globalThis as { gc?: () => void }).gc?.()

@@ -11,34 +11,37 @@ export const noPostgres = 'PostgreSQL is not installed here (Debian: apt-get ins
 
 /** The stores of a run, one an engine that is here, made when the first bench asks for them. `close` ends what was started. */
 export function keepEngines(place: string, say: (text: string) => void) {
-  let opened: ReturnType<typeof open> | undefined
+  let postgres: ReturnType<typeof startDurablePostgres> | undefined
+  let opened: Promise<Engine[]> | undefined
+  const server = async () => {
+    postgres ??= startDurablePostgres()
+    const started = await postgres
+    if (started === null) say(noPostgres)
+    return started
+  }
   return {
-    get: async (): Promise<readonly Engine[]> => {
-      opened ??= open(place, say)
-      return (await opened).engines
+    get: (): Promise<readonly Engine[]> => {
+      opened ??= open(place, server)
+      return opened
+    },
+    freshDatabase: async (): Promise<string | null> => (await server())?.createDatabase() ?? null,
+    /** Of the PostgreSQL that was started, if it was. */
+    versions: async (): Promise<string[]> => {
+      const started = await postgres?.catch(() => null)
+      return started == null ? [] : [started.version]
     },
     async close(): Promise<void> {
-      const made = await opened?.catch(() => undefined)
-      await made?.close()
+      for (const { store } of (await opened?.catch(() => [])) ?? []) await store.close()
+      await (await postgres?.catch(() => null))?.stop()
     },
   }
 }
 
-async function open(place: string, say: (text: string) => void) {
-  const engines: Engine[] = []
-  const postgres = await startDurablePostgres()
-  const close = async () => {
-    for (const { store } of engines) await store.close()
-    await postgres?.stop()
-  }
-  try {
-    const dataDir = join(place, 'data')
-    engines.push({ name: 'PGlite', store: await openStore({ databaseUrl: null, dataDir }) })
-    if (postgres === null) say(noPostgres)
-    else engines.push({ name: 'Postgres', store: await openStore({ databaseUrl: postgres.url, dataDir }) })
-    return { engines, close }
-  } catch (error) {
-    await close()
-    throw error
-  }
+async function open(place: string, server: () => ReturnType<typeof startDurablePostgres>): Promise<Engine[]> {
+  const dataDir = join(place, 'data')
+  const postgres = await server()
+  const engines: Engine[] = [{ name: 'PGlite', store: await openStore({ databaseUrl: null, dataDir }) }]
+  if (postgres !== null)
+    engines.push({ name: 'Postgres', store: await openStore({ databaseUrl: postgres.url, dataDir }) })
+  return engines
 }

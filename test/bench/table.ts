@@ -1,11 +1,12 @@
 import type { Figure } from './figure.ts'
 
+export const verdictOf = ({ kept }: Figure): string => (kept === null ? '' : kept ? 'kept' : 'missed')
+
 /** One line a figure, in columns. */
 export function formatTable(figures: readonly Figure[]): string {
-  const verdict = (kept: boolean | null) => (kept === null ? '' : kept ? 'kept' : 'missed')
   const rows = [
     ['what', 'measured', 'promise', ''],
-    ...figures.map(({ what, measured, promise, kept }) => [what, measured, promise, verdict(kept)]),
+    ...figures.map(one => [one.what, one.measured, one.promise, verdictOf(one)]),
   ]
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
   const lines = rows.map(row =>

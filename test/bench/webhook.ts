@@ -2,9 +2,9 @@ import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import { insertDeliveries } from '../../src/store/deliveries.ts'
 import { createWebhookRoute, type NewDelivery } from '../../src/webhook/route.ts'
-import { endChild, hear, startChild } from './child.ts'
+import { endChild, startChild } from './child.ts'
 import { atLeast, type Bench, type Figure, informs, median, round, thousands } from './figure.ts'
-import type { LoadOrder, LoadResult } from './load.ts'
+import { fireAt, type LoadResult } from './fire.ts'
 import { signingToken, token } from './push.ts'
 import { noPostgres } from './stores.ts'
 
@@ -53,12 +53,8 @@ export async function benchWebhook(bench: Bench): Promise<Figure[]> {
     informs('webhook route, p99', routes.map(({ name }) => `${p99(name)} ms ${name}`).join(', ')),
   ]
 
-  async function fire(seconds: number, port: number): Promise<LoadResult> {
-    const heard = hear<{ result?: LoadResult; error?: string }>(load)
-    load.send({ port, seconds, connections: 32 } satisfies LoadOrder)
-    const { result, error } = await heard
-    if (result === undefined) throw new Error(`the load generator gave up: ${error}`)
-    return result
+  function fire(seconds: number, port: number): Promise<LoadResult> {
+    return fireAt(load, { port, seconds, connections: 32 })
   }
 }
 

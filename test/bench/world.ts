@@ -61,6 +61,7 @@ ${options.more ?? 'intervals: { shortest_poll: 1s }'}
     )
     return {
       place,
+      root: join(place, 'cluster'),
       projectId,
       slurm,
       gitlab: gitlab.call,
