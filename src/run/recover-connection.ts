@@ -54,7 +54,7 @@ export async function recoverConnection(context: Context, connection: string): P
   const result = `read ${found.directories} run directories: ${found.attempts} attempts of ${found.runs.size} runs were not known here, ${found.leftAlone} runs are left alone`
   log.info({ ...found, runs: [...found.runs].slice(0, 100) }, `${connection}: ${result}`)
   context.audit.record({ act: 'cluster recovered', by: 'compops', connection, result })
-  context.wake.call('recover')
+  for (const topic of ['recover', 'poll', 'collect'] as const) context.wake.call(topic)
   return false
 }
 

@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
-import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { sql } from 'drizzle-orm'
@@ -177,4 +179,125 @@ describe('yesterday’s database', { timeout: 240_000 }, () => {
       expect(executions(w)).toEqual(['after', 'bad', 'good', 'last', 'long', 'mesh', 'solve'])
     },
   )
+
+  it('restored by other means, with nobody saying --recover: the younger run directories tell, and no job starts a second time', async () => {
+    const w = await begin()
+    const one = await w.push('calc/heat', computation(w, { mesh: {} }))
+    await w.treeEnds(one, ['success'])
+    const dump = await backup(w)
+    const two = await w.push('calc/heat', computation(w, { again: {} }))
+    await w.treeEnds(two, ['success'])
+    const three = await w.push('calc/other', computation(w, { long: { waits: 'three' } }))
+    await until('long to run', () => executions(w).includes('long'))
+    await w.stopService()
+
+    await restoreInto(w, 'postgres', dump)
+    await w.start()
+    // GitLab sends what it had sent before, as an operator may ask it to.
+    for (const delivery of w.simulator.deliveries().toReversed()) await w.simulator.resend(delivery.id)
+    await until(
+      'the old database to be noticed',
+      () => w.logged.some(line => line.includes('the database is older than laptop')),
+      60,
+    )
+    await recovered(w)
+    open(w, 'three')
+    await w.treeEnds(three, ['success'])
+    expect(w.statuses(two)).toEqual({ 'compops/again': 'success', 'compops/tree': 'success' })
+    expect(await runsHere(w)).toEqual([one, two, three])
+    expect(executions(w)).toEqual(['again', 'long', 'mesh'])
+  })
+
+  it('restored while a job had gone on to the next of its run: the attempt in its directory tells', async () => {
+    const w = await begin()
+    const one = await w.push(
+      'calc/heat',
+      computation(w, { first: { waits: 'one' }, second: { needs: 'first', waits: 'two' } }),
+    )
+    await until('first to run', () => executions(w).includes('first'))
+    const dump = await backup(w)
+    open(w, 'one')
+    await until('second to run', () => executions(w).includes('second'))
+    await w.stopService()
+
+    await restoreInto(w, 'postgres', dump)
+    await w.start()
+    await until(
+      'the old database to be noticed',
+      () => w.logged.some(line => line.includes('which is not known here')),
+      60,
+    )
+    await recovered(w)
+    open(w, 'two')
+    expect(await w.treeEnds(one, ['success'])).toMatchObject({ 'compops/second': 'success' })
+    expect(executions(w)).toEqual(['first', 'second'])
+  })
+
+  it('is still recovering when its service is killed, or its cluster or GitLab is away: nothing starts until all has been read', async () => {
+    const w = await begin({ database: 'embedded' })
+    const one = await w.push('calc/heat', computation(w, { mesh: {} }))
+    await w.treeEnds(one, ['success'])
+    await w.stopService()
+    await cp(join(w.place, 'data'), join(w.place, 'yesterday'), {
+      recursive: true,
+      // Sockets are no files.
+      filter: path => !/compops\.(lock|sock)/.test(path),
+    })
+    await w.start()
+    const two = await w.push('calc/heat', computation(w, { again: {} }))
+    await w.treeEnds(two, ['success'])
+    await until('the evidence', () => w.evidenceOf('calc/heat', two))
+    await w.stopService()
+    await rm(join(w.place, 'data'), { recursive: true })
+    await rename(join(w.place, 'yesterday'), join(w.place, 'data'))
+
+    // The file system of the cluster is not mounted; a push comes meanwhile.
+    await rename(join(w.place, 'cluster'), join(w.place, 'unmounted'))
+    const killed = spawnService(w, '--recover')
+    await until('the trouble to be said', () => killed.said().includes('the root of laptop is not there'), 60)
+    const three = await w.push('calc/other', computation(w, { late: {} }))
+    await until(
+      'the push to be put off',
+      () => killed.said().includes('waits until the run directories of laptop have been read'),
+      60,
+    )
+    await killed.kill()
+
+    // Killed, and started again without the flag: the rows remember. Now the cluster is back and GitLab's git is away.
+    const heal = w.simulator.faults.respond({ path: /\.git\// }, { status: 503, body: 'away' })
+    await rename(join(w.place, 'unmounted'), join(w.place, 'cluster'))
+    await w.start()
+    await until('the wait for GitLab', () => w.logged.some(line => /read again later/.test(line)), 60)
+    expect(executions(w)).toEqual(['again', 'mesh'])
+    expect(await isRecovering(w)).toBe(true)
+    heal()
+    await recovered(w)
+    await w.treeEnds(three, ['success'])
+    expect(await runsHere(w)).toEqual([one, two, three])
+    expect(executions(w)).toEqual(['again', 'late', 'mesh'])
+  })
 })
+
+/** The service as a process of its own, so that it can be killed. */
+function spawnService(w: World, ...args: string[]) {
+  let said = ''
+  const child = spawn(
+    process.execPath,
+    [join(import.meta.dirname, '../../src/cli/compops.ts'), 'serve', ...args, '--config', w.configFile],
+    {
+      env: { ...process.env, STORY_TOKEN: w.token, STORY_SECRET: w.secret },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
+  child.stdout.on('data', data => {
+    said += String(data)
+  })
+  return {
+    said: () => said,
+    async kill() {
+      const gone = once(child, 'exit')
+      child.kill('SIGKILL')
+      await gone
+    },
+  }
+}
