@@ -5,14 +5,12 @@ import { describeProgram, listProgram, youngerProgram } from './directories-prog
 import { pathsOf } from './layout.ts'
 import { notWhole, type Reach } from './reach.ts'
 
-/** Attempts on one page: some 600 KB. */
-const page = 5_000
 /** Directories described by one command. */
 const batch = 100
 const deadline = 300_000
 
-/** What lies on the cluster, asked when our own rows may be older than it. */
-export function openDirectories(reach: Reach): Directories {
+/** What lies on the cluster, asked when our own rows may be older than it. A page of 5,000 attempts has some 600 KB. */
+export function openDirectories(reach: Reach, page = 5_000): Directories {
   return {
     async *attempts() {
       let after = ''

@@ -126,8 +126,8 @@ async function take(
       .onConflictDoNothing()
       .returning({ id: runs.id })
     if (inserted.length === 0) return false
-    // Without its description a job could not be run again: then the run has none, only its state.
-    if (specs.length === 0) return 'added'
+    // Where file and record do not tell the same jobs, in full, the run has none, only its state: a job whose end nobody knows would be submitted.
+    if (specs.length === 0 || specs.some(spec => !Object.hasOwn(record.jobs, spec.name))) return 'added'
     const rows = await tx
       .insert(jobs)
       .values(

@@ -233,6 +233,39 @@ describe('yesterday’s database', { timeout: 240_000 }, () => {
     expect(executions(w)).toEqual(['first', 'second'])
   })
 
+  it('whose run directories were cleared away meanwhile: the evidence tells what was computed, and stays as it is', async () => {
+    const w = await begin()
+    const one = await w.push('calc/heat', computation(w, { mesh: {} }))
+    await w.treeEnds(one, ['success'])
+    const dump = await backup(w)
+    const two = await w.push('calc/heat', computation(w, { good: {}, bad: { fails: true }, after: { needs: 'bad' } }))
+    await w.treeEnds(two, ['failed'])
+    const record = await until('the evidence', () => w.evidenceOf('calc/heat', two))
+    await w.stopService()
+    await rm(join(w.place, 'cluster', String(w.project.id), 'runs'), { recursive: true })
+
+    await restoreInto(w, 'postgres', dump)
+    await w.start({ recover: true })
+    await recovered(w)
+    const found = await rows(
+      w.service.context.db,
+      sql`select j.name, j.state, a.state as attempt, a.exit_code from runs r join jobs j on j.run_id = r.id left join attempts a on a.job_id = j.id
+        where r.sha = ${two} and r.state = 'failed' and r.ended_at is not null order by j.position`,
+    )
+    expect(found).toMatchObject([
+      { name: 'good', state: 'completed', attempt: 'completed', exit_code: 0 },
+      { name: 'bad', state: 'failed', attempt: 'failed', exit_code: 3 },
+      { name: 'after', state: 'skipped', attempt: null },
+    ])
+    // A merge request is opened for it: its note shows the run that was forgotten, and its record is not made poorer.
+    const { iid } = await w.openMergeRequest('calc/heat')
+    await until('the note', () => w.note(iid)?.body.includes('bad failed'), 60)
+    const three = await w.push('calc/heat', computation(w, { next: {} }))
+    await until('the next evidence', () => w.evidenceOf('calc/heat', three), 60)
+    expect(await w.evidenceOf('calc/heat', two)).toBe(record)
+    expect(executions(w)).toEqual(['bad', 'good', 'mesh', 'next'])
+  })
+
   it('is still recovering when its service is killed, or its cluster or GitLab is away: nothing starts until all has been read', async () => {
     const w = await begin({ database: 'embedded' })
     const one = await w.push('calc/heat', computation(w, { mesh: {} }))
