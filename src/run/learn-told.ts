@@ -28,7 +28,15 @@ export async function learnWhatWasTold(context: Context, project: ProjectRow, ru
     .where(
       and(
         eq(runs.projectId, project.id),
-        or(isNull(runs.endedAt), sql`${runs.version} > ${runs.reportedVersion}`),
+        or(
+          isNull(runs.endedAt),
+          sql`${runs.version} > ${runs.reportedVersion}`,
+          // Known from its record: nothing is told of it now, but a merge request may be opened tomorrow.
+          and(
+            eq(branches.latestRunId, runs.id),
+            sql`not exists (select 1 from reports told where told.run_id = ${runs.id})`,
+          ),
+        ),
         inArray(branches.state, ['active']),
       ),
     )

@@ -263,6 +263,7 @@ describe('yesterday’s database', { timeout: 240_000 }, () => {
     const three = await w.push('calc/heat', computation(w, { next: {} }))
     await until('the next evidence', () => w.evidenceOf('calc/heat', three), 60)
     expect(await w.evidenceOf('calc/heat', two)).toBe(record)
+    for (const name of ['good', 'bad', 'tree']) expect(allStatuses(w, two, `compops/${name}`)).toHaveLength(1)
     expect(executions(w)).toEqual(['bad', 'good', 'mesh', 'next'])
   })
 
@@ -316,7 +317,7 @@ function spawnService(w: World, ...args: string[]) {
   let said = ''
   const child = spawn(
     process.execPath,
-    [join(import.meta.dirname, '../../src/cli/compops.ts'), 'serve', ...args, '--config', w.configFile],
+    [join(import.meta.dirname, '../../src/cli/compops.mjs'), 'serve', ...args, '--config', w.configFile],
     {
       env: { ...process.env, STORY_TOKEN: w.token, STORY_SECRET: w.secret },
       stdio: ['ignore', 'pipe', 'inherit'],
