@@ -96,9 +96,11 @@ async function openPostgres(url: string): Promise<Store> {
   const { default: postgres } = await import('postgres')
   const { drizzle } = await import('drizzle-orm/postgres-js')
   const { migrate } = await import('drizzle-orm/postgres-js/migrator')
+  // Seconds between tries to connect, by default up to 20: whoever asks meanwhile waits, and GitLab waits ten.
+  const backoff = (tries: number) => Math.min(3 ** tries / 100, 1)
   // Array types, which we do not use, are asked for by a query of the driver's own at each connection; where the server ends the connection just
   // then nobody hears the rejection, and Node ends the process.
-  const quiet = { onnotice: () => {}, connect_timeout: 10, fetch_types: false }
+  const quiet = { onnotice: () => {}, connect_timeout: 5, backoff, fetch_types: false }
   const migrator = postgres(url, { ...quiet, max: 1 })
   try {
     await migrator`select pg_advisory_lock(${migrationLock})`

@@ -15,8 +15,8 @@ export interface Postgres {
   url: string
   /** A fresh database, a copy of `template` when given (a name or url returned before); nobody may be connected to the template. */
   createDatabase(template?: string): Promise<string>
-  /** Stops and starts the server on the same port: `fast` ends all sessions in order, `immediate` as a crash does. */
-  restart(mode?: 'fast' | 'immediate'): Promise<void>
+  /** Stops and starts the server on the same port: `fast` ends all sessions in order, `immediate` as a crash does. `meanwhile` happens while it is away. */
+  restart(mode?: 'fast' | 'immediate', meanwhile?: () => Promise<unknown>): Promise<void>
   stop(): Promise<void>
 }
 
@@ -125,9 +125,13 @@ async function start(): Promise<Postgres | null> {
       }
       return urlOf(name)
     },
-    async restart(mode = 'fast') {
+    async restart(mode = 'fast', meanwhile) {
       await halt(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
-      await boot()
+      try {
+        await meanwhile?.()
+      } finally {
+        await boot()
+      }
     },
     async stop() {
       shared = undefined
