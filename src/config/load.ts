@@ -31,6 +31,7 @@ const defaultIntervals: Intervals = {
   accounting: 60_000,
   settle: 90_000,
   shortestPoll: 5_000,
+  lease: 30_000,
 }
 
 const sizeLimit = 1_048_576
@@ -250,7 +251,7 @@ const readIntervals: Read<Intervals> = (node, path, report) => {
     node,
     path,
     '`intervals`',
-    ['heads', 'note', 'accounting', 'settle', 'shortest_poll'],
+    ['heads', 'note', 'accounting', 'settle', 'shortest_poll', 'lease'],
     report,
   )
   if (section === undefined) return undefined
@@ -260,6 +261,7 @@ const readIntervals: Read<Intervals> = (node, path, report) => {
     accounting: section.read('accounting', asInterval) ?? defaultIntervals.accounting,
     settle: section.read('settle', asInterval) ?? defaultIntervals.settle,
     shortestPoll: section.read('shortest_poll', asInterval) ?? defaultIntervals.shortestPoll,
+    lease: section.read('lease', asInterval) ?? defaultIntervals.lease,
   }
 }
 

@@ -100,6 +100,8 @@ export interface Intervals {
   readonly settle: number
   /** The least that poll_interval may be where there is a real scheduler. */
   readonly shortestPoll: number
+  /** How long the others wait for a replica that says nothing before they take over what it owned. */
+  readonly lease: number
 }
 
 /** A secret and where it comes from. Files are read again at each read, so that a replaced token needs no restart. */

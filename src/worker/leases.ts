@@ -10,14 +10,10 @@ export interface Leases {
   /** That this process lives: what it claims is its own as long as this is held. */
   readonly process: Lease
   renew(): Promise<void>
+  /** ms from one renewal to the next. */
+  readonly renewEvery: number
   release(): Promise<void>
 }
-
-/** Seconds a lease lasts, and ms between renewals. */
-export const leaseSeconds = 30
-export const renewEvery = 8_000
-/** ms after which a renewal that is not answered is given up, so that the next can go another way. */
-const patience = 10_000
 
 /** Who has just become owner looks at once, whatever the former one left. */
 const topics = (name: string): readonly Topic[] =>
@@ -29,6 +25,7 @@ const topics = (name: string): readonly Topic[] =>
 
 export function createLeases(context: Context): Leases {
   const life = processLease(context.holder)
+  const lasts = context.config.intervals.lease
   const names = [life, 'heads', 'evidence', ...context.connections().map(connection => `cluster ${connection}`)]
   const held = new Map<string, { lease: Lease; until: Times }>()
 
@@ -39,8 +36,8 @@ export function createLeases(context: Context): Leases {
 
   async function renew(): Promise<void> {
     // Counted from before the asking: we stop in time even where the database does not answer.
-    const until = timesIn((leaseSeconds - 5) * 1000)
-    const fences = await holdLeases(context.db, names, context.holder, leaseSeconds)
+    const until = timesIn((lasts * 5) / 6)
+    const fences = await holdLeases(context.db, names, context.holder, lasts / 1000)
     for (const name of names) {
       const fence = fences.get(name)
       if (fence === undefined) {
@@ -60,11 +57,13 @@ export function createLeases(context: Context): Leases {
     process: { ...unshared, name: life, held: () => isHeld(life) },
     async renew() {
       try {
-        await within(patience, renew())
+        // One that is not answered is given up, so that the next can go another way.
+        await within(lasts / 3, renew())
       } catch (error) {
         context.log.warn({ step: 'lease', err: describeError(error) }, 'leases could not be renewed')
       }
     },
+    renewEvery: lasts / 4,
     release: () => releaseLeases(context.db, context.holder),
   }
 }

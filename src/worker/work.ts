@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { isGitLabError } from '../gitlab/gitlab.ts'
 import { duties } from './duties.ts'
-import { createLeases, renewEvery } from './leases.ts'
+import { createLeases } from './leases.ts'
 import { honour } from './loop.ts'
 
 export interface Worker {
@@ -17,7 +17,7 @@ export async function startWorker(context: Context): Promise<Worker> {
   await leases.renew()
   const renewal = (async () => {
     while (!stopping.signal.aborted) {
-      await context.clock.sleep(renewEvery, stopping.signal)
+      await context.clock.sleep(leases.renewEvery, stopping.signal)
       if (!stopping.signal.aborted) await leases.renew()
     }
   })()

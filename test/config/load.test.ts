@@ -99,7 +99,7 @@ test('the whole file, read', async () => {
     dataDir: join(folder, 'data'),
     databaseUrl: 'postgres://compops:p%40ss-word@db.example.org/compops',
     timeZone: 'Europe/Berlin',
-    intervals: { heads: 300_000, note: 1_000, accounting: 60_000, settle: 90_000, shortestPoll: 5_000 },
+    intervals: { heads: 300_000, note: 1_000, accounting: 60_000, settle: 90_000, shortestPoll: 5_000, lease: 30_000 },
     warnings: [],
   })
   expect(gitlab).toMatchObject({
