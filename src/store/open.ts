@@ -116,14 +116,15 @@ async function openPostgres(url: string): Promise<Store> {
   }
   // A replica that is frozen in the middle of a transaction holds row locks that the others wait for: the server ends its session.
   const connection = { application_name: 'compops', idle_in_transaction_session_timeout: 15_000 }
-  const client = postgres(url, { ...quiet, max: 10, connection })
+  const { openPostgresClient } = await import('./postgres-client.ts')
+  const { client, end } = openPostgresClient(url, { ...quiet, max: 10, connection })
   const db = drizzle(client, { schema })
   const version = await first<{ server_version: string }>(db as unknown as Db, sql`show server_version`)
   return {
     db: db as unknown as Db,
     engine: `postgres ${version?.server_version.split(' ')[0] ?? '?'}`,
     ping: async () => void (await db.execute(sql`select 1`)),
-    close: () => client.end({ timeout: 5 }),
+    close: end,
   }
 }
 

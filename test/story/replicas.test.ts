@@ -70,10 +70,12 @@ async function isTold({ name, sha, iid }: { name: string; sha: string; iid: numb
     expect(await sql`select state from runs where ref = ${`refs/heads/calc/${name}`}`).toEqual([{ state: 'completed' }])
     await until('one note and one reply', () => w.ourNotes(iid).length === 2)
   } catch (error) {
-    const said = replicas.map((one, n) => `replica ${n}:\n${one.said().split('\n').slice(-30).join('\n')}`)
+    const said = replicas.map((one, n) => `replica ${n}:\n${tail(one)}`)
     throw new Error(`${String(error)}\n${said.join('\n')}`, { cause: error })
   }
 }
+
+const tail = (one: Served) => one.said().split('\n').slice(-30).join('\n')
 
 /** The replica that owns the cluster. */
 async function owner(): Promise<0 | 1> {
@@ -120,7 +122,7 @@ describe('of two replicas', () => {
       await until('the other one to own the cluster', async () => (await owner()) !== frozen)
       await w.treeEnds(run.sha, ['success'])
       replicas[frozen].thaw()
-      await until('it to answer again', () => replicas[frozen].ready())
+      await until(`it to answer again, with this log:\n${tail(replicas[frozen])}`, () => replicas[frozen].ready())
       await isTold(run)
     }
     const last = await begin('afterwards')
