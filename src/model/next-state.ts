@@ -9,9 +9,6 @@ import {
   type Verdict,
 } from './observation.ts'
 
-const unwritten =
-  'it could not write to its directory on the cluster: a full disk, a quota, or a directory that is gone'
-
 /** What is known of an attempt before the round. */
 export interface Before {
   readonly state: JobState
@@ -132,7 +129,7 @@ function conclude(
             awaiting: null,
             exitCode: 0,
           }
-        : failed('exit', null, code)
+        : failed('exit', sayUnwritten(exitFile, code), code)
     case 'completed':
       if (exitFile === 0)
         return { state: 'completed', reason: null, message: null, misses: 0, awaiting: null, exitCode: 0 }
@@ -150,7 +147,7 @@ function conclude(
           `exit code 0, but the scheduler says ${said}${codeOf(accounted)}`,
           accounted?.exitCode ?? null,
         )
-      return failed('exit', exitFile === null && code === cannotWrite ? unwritten : null, code)
+      return failed('exit', sayUnwritten(exitFile, code), code)
     case 'canceled':
       return {
         state: 'canceled',
@@ -169,6 +166,13 @@ function conclude(
     default:
       return failed(verdict, exitFile === 0 ? `exit code 0, but the scheduler says ${said}` : null, code)
   }
+}
+
+/** With an exit file the commands themselves may have ended with that code. */
+function sayUnwritten(exitFile: number | null, code: number | null): string | null {
+  if (code !== cannotWrite) return null
+  const why = 'could not write to its directory on the cluster: a full disk, a quota, or a directory that is gone'
+  return exitFile === null ? `it ${why}` : `exit code ${code} is that of a job which ${why}`
 }
 
 function codeOf(row: AccountingRow | null): string {

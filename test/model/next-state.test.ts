@@ -149,6 +149,11 @@ describe('nextState, at the end', () => {
       { exit: exit(0), accounting: 'off', queue: row('ended', { verdict: 'memory', nativeState: 'OUT_OF_MEMORY' }) },
       { state: 'failed', reason: 'memory' },
     ],
+    [
+      'code 74 and no exit file: it could not write its own files',
+      { accounting: accounted('exit', { exitCode: 74 }) },
+      { state: 'failed', reason: 'exit', exitCode: 74, message: expect.stringMatching(/^it could not write/) },
+    ],
     ['without accounting the exit file is enough', { exit: exit(0), accounting: 'off' }, { state: 'completed' }],
   ]
   it.each(table)('%s', (_, seen, expected) => {
