@@ -26,13 +26,21 @@ if [ "$ask" = yes ]; then
   printf '%s\\n' "$list" | scheduler_past || silent=silent
 fi
 printf '\\035%s\\n' "$silent"
+# The job's user can put there what never ends, or never begins (a pipe). One such file must not hold up everybody's round.
+strange=$(printf '%s\\n' "$list" | sed 's/^[^ ]* [^ ]* //; s,$,/.,' | tr '\\n' '\\000' |
+  xargs -0 sh -c 'find "$@" ! -name . -prune "(" -name "started.*" -o -name "exit.*" ")" "(" ! -type f -o -size +1 ")"' find 2>/dev/null)
 printf '%s\\n' "$list" | {
   n=0
   while IFS= read -r line; do
     [ -n "$line" ] || continue
     directory=\${line#* * }
     # The pattern lists the directory, which also makes NFS look again.
+    files=0
     for file in "$directory"/started.* "$directory"/exit.*; do
+      case $strange in *"$directory/./\${file##*/}"*) continue ;; esac
+      # More than an array has tasks are not ours.
+      files=$((files + 1))
+      [ $files -le 4000 ] || break
       text=
       { IFS= read -r text <"$file"; } 2>/dev/null || continue
       printf '%s %s %s\\n' $n "\${file##*/}" "$text"
@@ -149,6 +157,7 @@ printf '%s\\n' "$list" | while IFS= read -r line; do
   esac
   if [ -n "$line" ] && [ ! -e "$directory/id" ] && [ ! -e "$directory/refused" ]; then
     began=
+    [ -f "$directory/submitting" ] || continue
     { read -r began <"$directory/submitting"; } 2>/dev/null
     case $began in '' | *[!0-9]*) continue ;; esac
     # Of a clock that was set back: counted from now.

@@ -33,15 +33,19 @@ ${short}
 sent=$attempt/sent.$$
 said=$attempt/said.$$
 answer=$attempt/answer.$$
-cat >"$sent" || fail "cannot write to $attempt"
-trap 'rm -f "$sent" "$said" "$said.first" "$answer"' EXIT
+locked=
+# On a full disk each try would else leave something behind.
+trap 'rm -f "$sent" "$said" "$said.first" "$answer" "$attempt"/*.new.$$; [ -z "$locked" ] || give_back "$attempt/lock"' EXIT
+problem=$({ cat >"$sent"; } 2>&1) || fail "cannot write to $attempt: $problem"
 expected=0
 for part in $sizes; do expected=$((expected + part)); done
 [ "$(size "$sent")" -eq "$expected" ] || fail 'the files of the job arrived cut'
 
 accepted() { printf 'ACCEPTED %s %s\\n' $asked "$1"; exit 0; }
+# A line becomes a file of the attempt, or nothing more is done.
+keep() { problem=$(printf '%s\\n' "$2" | store "$attempt/$1" 2>&1) || fail "cannot write to $attempt: $problem"; }
 keep_id() {
-  printf '%s\\n' "$1" | store id || fail "cannot write to $attempt"
+  keep id "$1"
   accepted "$1"
 }
 known() {
@@ -95,7 +99,7 @@ until take lock; do
   [ $tries -lt 50 ] || { echo "BUSY $asked"; exit 0; }
   nap
 done
-trap 'rm -f "$sent" "$said" "$said.first" "$answer"; give_back "$attempt/lock"' EXIT
+locked=yes
 known
 
 find_by_name() {
@@ -113,7 +117,7 @@ if [ -s submitting ]; then
   age=$(($(date +%s) - began))
   if [ $age -lt 0 ]; then
     # The clock was set back since, or this login node's is behind: counted from now.
-    date +%s | store submitting || fail "cannot write to $attempt"
+    keep submitting "$(date +%s)"
     age=0
   fi
   if [ $age -lt "$settle" ]; then
@@ -130,11 +134,12 @@ part=0
 for bytes in $sizes; do
   part=$((part + 1))
   case $part in 1) file=script ;; 2) file=commands ;; 3) file=params.json ;; *) file=about ;; esac
-  tail -c +$from "$sent" | head -c "$bytes" >"$file.new.$$" && mv -f "$file.new.$$" "$file" || fail "cannot write to $attempt"
+  problem=$({ tail -c +$from "$sent" | head -c "$bytes" >"$file.new.$$" && mv -f "$file.new.$$" "$file"; } 2>&1) ||
+    fail "cannot write to $attempt: $problem"
   from=$((from + bytes))
 done
 cd "$run/work" || fail "cannot enter $run/work"
-date +%s | store "$attempt/submitting" || fail "cannot write to $attempt"
+keep submitting "$(date +%s)"
 asked=$((asked + 1))
 scheduler_submit "$attempt/script" "$@" >"$answer" 2>"$said" </dev/null
 rc=$?
