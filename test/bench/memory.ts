@@ -28,7 +28,7 @@ export async function benchMemory(bench: Bench): Promise<Figure[]> {
       const shas: string[] = []
       for (let n = 0; n < perHour; n += together) {
         const pushed = Array.from({ length: Math.min(together, perHour - n) }, (_, i) => i).map(i =>
-          gitlab.push(`calc/${n + i}`, fileOf(perRun, `hour ${hour}`)),
+          gitlab.push(`calc/${n + i}`, fileOf(perRun, `${hour} ${n + i}`)),
         )
         shas.push(...(await Promise.all(pushed)))
       }
