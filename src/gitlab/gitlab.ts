@@ -49,6 +49,8 @@ export function createGitLab(options: GitLabOptions) {
     counts: (): CallCount[] => client.requester.counts(),
     /** Whether calls get through at present, and since when. */
     reachability: (): Reachability => client.requester.reachability(),
+    /** Milliseconds for which GitLab wants no call with this token (its rate limit); 0 for none. */
+    pause: (): number => client.requester.pause(),
     ...users,
     me,
     /** The same, asked of GitLab once for each token. */

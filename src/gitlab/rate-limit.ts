@@ -34,6 +34,8 @@ function clamp(ms: number): number {
 export interface RateLimits {
   /** Milliseconds that this call should wait; 0 for none. */
   wait(call: string): number
+  /** Milliseconds that every call should wait. */
+  pause(): number
   refused(call: string, headers: Headers): number
   answered(call: string, headers: Headers): void
 }
@@ -45,8 +47,10 @@ export interface RateLimits {
 export function createRateLimits(now: () => number, random: () => number): RateLimits {
   let pausedUntil = 0
   const calls = new Map<string, { until: number; refusals: number }>()
+  const pause = () => Math.max(0, pausedUntil - now())
   return {
-    wait: call => Math.max(0, pausedUntil - now(), (calls.get(call)?.until ?? 0) - now()),
+    pause,
+    wait: call => Math.max(pause(), (calls.get(call)?.until ?? 0) - now()),
     refused(call, headers) {
       const told = pauseAfterRefusal(headers, now())
       if (told !== null) {

@@ -48,6 +48,8 @@ export interface Requester {
   get(path: string, query?: Record<string, unknown>): Promise<unknown>
   counts(): CallCount[]
   reachability(): Reachability
+  /** Milliseconds for which GitLab wants no call at all (its rate limit); 0 for none. */
+  pause(): number
 }
 
 interface Answer {
@@ -308,6 +310,7 @@ export function createRequester(options: RequesterOptions): Requester {
     },
     counts: () => [...counts.values()],
     reachability: circuit.state,
+    pause: limits.pause,
   }
 }
 

@@ -6,7 +6,7 @@ import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { type AttemptRow, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
-import { claim, putBack } from '../store/work.ts'
+import { claim, putBack, sideBySide } from '../store/work.ts'
 
 // After this long the record is written without what could not be fetched.
 const patience = 24 * 3_600_000
@@ -28,8 +28,7 @@ export async function collectResults(context: Context, connection: string): Prom
       await collect(context, attempt)
     }
   }
-  for (const ended of await Promise.allSettled([lane(), lane(), lane()]))
-    if (ended.status === 'rejected') throw ended.reason
+  await sideBySide([lane(), lane(), lane()])
   return claimed.length
 }
 

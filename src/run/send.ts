@@ -9,7 +9,7 @@ import { upToDate } from '../store/recovery.ts'
 import { sendAgain } from '../store/reports.ts'
 import type { RunRow } from '../store/runs.ts'
 import { type Desired, reports, runs } from '../store/schema.ts'
-import { claim, putBack, sideBySide, stillClaimed } from '../store/work.ts'
+import { claim, putBack, putOff, sideBySide, stillClaimed } from '../store/work.ts'
 import { asOutage, retryAfterOf } from './outage.ts'
 
 type Report = typeof reports.$inferSelect
@@ -17,6 +17,8 @@ type Of<Kind extends Desired['kind']> = Extract<Desired, { kind: Kind }>
 
 /** Step 6: sends what GitLab was not told yet: statuses, notes, replies. A lost answer is a repeat, not a loss. Returns how many were tried. */
 export async function sendReports(context: Context): Promise<number> {
+  // While GitLab wants no calls (rate limit), claiming would only be a thousand rows written for nothing.
+  if (context.gitlabs().every(gitlab => gitlab.pause() > 0)) return 0
   const condition = and(
     ne(reports.kind, 'evidence'),
     sql`${reports.sentHash} is distinct from ${reports.desiredHash}`,
@@ -66,6 +68,12 @@ async function send(context: Context, report: Report): Promise<boolean> {
     log.info({ key: report.key }, `${report.kind} sent`)
     return true
   } catch (thrown) {
+    if (isGitLabError(thrown, 'rate limited')) {
+      await putOff(context.db, reports, report, retryAfterOf(thrown), describeError(thrown))
+      log.info({ key: report.key }, `${report.kind} waits: GitLab's rate limit`)
+      // What remains of the lane is still claimed by us, and is taken up again when the pause is over.
+      return false
+    }
     const fate = await putBack(context.db, reports, report, asOutage(thrown), retryAfterOf(thrown))
     context.metrics.failures.inc({ verb: `send ${report.kind}` })
     log.warn({ key: report.key, fate, err: describeError(thrown) }, `${report.kind} could not be sent`)

@@ -115,6 +115,20 @@ export async function putBack(
   return answer[0]?.parkedAt === null ? 'later' : 'parked'
 }
 
+/** Puts a row back that was not tried at all, or only to hear when it may be: no failure, so the next wait is as long as was said, and no longer. */
+export async function putOff(db: Db, table: WorkTable, row: Claimed, ms: number, why: string): Promise<void> {
+  await db
+    .update(table)
+    .set({
+      leaseUntil: null,
+      // A little apart, so that what waited does not come back at one moment.
+      nextAt: sql`now() + make_interval(secs => ${ms / 1000}::float8 + random())`,
+      attempts: sql`greatest(0, ${table.attempts} - 1)`,
+      lastError: why,
+    } as never)
+    .where(stillClaimed(table, row))
+}
+
 /** Work that goes on side by side: all of it has ended when this does; then the first failure is thrown. */
 export async function sideBySide(work: readonly Promise<unknown>[]): Promise<void> {
   const ends = await Promise.allSettled(work)

@@ -1,4 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest'
+import { reports } from '../../src/store/schema.ts'
+import { fastClock } from '../support/clock.ts'
 import { until } from '../support/until.ts'
 import { startWorld } from '../support/world.ts'
 
@@ -30,4 +32,25 @@ it('a merge request that no hook told of is asked for, and gets its note', async
   const { iid } = await world.openMergeRequest('calc/untold')
   await world.treeEnds(sha)
   await until('the note', () => world.note(iid)?.body.includes('completed'))
+})
+
+it("GitLab's rate limit is waited for as long as it says: no report counts it as a failure, and hardly a call is refused", async () => {
+  const clock = fastClock(30)
+  const world = await startWorld({ database: 'postgres', clock, more: 'intervals: { note: 10s }' })
+  onTestFinished(() => world.close())
+  await until('the first look at heads', () => world.logged.some(line => line.includes('first sight')))
+  const { simulator } = world
+  simulator.settings.requestsPerMinute = 12
+  const jobs = Array.from({ length: 20 }, (_, n) => `  j${n}: { script: ["true"] }\n`).join('')
+  const sha = await world.push('calc/limited', { '.compops.yml': `jobs:\n${jobs}` })
+  const ends = await world.treeEnds(sha, ['success'], 80)
+  expect(Object.keys(ends)).toHaveLength(21)
+  const refused = simulator.requests().filter(({ status }) => status === 429).length
+  const sent = simulator.requests().length - refused
+  expect(sent).toBeGreaterThanOrEqual(21)
+  // At the end of each minute's share those under way are refused, no more than may be under way at once.
+  expect(refused).toBeLessThan(17 * Math.ceil(sent / 12))
+  expect(world.logged.filter(line => line.includes('could not be sent'))).toEqual([])
+  const tried = await world.service.context.db.select({ tries: reports.attempts }).from(reports)
+  expect(Math.max(...tried.map(one => one.tries))).toBeLessThanOrEqual(1)
 })
