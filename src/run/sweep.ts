@@ -12,8 +12,8 @@ import { reports, runs } from '../store/schema.ts'
 type Final = 'success' | 'failed' | 'canceled' | 'skipped'
 
 /**
- * Looks over the statuses of ended runs where one may have been left unfinished: GitLab refused one, we became another user meanwhile, or the commit has
- * pipelines of its own. An unfinished status keeps its pipeline running and can block a merge. Returns how many runs were looked at.
+ * Looks over the statuses of ended runs where one may have been left unfinished: GitLab refused one, we became another user meanwhile, the commit has
+ * pipelines of its own, or we were killed while we sent one, which GitLab, being slow, may have taken after the last. An unfinished status keeps its pipeline running and can block a merge. Returns how many runs were looked at.
  */
 export async function sweepRuns(context: Context): Promise<number> {
   const due = await rows<{ id: string }>(
@@ -23,7 +23,9 @@ export async function sweepRuns(context: Context): Promise<number> {
       and not exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and p.sent_hash is distinct from p.desired_hash and p.parked_at is null)
       and exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status')
       and (r.has_ci or (select count(*) from bots b where b.first_seen_at > r.created_at) > 0
-        or exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and (p.refused is not null or p.parked_at is not null)))
+        or exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and (p.refused is not null or p.parked_at is not null))
+        or (r.ended_at < now() - interval '2 minutes'
+          and exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and p.interrupted > 0)))
         and r.sweep_next_at <= now()
       order by r.sweep_next_at limit 20`,
   )

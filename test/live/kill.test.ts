@@ -8,22 +8,21 @@ import { startPostgres } from '../support/postgres.ts'
 // The service is shot two hundred times at random and at chosen moments of the path, while people push, supersede, go back and delete.
 const seed = Number(process.env.COMPOPS_KILL_SEED ?? Math.floor(Math.random() * 1e9))
 const kills = Number(process.env.COMPOPS_KILLS ?? 52)
-/** How much slower this machine may be than one that has nothing else to do. */
-const machine = 6
 
 async function survives(options: Omit<KillStoryOptions, 'seed' | 'kills'>, salt: number, seconds = 0): Promise<void> {
   const story = await startKillStory({ ...options, seed: seed + salt, kills })
   try {
-    const { lastStart } = await story.play()
+    const { lastStart, slowness } = await story.play()
     await story.silence()
     const { broken, counts, resolvedAfter } = await judge(story, lastStart)
     const moments = [...story.killed].map(([name, n]) => `${name} ${n}`).join(', ')
     console.log(
-      `COMPOPS_KILL_SEED=${seed} (${salt}): ${JSON.stringify(counts)}; resolved ${(resolvedAfter / 1000).toFixed(1)} s after the last start; killed at: ${moments}`,
+      `COMPOPS_KILL_SEED=${seed} (${salt}): ${JSON.stringify(counts)}; resolved ${(resolvedAfter / 1000).toFixed(1)} s after the last start, starts took ${slowness.toFixed(1)} times as long as on an idle machine; killed at: ${moments}`,
     )
     if (broken.length > 0)
       throw new Error(`COMPOPS_KILL_SEED=${seed}: ${broken.length} promises broken\n${report(broken)}`)
-    expect(resolvedAfter).toBeLessThan(2 * pollMs * machine + seconds * 1000)
+    // Two polls, on a machine that is as slow as it was seen to be.
+    expect(resolvedAfter).toBeLessThan((2 * pollMs + seconds * 1000) * Math.max(3, 2 * slowness))
   } finally {
     await story.close()
   }
@@ -35,18 +34,18 @@ const report = (broken: readonly string[]) =>
 
 const slurm = async (options: ClusterOptions) => watchLab(await labUp(), options)
 
-describe.concurrent('killed at random moments, nothing is lost, doubled or false', { timeout: 600_000 }, () => {
+describe.concurrent('killed at random moments, nothing is lost, doubled or false', { timeout: 1_200_000 }, () => {
   it('on the embedded database, with an sbatch that answers at once', () =>
     survives({ replicas: 1, databaseUrl: null, cluster: startFakeCluster }, 1))
 
   it('on the embedded database, with an sbatch that is slow and whose answers get lost', () =>
-    survives({ replicas: 1, databaseUrl: null, cluster: startFakeCluster, sbatch: 'moody' }, 2, 30))
+    survives({ replicas: 1, databaseUrl: null, cluster: startFakeCluster, sbatch: 'moody' }, 2, 15))
 
   it('as one of two replicas on PostgreSQL', async () => {
     const postgres = await startPostgres()
     if (postgres === null) throw new Error('this test needs PostgreSQL (Debian: apt-get install postgresql)')
     // What the dead one had claimed is free when its leases have ended.
-    await survives({ replicas: 2, databaseUrl: await postgres.createDatabase(), cluster: startFakeCluster }, 3, 200)
+    await survives({ replicas: 2, databaseUrl: await postgres.createDatabase(), cluster: startFakeCluster }, 3, 30)
   })
 
   it('on a real Slurm', () => survives({ replicas: 1, databaseUrl: null, cluster: slurm }, 4))

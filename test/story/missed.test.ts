@@ -62,3 +62,29 @@ describe('a kill between the move of a branch and the look at one that was made 
     await until('a run on the second', () => runOf(second, sha))
   })
 })
+
+describe('a status that was on its way when the service was killed', () => {
+  it('and that GitLab took after the last one, is ended all the same', async () => {
+    const w = await begin()
+    const sha = await w.push('calc/late', hello)
+    await w.treeEnds(sha, ['success'])
+    const db = w.service.context.db
+    await until('the run to be told', async () => {
+      const due = sql`select 1 from reports where kind = 'status' and sent_hash is distinct from desired_hash`
+      return (await rows(db, due)).length === 0
+    })
+    // A slow GitLab comes to what the dead process had asked it.
+    const late = await fetch(`${w.simulator.url}/api/v4/projects/${w.project.id}/statuses/${sha}`, {
+      method: 'POST',
+      headers: { 'private-token': w.token, 'content-type': 'application/json' },
+      body: JSON.stringify({ state: 'running', name: 'compops/hello', ref: 'calc/late' }),
+    })
+    expect(late.status).toBe(201)
+    expect(w.statuses(sha)['compops/hello']).toBe('running')
+    await db.execute(sql`update reports set interrupted = 1 where key like '%compops/hello'`)
+    await db.execute(sql`update runs set ended_at = ended_at - interval '3 minutes'`)
+    w.service.context.wake.call('sweep')
+    await w.treeEnds(sha, ['success'])
+    expect(w.statuses(sha)['compops/hello']).toBe('success')
+  })
+})

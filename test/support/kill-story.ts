@@ -58,6 +58,9 @@ export interface Branch {
 /** What people do, as often as it stands here. */
 const acts = ['new', 'new', 'new', 'more', 'more', 'more', 'more', 'open', 'open', 'fork', 'back', 'delete'] as const
 
+/** ms that a start takes on a machine of ours that has nothing else to do. */
+const idleStart = 600
+
 const pollSeconds = 2
 export const pollMs = pollSeconds * 1000
 
@@ -309,7 +312,7 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
     configs,
     lives: () => lives,
     /** Shoots the service as often as agreed while people work, then starts it for the last time and waits until nothing moves any more. */
-    async play(): Promise<{ lastStart: number }> {
+    async play(): Promise<{ lastStart: number; slowness: number }> {
       // The very first start makes the database: it is shot there too. What is pushed before the project is known is its baseline and runs not.
       for (let first = 0; first < 3; first++) await lifeAndDeath('start-up')
       const service = services[0]?.isAlive() ? services[0] : await start(0)
@@ -340,12 +343,12 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
           else quietSince = Math.min(quietSince, Date.now())
           return Date.now() - quietSince > 2 * pollMs
         },
-        options.replicas === 1 ? 100 : 280,
+        240,
       ).catch(error => {
         const untold = living().filter(one => !this.isTold(one.shas.at(-1)!))
         logged.push(`${lives} -- ${String(error)}; not told: ${JSON.stringify(untold)}`)
       })
-      return { lastStart }
+      return { lastStart, slowness: typicalStart / idleStart }
     },
     /** Whether the commit's statuses are all there and all have ended. */
     isTold(sha: string): boolean {

@@ -129,7 +129,11 @@ async function judgeRows(story: KillStory, { db }: Store, lastStart: number): Pr
     const attempt = attemptOf.get(name)
     if (copies.length > 1) tell(`submitted ${copies.length} times: ${name}`, name.slice(8))
     if (attempt === undefined) tell(`on the cluster and unknown: ${name}`, name.slice(8))
-    else if (attempt.native_id !== copies[0]!.id)
+    // One that was given up while in doubt was accepted for nothing: the fence turned it away.
+    else if (attempt.native_id === null && attempt.state === 'canceled') {
+      if (began.some(job => job.nativeId === copies[0]!.id))
+        tell(`began, and is called canceled in doubt: ${name}`, attempt.id)
+    } else if (attempt.native_id !== copies[0]!.id)
       tell(`known as ${attempt.native_id}, is ${copies[0]!.id}: ${name}`, attempt.id)
     for (const copy of copies)
       if (!ended.test(copy.state)) tell(`left on the cluster: ${name} is ${copy.state}`, name.slice(8))
@@ -204,7 +208,7 @@ async function judgeRows(story: KillStory, { db }: Store, lastStart: number): Pr
     const notes = ours.filter(note => note.body.includes('<!-- compops:tree'))
     const run = runsAt(`refs/heads/${branch.name}`, branch.shas.at(-1)!)[0]
     if (notes.length > 1) tell(`${notes.length} notes on !${iid}`, `note ${project.id} ${iid}`, run?.id)
-    if (notes.length === 0 && !branch.deleted)
+    if (notes.length === 0 && run !== undefined && !branch.deleted)
       tell(`no note on !${iid} of ${branch.name}`, `refs/heads/${branch.name}`, run?.id)
     const markers = ours.flatMap(note => /<!-- compops:reply run=(\S+) mr=\d+ -->/.exec(note.body)?.[1] ?? [])
     for (const [id, same] of Map.groupBy(markers, marker => marker))
