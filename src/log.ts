@@ -18,13 +18,7 @@ export function createSecrets(): Secrets {
     add(value) {
       // Shorter values would tear holes into ordinary words.
       if (value.length < 6) return
-      for (const form of [
-        value,
-        JSON.stringify(value).slice(1, -1),
-        encodeURIComponent(value),
-        Buffer.from(value).toString('base64'),
-      ])
-        values.add(form)
+      for (const form of formsOf(value)) values.add(form)
       ordered = [...values].sort((a, b) => b.length - a.length)
     },
     redact(text) {
@@ -33,6 +27,20 @@ export function createSecrets(): Secrets {
       return clean
     },
   }
+}
+
+/** The forms in which a secret travels and may come back to us in somebody's words: as it is, in JSON, in an address, in basic authentication. */
+export function formsOf(secret: string): string[] {
+  return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret), ...base64Forms(secret)]
+}
+
+/** Base64 whatever stands before or behind the secret (`oauth2:`, another user): it begins at any third of a group, its edges are mixed with its neighbours. */
+function base64Forms(secret: string): string[] {
+  const bytes = Buffer.from(secret)
+  return [0, 1, 2].map(before => {
+    const text = Buffer.concat([Buffer.alloc(before), bytes]).toString('base64')
+    return text.slice(Math.ceil((before * 8) / 6), Math.floor(((before + bytes.length) * 8) / 6))
+  })
 }
 
 interface Sink {

@@ -1,3 +1,4 @@
+import { formsOf } from '../log.ts'
 import type { Mirror } from './mirror.ts'
 
 /** What git may know of the machine: where programs are, proxies, certificates. Nothing of a person's configuration. */
@@ -88,8 +89,6 @@ function basic(token: string): string {
 /** Replaces the token, also in the form in which it travels, and whatever stands before an @ in an address. */
 export function redact(text: string, token: string): string {
   let clean = text
-  for (const secret of token === '' ? [] : [token, encodeURIComponent(token), basic(token)]) {
-    clean = clean.replaceAll(secret, '[redacted]')
-  }
+  for (const form of token === '' ? [] : [basic(token), ...formsOf(token)]) clean = clean.replaceAll(form, '[redacted]')
   return clean.replace(/(https?:\/\/)[^/\s@'"]*@/gi, '$1')
 }

@@ -1,5 +1,6 @@
 import { createRequesterFn, formatQuery, type RequestOptions, type ResponseBodyTypes } from '@gitbeaker/requester-utils'
 import { toError } from '../errors.ts'
+import { formsOf } from '../log.ts'
 import { type Circuit, createCircuit, type Reachability } from './circuit.ts'
 import { GitLabError, kindOfStatus, wordsOf } from './errors.ts'
 import { createRateLimits } from './rate-limit.ts'
@@ -83,15 +84,13 @@ export function createRequester(options: RequesterOptions): Requester {
   /** By value: a proxy's error page or an exception of fetch may repeat the header it was sent. */
   function redact(text: string): string {
     let clean = text
-    for (const secret of secrets) {
-      for (const form of new Set([secret, encodeURIComponent(secret)])) clean = clean.replaceAll(form, '[token]')
-    }
+    for (const form of secrets) clean = clean.replaceAll(form, '[token]')
     return clean
   }
 
   function currentToken(): string {
     const token = options.token.current()
-    if (token.length >= 4) secrets.add(token)
+    if (token.length >= 4 && !secrets.has(token)) for (const form of formsOf(token)) secrets.add(form)
     // fetch would refuse it too, and quote it in its message.
     if (!/^[\x21-\x7e]+$/.test(token)) {
       throw new GitLabError('The GitLab token is empty or has characters that no token has; look at `gitlab.token`', {
