@@ -86,7 +86,7 @@ it('after all troubles no secret stands in a log, a table, a file, a process lis
     {
       hook: false,
       tokenFile: true,
-      gitlab: `  webhook_signing_token: ${signingToken}\n  timeout: 1s`,
+      gitlab: `  webhook_signing_token: ${signingToken}\n  timeout: 3s`,
       more: 'intervals: { note: 200ms, heads: 1s }',
     },
     async world => {
