@@ -54,6 +54,12 @@ export function createHealth(context: Context): Health {
   let known: { overview: Overview; at: Date; ms: number } | null = null
   let free: number | null = null
 
+  // As in metrics.ts: what an alert waits for begins at 0.
+  for (const connection of context.connections()) {
+    metrics.jobsEnded.inc({ connection, state: 'failed', reason: 'lost' }, 0)
+    metrics.copiesFenced.inc({ connection }, 0)
+  }
+
   const askWrite = createQuestion(async () => {
     await probeWrite(db, context.holder)
     if (insertTrouble !== null) await probeInsert(db)

@@ -10,7 +10,7 @@ export function createMetrics() {
     new Counter<L>({ name: `compops_${name}`, help, labelNames: [...labelNames], registers: [registry] })
   const gauge = <const L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Gauge<L>({ name: `compops_${name}`, help, labelNames: [...labelNames], registers: [registry] })
-  return {
+  const metrics = {
     registry,
 
     ready: gauge('ready', '1 where deliveries can be stored'),
@@ -59,4 +59,9 @@ export function createMetrics() {
     leaseHeld: gauge('lease_held', '1 where this process owns a cluster or a shared duty', ['lease']),
     diskFree: gauge('data_dir_free_bytes', 'Free space of the file system of data_dir'),
   }
+  // A series that appears with its first 1 has not increased for Prometheus: what an alert waits for begins at 0.
+  for (const result of ['401', '503'])
+    for (const kind of ['none', 'push', 'tag', 'merge request', 'note', 'pipeline', 'other'])
+      metrics.deliveries.inc({ result, kind }, 0)
+  return metrics
 }

@@ -48,6 +48,8 @@ export interface Work {
   /** null where it is not due, or parked. */
   readonly nextAt: string | null
   readonly parkedAt: string | null
+  /** Somebody is at it at this moment. */
+  readonly busy: boolean
 }
 
 export interface DeliveryStep {

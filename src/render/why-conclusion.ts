@@ -122,6 +122,7 @@ function jobNext(why: Why, step: JobStep): string {
 }
 
 function tryWords(work: Work, why: Why, does: string): string {
+  if (work.busy) return `${does}, at this moment`
   const seconds = work.nextAt === null ? 0 : (Date.parse(work.nextAt) - Date.parse(why.at)) / 1000
   return seconds < 1
     ? `${does} at once`

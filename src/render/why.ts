@@ -235,16 +235,14 @@ function workLines(work: Work, waiting: string, page: Page): Line[] {
   if (work.lastError !== null) lines.push(under(`✕ ${safe(work.lastError)}`, null, 'bad'))
   if (work.parkedAt !== null)
     lines.push(under(`parked after ${countOf(work.tries, 'try').replace('trys', 'tries')}`, work.parkedAt, 'warn'))
+  else if (work.busy)
+    lines.push(under(`↻ it is being tried at this moment, try ${Math.max(1, work.tries)}`, null, 'dim'))
   else if (work.lastError !== null)
     lines.push(under(`↻ ${nextTry(work, page.now)}, ${tries(work.tries)} so far`, null, 'warn'))
-  else
-    lines.push(
-      under(
-        `${waiting}${work.nextAt !== null && new Date(work.nextAt) > page.now ? `, ${nextTry(work, page.now)}` : ''}`,
-        null,
-        'dim',
-      ),
-    )
+  else {
+    const later = work.nextAt !== null && new Date(work.nextAt) > page.now ? `, ${nextTry(work, page.now)}` : ''
+    lines.push(under(`${waiting}${later}`, null, 'dim'))
+  }
   return lines
 }
 

@@ -14,8 +14,19 @@ import type { Target } from './find.ts'
 /** How often a connection is asked, ms; null where nobody asks. */
 export type PollEvery = (connection: string) => readonly [number, number] | null
 
+export interface Known {
+  readonly pollEvery: PollEvery
+  /** By the database's clock, which leases go by. */
+  readonly now: Date
+}
+
 /** The rows behind one delivery or run, as the steps of the path. `job` leaves the others out. null where the row is gone. */
-export async function chainOf(db: Db, target: Target, job: string | null, pollEvery: PollEvery): Promise<Chain | null> {
+export async function chainOf(
+  db: Db,
+  target: Target,
+  job: string | null,
+  { pollEvery, now }: Known,
+): Promise<Chain | null> {
   const run = target.kind === 'run' ? await runOf(db, target.id) : null
   const deliveryId = target.kind === 'delivery' ? target.id : (run?.deliveryId ?? null)
   const delivery = deliveryId === null ? null : await deliveryOf(db, deliveryId)
@@ -25,14 +36,14 @@ export async function chainOf(db: Db, target: Target, job: string | null, pollEv
   const project = projectId === null ? null : await findProject(db, projectId)
 
   const steps: Step[] = []
-  if (delivery !== null) steps.push(deliveryStep(delivery, project))
+  if (delivery !== null) steps.push(deliveryStep(delivery, project, now))
   if (told !== null) {
     const all = await jobsOf(db, told.id)
     const shown = job === null ? all : all.filter(one => one.name === job)
-    steps.push(runStep(told, all))
-    steps.push(...(await jobSteps(db, shown, pollEvery)))
+    steps.push(runStep(told, all, now))
+    steps.push(...(await jobSteps(db, shown, { pollEvery, now })))
     const sent = await db.select().from(reports).where(eq(reports.runId, told.id)).orderBy(asc(reports.id))
-    steps.push(...sent.filter(row => job === null || concerns(row, job)).map(row => reportStep(row, told)))
+    steps.push(...sent.filter(row => job === null || concerns(row, job)).map(row => reportStep(row, told, now)))
   }
   const ref = told?.ref ?? delivery?.ref ?? null
   return {
@@ -65,18 +76,19 @@ async function runBehind(db: Db, delivery: DeliveryRow): Promise<RunRow | null> 
 
 const iso = (date: Date | null): string | null => date?.toISOString() ?? null
 
-type WorkColumns = Pick<DeliveryRow, 'attempts' | 'lastError' | 'nextAt' | 'parkedAt'>
+type WorkColumns = Pick<DeliveryRow, 'attempts' | 'lastError' | 'nextAt' | 'parkedAt' | 'leaseUntil'>
 
-function workOf(row: WorkColumns, due: boolean): Work {
+function workOf(row: WorkColumns, due: boolean, now: Date): Work {
   return {
     tries: row.attempts,
     lastError: due ? row.lastError : null,
     nextAt: due && row.parkedAt === null ? iso(row.nextAt) : null,
     parkedAt: due ? iso(row.parkedAt) : null,
+    busy: due && row.leaseUntil !== null && row.leaseUntil > now,
   }
 }
 
-function deliveryStep(row: DeliveryRow, project: ProjectRow | null): DeliveryStep {
+function deliveryStep(row: DeliveryRow, project: ProjectRow | null, now: Date): DeliveryStep {
   const author = row.event !== null && 'author' in row.event ? row.event.author.username : null
   return {
     kind: 'delivery',
@@ -90,12 +102,12 @@ function deliveryStep(row: DeliveryRow, project: ProjectRow | null): DeliverySte
     reason: row.reason,
     result: row.result,
     doneAt: iso(row.doneAt),
-    work: workOf(row, row.doneAt === null),
+    work: workOf(row, row.doneAt === null, now),
     recovering: project?.recovering ?? false,
   }
 }
 
-function runStep(row: RunRow, all: readonly JobRow[]): RunStep {
+function runStep(row: RunRow, all: readonly JobRow[], now: Date): RunStep {
   return {
     kind: 'run',
     id: row.id,
@@ -109,11 +121,11 @@ function runStep(row: RunRow, all: readonly JobRow[]): RunStep {
     supersededBy: row.supersededBy,
     problem: row.problem,
     mistakes: row.problems.map(one => `${one.line === null ? '' : `line ${one.line}: `}${one.message}`),
-    composing: row.version > row.reportedVersion ? workOf(row, true) : null,
+    composing: row.version > row.reportedVersion ? workOf(row, true, now) : null,
   }
 }
 
-async function jobSteps(db: Db, list: readonly JobRow[], pollEvery: PollEvery): Promise<JobStep[]> {
+async function jobSteps(db: Db, list: readonly JobRow[], { pollEvery, now }: Known): Promise<JobStep[]> {
   const all = await attemptsOf(
     db,
     list.map(job => job.id),
@@ -155,8 +167,8 @@ async function jobSteps(db: Db, list: readonly JobRow[], pollEvery: PollEvery): 
         doing === null || attempt === null
           ? null
           : doing === 'cancel'
-            ? { tries: 0, lastError: null, nextAt: iso(job.cancelNextAt), parkedAt: null }
-            : workOf(attempt, true),
+            ? { tries: 0, lastError: null, nextAt: iso(job.cancelNextAt), parkedAt: null, busy: false }
+            : workOf(attempt, true, now),
       peer: isFinal(job.state) && doing === null ? null : peerOf(job.connection),
     }
   })
@@ -190,7 +202,7 @@ function concerns(row: ReportRow, job: string): boolean {
   return row.desired.kind !== 'status' || row.desired.name === `compops/${job}`
 }
 
-function reportStep(row: ReportRow, run: RunRow): ReportStep {
+function reportStep(row: ReportRow, run: RunRow, now: Date): ReportStep {
   const state = reportState(row)
   const { desired } = row
   const branch = shortBranch(run.ref)
@@ -209,6 +221,6 @@ function reportStep(row: ReportRow, run: RunRow): ReportStep {
     sentAt: iso(row.sentAt),
     unsentSince: state === 'told' || state === 'refused' ? null : iso(row.unsentSince),
     refused: state === 'refused' ? row.refused : null,
-    work: workOf(row, state === 'not yet' || state === 'parked'),
+    work: workOf(row, state === 'not yet' || state === 'parked', now),
   }
 }

@@ -1,7 +1,7 @@
-import { and, desc, eq, inArray, like, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, gte, inArray, like, lt, or, type SQL, sql } from 'drizzle-orm'
 import { isId } from '../model/id.ts'
 import type { Db } from '../store/open.ts'
-import { attempts, branches, deliveries, jobs, reports, runs } from '../store/schema.ts'
+import { attempts, branches, deliveries, jobs, projects, reports, runs } from '../store/schema.ts'
 
 /** Where a chain begins: a run, or a delivery that started none. */
 export interface Target {
@@ -30,42 +30,52 @@ export async function findTargets(db: Db, asked: string): Promise<Found> {
   const lookedFor: string[] = []
   const found: Target[] = []
 
-  // One statement each: every one of them has an index or is limited, which one with `or` between them would not be.
-  if (isId(word)) {
-    lookedFor.push('the id of a delivery, run, job, attempt or report')
-    found.push(...(await deliveriesWhere(db, eq(deliveries.id, word))))
-    found.push(...(await runsWhere(db, eq(runs.id, word))))
-    for (const table of [jobs, attempts, reports])
-      found.push(
-        ...(await runsWhere(
-          db,
-          inArray(runs.id, db.select({ id: table.runId }).from(table).where(eq(table.id, word))),
-        )),
-      )
-  }
+  // From what has an index to what has none: the whole of the deliveries is only looked through for what nothing else knew.
   lookedFor.push('the key of a delivery')
   found.push(...(await deliveriesWhere(db, eq(deliveries.key, word))))
-  if (isShaPrefix(word)) {
-    lookedFor.push('a commit')
-    const prefix = `${word.toLowerCase()}%`
-    found.push(...(await runsWhere(db, like(runs.sha, prefix))))
-    found.push(
-      ...(await deliveriesWhere(db, and(like(deliveries.sha, prefix), eq(deliveries.kind, 'push'), ledNowhere)!)),
-    )
+  if (isId(word)) {
+    lookedFor.unshift('the id of a delivery, run, job, attempt or report')
+    found.push(...(await deliveriesWhere(db, eq(deliveries.id, word))))
+    found.push(...(await runsWhere(db, eq(runs.id, word))))
+    for (const table of [jobs, attempts, reports]) {
+      const theirs = db.select({ id: table.runId }).from(table).where(eq(table.id, word))
+      found.push(...(await runsWhere(db, inArray(runs.id, theirs))))
+    }
   }
+  const sha = isShaPrefix(word) ? word.toLowerCase() : null
+  if (sha !== null) lookedFor.push('a commit')
+  if (isNativeId(word)) lookedFor.push('the id of a job on its cluster')
+  lookedFor.push('a branch')
+  if (found.length > 0) return { targets: newestFirst(found), lookedFor, job: null }
+
+  if (sha !== null) found.push(...(await runsAt(db, sha)))
   if (isNativeId(word)) {
-    lookedFor.push('the id of a job on its cluster')
     // `4711_3` is a task of the array 4711.
     const ids = [...new Set([word, word.replace(/[_[].*$/, '')])]
     const theirs = db.select({ id: attempts.runId }).from(attempts).where(inArray(attempts.nativeId, ids))
     found.push(...(await runsWhere(db, inArray(runs.id, theirs))))
   }
-  lookedFor.push('a branch')
   const ref = fullRef(word)
   const ofRef = await db.select({ id: branches.id }).from(branches).where(eq(branches.ref, ref))
   for (const { id } of ofRef) found.push(...(await runsWhere(db, eq(runs.branchId, id))))
-  found.push(...(await deliveriesWhere(db, and(eq(deliveries.ref, ref), pushOrOpen, ledNowhere)!)))
+  const named = and(eq(deliveries.ref, ref), pushOrOpen)!
+  const at = sha === null ? undefined : and(like(deliveries.sha, `${sha}%`), eq(deliveries.kind, 'push'))
+  found.push(...(await deliveriesWhere(db, and(or(named, at), ledNowhere)!)))
   return { targets: newestFirst(found), lookedFor, job: null }
+}
+
+/** By the index over project and commit; `g` is the first letter behind those of a commit. */
+async function runsAt(db: Db, sha: string): Promise<Target[]> {
+  const known = await db.select({ id: projects.id }).from(projects)
+  const found: Target[] = []
+  for (const { id } of known)
+    found.push(
+      ...(await runsWhere(
+        db,
+        and(eq(runs.projectId, id), gte(runs.sha, sha), lt(runs.sha, `${sha}g`), like(runs.sha, `${sha}%`))!,
+      )),
+    )
+  return found
 }
 
 /** `calc/heat mesh`, either way round. */

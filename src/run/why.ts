@@ -22,19 +22,20 @@ export interface WhyContext {
  */
 export async function why(context: WhyContext, asked: string, limit = 1): Promise<Why> {
   const { db } = context
+  const clock = await first<{ now: Date | string }>(db, sql`select now() as now`)
+  const now = new Date(clock!.now)
   const { targets, lookedFor, job } = await findTargets(db, asked)
   const chains: Chain[] = []
   let seen = 0
   for (const target of targets) {
     if (chains.length >= limit) break
     seen++
-    const chain = await chainOf(db, target, job, context.pollEvery)
+    const chain = await chainOf(db, target, job, { pollEvery: context.pollEvery, now })
     if (chain !== null) chains.push(chain)
   }
-  const now = await first<{ now: Date | string }>(db, sql`select now() as now`)
   return {
     asked,
-    at: new Date(now!.now).toISOString(),
+    at: now.toISOString(),
     timeZone: context.timeZone,
     running: context.running,
     chains,

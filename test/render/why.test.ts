@@ -6,7 +6,7 @@ import { formatAgo, renderWhy } from '../../src/render/why.ts'
 import { hostileTexts } from './hostile.ts'
 
 const at = '2026-11-20T15:32:10.000Z'
-const done: Work = { tries: 0, lastError: null, nextAt: null, parkedAt: null }
+const done: Work = { tries: 0, lastError: null, nextAt: null, parkedAt: null, busy: false }
 const run = '0190f3c2-0000-7000-8000-000000000001'
 
 const delivery = (more: Partial<DeliveryStep> = {}): DeliveryStep => ({
@@ -69,8 +69,9 @@ describe('where a chain stands', () => {
     lastError: 'falcon: no space left',
     nextAt: '2026-11-20T15:40:22.000Z',
     parkedAt: null,
+    busy: false,
   }
-  const parked: Work = { tries: 8, lastError: 'a mistake', nextAt: null, parkedAt: at }
+  const parked: Work = { tries: 8, lastError: 'a mistake', nextAt: null, parkedAt: at, busy: false }
   const away = { ...job().peer!, unreachableSince: at, lastError: 'connection refused' }
   const ended = runStep({ state: 'completed', endedAt: at })
   const finished = job({ state: 'completed', peer: null })
@@ -85,6 +86,11 @@ describe('where a chain stands', () => {
       'a delivery that fails',
       [delivery({ doneAt: null, result: null, work: failing })],
       'the delivery, stored and not acted on yet, falcon: no space left; next: it is read in 12 s (next try).',
+    ],
+    [
+      'a delivery that is being read',
+      [delivery({ doneAt: null, result: null, work: { ...failing, busy: true } })],
+      'next: it is read, at this moment.',
     ],
     [
       'a delivery of a project that recovers',

@@ -143,11 +143,10 @@ describe('compops why', () => {
       })
       await w.push('calc/heat', hello)
       const said = {
-        out: await until('the trouble to be told', () =>
-          told(w, 'calc/heat hello', /It stands at: the submission of hello to falcon, .*refused/i),
-        ),
+        out: await until('the trouble to be told', () => told(w, 'calc/heat hello', /↻ next try/)),
       }
       expect(said.out).toMatch(/falcon has not answered: .*refused.*\d\d:\d\d:\d\d CES?T/i)
+      expect(said.out).toMatch(/It stands at: the submission of hello to falcon, .*refused/i)
       expect(said.out).toMatch(/↻ next try (in \d+ s|at once), \d+ tr(y|ies) so far/)
       expect(said.out).toMatch(/; next: it is handed over (at once|in \d+ s \(next try\))\./)
       // The job that waits for it is not to blame.
@@ -161,10 +160,10 @@ describe('compops why', () => {
     const w = await begin()
     w.simulator.revokeToken(w.token)
     await w.push('calc/heat', hello)
-    const said = { out: await until('the trouble to be told', () => told(w, 'calc/heat', '↻')) }
+    const said = { out: await until('the trouble to be told', () => told(w, 'calc/heat', '✕')) }
     expect(said.out).toMatch(/○ {2}delivery +push by alice, accepted/)
     expect(said.out).toMatch(
-      /It stands at: the delivery, stored and not acted on yet, .+; next: it is read (at once|in \d+ s \(next try\))\./,
+      /It stands at: the delivery, stored and not acted on yet, .+; next: it is read(,| at once| in \d+ s \(next try\))/,
     )
     expect(said.out).not.toContain(w.token)
   })
@@ -272,7 +271,7 @@ describe('the operator socket', () => {
 
   it('is not needed: without a service the store itself is asked, and that is said', async () => {
     const w = await begin({ database: 'embedded' })
-    const sha = await w.push('calc/heat', { '.compops.yml': 'jobs:\n  slow:\n    script: [sleep 60]\n' })
+    const sha = await w.push('calc/heat', { '.compops.yml': 'jobs:\n  slow:\n    script: [sleep 20]\n' })
     await until('the job to run', () => w.statuses(sha)['compops/slow'] === 'running')
     expect((await why(w, 'calc/heat')).out).toMatch(
       /It stands at: slow, running .*; next: laptop is asked every 1 s to /,
@@ -282,8 +281,5 @@ describe('the operator socket', () => {
     expect(said).toMatchObject({ code: 0, err: '' })
     expect(said.out).toContain('It stands at: slow, running')
     expect(said.out).toContain('No service is at work on this store: nothing goes on before `compops serve` runs.')
-    await w.start()
-    await w.simulator.deleteBranch(w.project.id, 'calc/heat', w.alice.id)
-    await w.treeEnds(sha, ['canceled'])
   })
 })
