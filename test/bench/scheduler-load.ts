@@ -45,7 +45,13 @@ async function anHour(bench: Bench, { store }: Engine, sshd: Sshd, { jobs, busy,
   const now = new Map(seeded.map(job => [job.id, job]))
   const waiting = seeded.filter(job => !job.running).map(job => job.id)
   await slurm.show(seeded)
-  const owned = { of: () => unshared, process: unshared, renew: async () => {}, release: async () => {} }
+  const owned = {
+    of: () => unshared,
+    process: unshared,
+    renewEvery: 1_000,
+    renew: async () => {},
+    release: async () => {},
+  }
   const poll = duties(context, owned).find(duty => duty.name === `poll ${name}`)!
   const before = sshd.connections()
   const stop = new AbortController()
