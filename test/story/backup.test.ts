@@ -9,6 +9,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { dumpTo, restoreFrom } from '../../src/store/dump.ts'
 import { openStore, rows } from '../../src/store/open.ts'
 import { emptyDatabase } from '../support/empty-database.ts'
+import { startFakeSlurm } from '../support/fake-slurm.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World, type WorldOptions } from '../support/world.ts'
@@ -105,6 +106,21 @@ const treeNotes = (w: World, iid: number) => w.ourNotes(iid).filter(note => note
 const allStatuses = (w: World, sha: string, name: string) =>
   w.simulator.statuses(w.project.id, sha, { all: true }).filter(status => status.name === name)
 
+/** Every run has ended, and GitLab was told of it. */
+const allTold = (w: World) =>
+  until(
+    'everything to be told',
+    async () =>
+      (
+        await rows(
+          w.service.context.db,
+          sql`select id from runs where ended_at is null or version > reported_version
+            union all select id from reports where sent_hash is distinct from desired_hash`,
+        )
+      ).length === 0,
+    60,
+  )
+
 // A day's work in one story: patient where the machine is busy.
 describe('yesterday’s database', { timeout: 240_000 }, () => {
   it.each(['postgres', 'embedded'] as const)(
@@ -148,16 +164,7 @@ describe('yesterday’s database', { timeout: 240_000 }, () => {
         'compops/tree': 'success',
       })
       expect(w.statuses(two)).toEqual({ 'compops/bad': 'failed', 'compops/tree': 'failed' })
-      await until(
-        'every run to have ended',
-        async () => (await rows(w.service.context.db, sql`select 1 from runs where ended_at is null`)).length === 0,
-      )
-      await until(
-        'everything to be told',
-        async () =>
-          (await rows(w.service.context.db, sql`select 1 from reports where sent_hash is distinct from desired_hash`))
-            .length === 0,
-      )
+      await allTold(w)
       expect(executions(w)).toEqual(['after', 'bad', 'last', 'long', 'mesh', 'solve'])
       expect(treeNotes(w, iid)).toHaveLength(1)
       expect(treeNotes(w, iid)[0]?.body).toMatch(/bad failed: exit 3/)
@@ -179,6 +186,44 @@ describe('yesterday’s database', { timeout: 240_000 }, () => {
       expect(executions(w)).toEqual(['after', 'bad', 'good', 'last', 'long', 'mesh', 'solve'])
     },
   )
+
+  it('of a Slurm cluster: what was submitted since is found in its directories, and asked for in queue and accounting', async () => {
+    const slurm = startFakeSlurm()
+    try {
+      const w = await begin({
+        clusters: `  falcon: { scheduler: slurm, path: ${slurm.bin}, root: ROOT, poll_interval: 300ms, max_poll_interval: 1s }`,
+        rule: '    clusters: [falcon]',
+        more: 'intervals: { note: 200ms, heads: 1s, accounting: 4s, settle: 3s, shortest_poll: 200ms }',
+      })
+      const one = await w.push('calc/heat', computation(w, { mesh: { waits: 'one' } }))
+      await until('mesh to run', () => executions(w).includes('mesh'))
+      const dump = await backup(w)
+      open(w, 'one')
+      await w.treeEnds(one, ['success'])
+      const two = await w.push('calc/heat', computation(w, { solve: { waits: 'two' }, after: { needs: 'solve' } }))
+      await until('solve to run', () => executions(w).includes('solve'))
+      await until('after to be queued', () => slurm.jobs().length === 3)
+      await w.stopService()
+
+      await restoreInto(w, 'postgres', dump)
+      await w.start({ recover: true })
+      await recovered(w)
+      open(w, 'two')
+      expect(await w.treeEnds(two, ['success'])).toMatchObject({
+        'compops/solve': 'success',
+        'compops/after': 'success',
+      })
+      await allTold(w)
+      expect(await runsHere(w)).toEqual([one, two])
+      expect(w.statuses(one)).toEqual({ 'compops/mesh': 'success', 'compops/tree': 'success' })
+      expect(executions(w)).toEqual(['after', 'mesh', 'solve'])
+      expect(slurm.calls('sbatch')).toHaveLength(3)
+    } finally {
+      await world?.close()
+      world = null
+      slurm.stop()
+    }
+  })
 
   it('restored by other means, with nobody saying --recover: the younger run directories tell, and no job starts a second time', async () => {
     const w = await begin()
