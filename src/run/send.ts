@@ -75,6 +75,8 @@ async function send(context: Context, report: Report): Promise<boolean> {
       return false
     }
     const fate = await putBack(context.db, reports, report, asOutage(thrown), retryAfterOf(thrown))
+    // Perhaps GitLab did it and only the answer was lost.
+    if (fate === 'taken over') await markToldTwice(context, report)
     context.metrics.failures.inc({ verb: `send ${report.kind}` })
     log.warn({ key: report.key, fate, err: describeError(thrown) }, `${report.kind} could not be sent`)
     return true
@@ -107,8 +109,11 @@ async function sent(
     })
     .where(stillClaimed(reports, report))
     .returning({ id: reports.id })
-  if (saved.length > 0) return
-  // Under our name: the other one, if it has not saved yet, sees that as we do.
+  if (saved.length === 0) await markToldTwice(context, report)
+}
+
+/** Under our name: the other process, if it has not saved yet, sees that as we do. */
+async function markToldTwice(context: Context, report: Report): Promise<void> {
   await context.db
     .update(reports)
     .set({ sentHash: toldTwice, leaseUntil: null, leaseHolder: report.leaseHolder, nextAt: sql`now()` })
@@ -282,10 +287,12 @@ async function keepOne(gitlab: GitLab, report: Report, iid: number, marker: stri
 async function sendReply(context: Context, gitlab: GitLab, report: Report, desired: Of<'reply'>): Promise<void> {
   const marker = desired.body.slice(desired.body.lastIndexOf('<!--'))
   const me = await gitlab.self()
-  if (report.sentHash === toldTwice) await keepOne(gitlab, report, desired.iid, marker)
+  const twice = report.sentHash === toldTwice
+  if (twice) await keepOne(gitlab, report, desired.iid, marker)
   // Of any bot that we have been: the answer may have been lost before the token was replaced.
   const ours = new Set([...context.botIds(), me.id])
-  const before = report.attempts > 1 ? await gitlab.findNote(report.projectId, desired.iid, marker, ours) : null
+  const looked = twice || report.attempts > 1
+  const before = looked ? await gitlab.findNote(report.projectId, desired.iid, marker, ours) : null
   const noteId = before?.id ?? (await gitlab.createNote(report.projectId, desired.iid, desired.body)).id
   await sent(context, report, { externalId: noteId })
 }

@@ -92,7 +92,9 @@ async function owner(): Promise<0 | 1> {
 }
 
 describe('of two replicas', () => {
-  it('the one that owns the cluster is killed: the other one finishes what it began', async () => {
+  it('the one that owns the cluster is killed: the other one finishes what it began', {
+    timeout: 240_000,
+  }, async () => {
     const first = await owner()
     const run = await begin('heat')
     await until('the first job to run', () => w.statuses(run.sha)['compops/mesh'] === 'running')
@@ -101,7 +103,9 @@ describe('of two replicas', () => {
     expect(await owner()).toBe(1 - first)
   })
 
-  it('one or the other is killed again and again, and started again: everything is done once', async () => {
+  it('one or the other is killed again and again, and started again: everything is done once', {
+    timeout: 240_000,
+  }, async () => {
     const runs = [await begin('a'), await begin('b'), await begin('c')]
     for (let kill = 0; kill < 6; kill++) {
       const n = (kill % 2) as 0 | 1
@@ -113,7 +117,9 @@ describe('of two replicas', () => {
     for (const run of runs) await isTold(run)
   })
 
-  it('the owner freezes for longer than its leases, in whatever it is doing, and wakes up: nothing is done twice, and it goes on', async () => {
+  it('the owner freezes for longer than its leases, in whatever it is doing, and wakes up: nothing is done twice, and it goes on', {
+    timeout: 240_000,
+  }, async () => {
     for (const name of ['x', 'y', 'z']) {
       const frozen = await owner()
       const run = await begin(name)
