@@ -13,8 +13,8 @@ export interface OperatorSocket {
 }
 
 /**
- * Serves the operator's app on `data_dir/compops.sock`, for the owner of the file alone. One that answers is left where it is: of several
- * replicas with one data_dir any may answer, since they share a database. One that is dead or gone is replaced, also later.
+ * Serves the operator's app on `data_dir/compops.sock`, for the owner of the file alone. One that answers is left where it is; one that is dead (a killed
+ * process left it) or gone is replaced, also later.
  */
 export async function listenOnSocket(
   dataDir: string,

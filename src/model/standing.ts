@@ -36,7 +36,8 @@ function workKind(work: { readonly parkedAt: string | null; readonly lastError: 
 
 function kindOfJob(job: JobStep): Standing['kind'] {
   if (job.work?.parkedAt != null) return 'parked'
-  const away = job.peer?.unreachableSince != null && job.state !== 'waiting'
+  // One that waits for another job has no business with the cluster yet.
+  const away = job.peer?.unreachableSince != null && (job.state !== 'waiting' || job.message === null)
   return away || job.work?.lastError != null ? 'trouble' : 'waits'
 }
 

@@ -122,6 +122,7 @@ export interface PeerOfJob {
   readonly lastRoundAt: string | null
   /** Milliseconds between two rounds, shortest and longest; null where no service runs. */
   readonly pollEvery: readonly [number, number] | null
+  /** After a restored backup nothing is handed over before what has happened since has been read. */
   readonly recovering: boolean
 }
 
@@ -140,6 +141,8 @@ export interface ReportStep {
   /** Why GitLab will never take it, in its words. */
   readonly refused: string | null
   readonly work: Work
+  /** Nothing is told before what has happened since the restored backup has been read. */
+  readonly recovering: boolean
 }
 
 /** Where a chain stands: at one of its steps, or at its end. */

@@ -88,30 +88,33 @@ function errorOf(step: Step): string | null {
   }
 }
 
+const recovery = 'it goes on when what has happened since the restored backup has been read'
+
 function next(why: Why, step: Step, kind: Chain['stands']['kind']): string {
   if (kind === 'parked') return `nothing by itself; \`compops retry ${idOf(step)}\` gives it another chance`
   switch (step.kind) {
     case 'delivery':
-      return step.recovering ? 'it waits until its project has recovered' : tryWords(step.work, why, 'it is read')
+      return step.recovering ? recovery : tryWords(step.work, why, 'it is read')
     case 'run':
       if (step.endedAt === null) return 'it is closed within seconds'
       return step.composing === null ? 'nothing' : tryWords(step.composing, why, 'it is composed')
     case 'report':
-      return tryWords(step.work, why, 'it is sent')
+      return step.recovering ? recovery : tryWords(step.work, why, 'it is sent')
     case 'job':
       return jobNext(why, step)
   }
 }
 
 function jobNext(why: Why, step: JobStep): string {
-  if (step.peer?.recovering === true) return `it waits until ${step.connection} has recovered`
+  if (step.peer?.recovering === true) return recovery
   if (step.work !== null && step.doing !== null)
     return tryWords(
       step.work,
       why,
       { submit: 'it is handed over', collect: 'they are fetched', cancel: 'it is asked for again' }[step.doing],
     )
-  if (step.state === 'waiting')
+  const away = step.peer?.unreachableSince != null
+  if (step.state === 'waiting' && !away)
     return step.message === null ? 'it is handed over as soon as its turn comes' : 'it goes on when that is over'
   if (step.state === 'held') return 'it is handed over when there is room'
   const every = step.peer?.pollEvery

@@ -142,11 +142,11 @@ function deliveryLines(step: DeliveryStep, page: Page): Line[] {
   ]
   if (!ignored && step.result !== null) lines.push(under(`→ ${safe(step.result)}`, step.doneAt, 'plain'))
   if (step.doneAt === null) lines.push(...workLines(step.work, 'to be read', page))
-  if (step.doneAt === null && step.recovering) lines.push(under(recoveringProject, null, 'warn'))
+  if (step.doneAt === null && step.recovering) lines.push(under(recovering, null, 'warn'))
   return lines
 }
 
-const recoveringProject = 'its project waits until its evidence branch has been read after the restored backup'
+const recovering = 'waits until what has happened since the restored backup has been read'
 
 function runLines(step: RunStep, page: Page): Line[] {
   const jobs = step.jobs === 0 ? 'no jobs' : countOf(step.jobs, 'job')
@@ -183,14 +183,7 @@ function jobLines(step: JobStep, page: Page): Line[] {
   } else if (peer?.lastError != null && step.doing === 'submit') {
     lines.push(under(`${step.connection} takes no jobs: ${safe(peer.lastError)}`, peer.troubledSince, 'bad'))
   }
-  if (peer?.recovering === true && !isFinal(step.state))
-    lines.push(
-      under(
-        `${step.connection} waits until its run directories have been read after the restored backup`,
-        null,
-        'warn',
-      ),
-    )
+  if (peer?.recovering === true && !isFinal(step.state)) lines.push(under(recovering, null, 'warn'))
   if (step.work !== null && step.doing !== null) lines.push(...workLines(step.work, doingWords[step.doing], page))
   return lines
 }

@@ -41,9 +41,11 @@ export async function chainOf(
     const all = await jobsOf(db, told.id)
     const shown = job === null ? all : all.filter(one => one.name === job)
     steps.push(runStep(told, all, now))
-    steps.push(...(await jobSteps(db, shown, { pollEvery, now })))
+    steps.push(...(await jobSteps(db, shown, project, { pollEvery, now })))
     const sent = await db.select().from(reports).where(eq(reports.runId, told.id)).orderBy(asc(reports.id))
-    steps.push(...sent.filter(row => job === null || concerns(row, job)).map(row => reportStep(row, told, now)))
+    steps.push(
+      ...sent.filter(row => job === null || concerns(row, job)).map(row => reportStep(row, told, project, now)),
+    )
   }
   const ref = told?.ref ?? delivery?.ref ?? null
   return {
@@ -125,7 +127,12 @@ function runStep(row: RunRow, all: readonly JobRow[], now: Date): RunStep {
   }
 }
 
-async function jobSteps(db: Db, list: readonly JobRow[], { pollEvery, now }: Known): Promise<JobStep[]> {
+async function jobSteps(
+  db: Db,
+  list: readonly JobRow[],
+  project: ProjectRow | null,
+  { pollEvery, now }: Known,
+): Promise<JobStep[]> {
   const all = await attemptsOf(
     db,
     list.map(job => job.id),
@@ -142,7 +149,7 @@ async function jobSteps(db: Db, list: readonly JobRow[], { pollEvery, now }: Kno
       lastError: row?.lastError ?? null,
       lastRoundAt: iso(row?.lastRoundAt ?? null),
       pollEvery: pollEvery(name),
-      recovering: row?.recovering ?? false,
+      recovering: (row?.recovering ?? false) || (project?.recovering ?? false),
     }
   }
   return list.map(job => {
@@ -202,7 +209,7 @@ function concerns(row: ReportRow, job: string): boolean {
   return row.desired.kind !== 'status' || row.desired.name === `compops/${job}`
 }
 
-function reportStep(row: ReportRow, run: RunRow, now: Date): ReportStep {
+function reportStep(row: ReportRow, run: RunRow, project: ProjectRow | null, now: Date): ReportStep {
   const state = reportState(row)
   const { desired } = row
   const branch = shortBranch(run.ref)
@@ -222,5 +229,6 @@ function reportStep(row: ReportRow, run: RunRow, now: Date): ReportStep {
     unsentSince: state === 'told' || state === 'refused' ? null : iso(row.unsentSince),
     refused: state === 'refused' ? row.refused : null,
     work: workOf(row, state === 'not yet' || state === 'parked', now),
+    recovering: state === 'not yet' && (project?.recovering ?? false),
   }
 }

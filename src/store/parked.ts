@@ -29,7 +29,7 @@ export async function retryParked(db: Db, which: { table?: ParkingTable; id?: st
     const one = which.id === undefined ? sql`` : sql` and id = ${which.id}`
     const back = await rows<{ id: string }>(
       db,
-      sql`update ${sql.identifier(table)} set parked_at = null, tries = 0, next_at = now(), lease_until = null where parked_at is not null${one} returning id`,
+      sql`update ${sql.identifier(table)} set parked_at = null, tries = 0, interrupted = 0, next_at = now(), lease_until = null where parked_at is not null${one} returning id`,
     )
     freed += back.length
   }

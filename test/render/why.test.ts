@@ -32,7 +32,7 @@ const job = (more: Partial<JobStep> = {}): JobStep => ({
 })
 const report = (more: Partial<ReportStep> = {}): ReportStep => ({
   ...{ kind: 'report', id: run, report: 'status', name: 'compops/mesh', wants: 'running', state: 'told', sentAt: at },
-  ...{ unsentSince: null, refused: null, work: done },
+  ...{ unsentSince: null, refused: null, work: done, recovering: false },
   ...more,
 })
 
@@ -95,7 +95,7 @@ describe('where a chain stands', () => {
     [
       'a delivery of a project that recovers',
       [delivery({ doneAt: null, recovering: true })],
-      'next: it waits until its project has recovered.',
+      'next: it goes on when what has happened since the restored backup has been read.',
     ],
     [
       'a parked delivery',
@@ -116,6 +116,11 @@ describe('where a chain stands', () => {
       'a cluster that is away',
       [runStep(), job({ peer: away })],
       'mesh, running (falcon 4711), falcon does not answer: connection refused; next: falcon is asked every',
+    ],
+    [
+      'a cluster that was never reached',
+      [runStep(), job({ state: 'waiting', nativeId: null, peer: away })],
+      'mesh, waiting (falcon), falcon does not answer: connection refused; next: falcon is asked every 15 s to 2 m',
     ],
     [
       'a job that waits for another is not where it stands',

@@ -17,7 +17,8 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('parked rows on %s', eng
   const id = { delivery: newId(), report: newId(), attempt: newId(), run: newId(), job: newId() }
   const parked = {
     parkedAt: sql`now()`,
-    attempts: 8,
+    attempts: 9,
+    interrupted: 1,
     lastError: 'it went wrong',
     nextAt: sql`now() + interval '1 day'`,
   }
@@ -85,7 +86,7 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('parked rows on %s', eng
     for (const row of found)
       expect(row).toMatchObject({
         projectPath: 'physics/heat',
-        tries: 8,
+        tries: 9,
         lastError: 'it went wrong',
         parkedAt: expect.any(Date),
       })
@@ -96,7 +97,7 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('parked rows on %s', eng
     expect(await retryParked(store.db, { table: 'reports', id: id.delivery })).toBe(0)
     expect(await retryParked(store.db, { id: id.delivery })).toBe(1)
     const freed = (await store.db.select().from(deliveries).where(eq(deliveries.id, id.delivery)))[0]!
-    expect(freed).toMatchObject({ parkedAt: null, attempts: 0, lastError: 'it went wrong' })
+    expect(freed).toMatchObject({ parkedAt: null, attempts: 0, interrupted: 0, lastError: 'it went wrong' })
     expect(freed.nextAt.getTime()).toBeLessThan(Date.now() + 1_000)
     expect(await retryParked(store.db, { table: 'runs' })).toBe(1)
     expect((await parkedRows(store.db)).map(row => row.table).sort()).toEqual(['attempts', 'reports'])

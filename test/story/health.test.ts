@@ -198,10 +198,8 @@ describe('/readyz', () => {
     })
     expect(seen).toMatchObject({ since: expect.stringMatching(/Z$/), error: expect.stringMatching(/refused/i) })
     await until('the gauge', async () => (await seriesOf(w, 'compops_unreachable{peer="falcon"}')) === '1')
-    await until('another try', async () => {
-      const [attempt] = await rows<{ tries: number }>(w.service.context.db, sql`select tries from attempts`)
-      return Number(attempt?.tries) > 1
-    })
+    const tries = async () => Number(await seriesOf(w, 'compops_work_failures_total{verb="look back"}'))
+    await until('another try', async () => (await tries()) > 1)
     expect((await readyz(w)).clusters.falcon?.since).toBe(seen.since)
   })
 })

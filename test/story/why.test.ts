@@ -9,7 +9,8 @@ import type { Why } from '../../src/model/why.ts'
 import { renderWhy } from '../../src/render/why.ts'
 import { rows } from '../../src/store/open.ts'
 import { compops } from '../support/compops.ts'
-import { freePort } from '../support/proxy.ts'
+import { startFakeSlurm } from '../support/fake-slurm.ts'
+import { startProxy } from '../support/proxy.ts'
 import { startSshd } from '../support/sshd.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World, type WorldOptions } from '../support/world.ts'
@@ -130,29 +131,49 @@ describe('compops why', () => {
   })
 
   it('names a cluster that is away, since when, and the next try', async () => {
+    const slurm = startFakeSlurm()
     const sshd = await startSshd()
-    const port = await freePort()
+    const proxy = await startProxy({ host: '127.0.0.1', port: sshd.port })
     try {
+      proxy.accept(false)
+      slurm.behave('sbatch', 'down')
+      const knownHosts = await sshd.knownHostsFor(proxy.port)
       const w = await begin({
         clusters: `  falcon:
     scheduler: slurm
-    ssh: { host: 127.0.0.1, port: ${port}, user: ${sshd.user}, identity_file: ${sshd.identityFile}, known_hosts_file: ${await sshd.knownHostsFor(port)} }
+    path: ${slurm.bin}
+    ssh: { host: 127.0.0.1, port: ${proxy.port}, user: ${sshd.user}, identity_file: ${sshd.identityFile}, known_hosts_file: ${knownHosts} }
     root: ROOT
-    poll_interval: 5s`,
+    poll_interval: 1s`,
         rule: '    clusters: [falcon]',
+        more: 'intervals: { note: 200ms, settle: 3s, shortest_poll: 200ms }',
       })
       await w.push('calc/heat', hello)
-      const said = {
-        out: await until('the trouble to be told', () => told(w, 'calc/heat hello', /↻ next try/)),
-      }
-      expect(said.out).toMatch(/falcon has not answered: .*refused.*\d\d:\d\d:\d\d CES?T/i)
-      expect(said.out).toMatch(/It stands at: the submission of hello to falcon, .*refused/i)
-      expect(said.out).toMatch(/↻ next try (in \d+ s|at once), \d+ tr(y|ies) so far/)
-      expect(said.out).toMatch(/; next: it is handed over (at once|in \d+ s \(next try\))\./)
+      // Away from the start: nothing is handed over before it was looked at once.
+      const away = await until('the trouble to be told', () =>
+        told(w, 'calc/heat', 'It stands at: hello, waiting (falcon)'),
+      )
+      expect(away).toMatch(/falcon has not answered: .*\d\d:\d\d:\d\d CES?T/)
+      expect(away).toMatch(/falcon does not answer: .*; next: falcon is asked every 1 s to /)
+      // It answers, but its scheduler does not.
+      proxy.accept(true)
+      const tried = await until('a submission to be tried again', () => told(w, 'calc/heat hello', /↻ next try/))
+      expect(tried).toMatch(/falcon takes no jobs: .*Unable to contact slurm controller/)
+      expect(tried).toMatch(/↻ next try (in \d+ s|at once), \d+ tr(y|ies) so far/)
+      expect(tried).toMatch(
+        /It stands at: the submission of hello to falcon, .*Unable to contact slurm controller.*; next: it is handed over (at once|in \d+ s \(next try\))\./,
+      )
       // The job that waits for it is not to blame.
-      expect((await why(w, 'calc/heat')).out).toMatch(/It stands at: the submission of hello/)
+      expect(renderWhy(await whyData(w, 'calc/heat'))).toMatch(/It stands at: the submission of hello/)
+      slurm.behave('sbatch', 'ok')
+      await until('the end', () => told(w, 'calc/heat', 'It is over: the run is completed'))
     } finally {
+      // Before its cluster goes away: nothing that runs is left behind.
+      await world?.close()
+      world = null
+      await proxy.stop()
       await sshd.stop()
+      slurm.stop()
     }
   })
 
@@ -254,17 +275,13 @@ describe('the operator socket', () => {
     expect(await why(w, 'main')).toMatchObject({ err: '' })
   })
 
-  it('is not fought over by two replicas on one data directory: either may answer', async () => {
+  it('stays with the service when a second one is refused', async () => {
     const w = await begin()
     const path = `${w.place}/data/compops.sock`
     const { ino } = await stat(path)
     const config = await loadConfig(w.configFile, { ...process.env, STORY_TOKEN: w.token, STORY_SECRET: w.secret })
-    const second = await startService(
-      { ...config, listen: { host: '127.0.0.1', port: 0 } },
-      { logTo: { write: () => true } },
-    )
-    expect((await stat(path)).ino).toBe(ino)
-    await second.stop()
+    const second = startService({ ...config, listen: { host: '127.0.0.1', port: 0 } }, { logTo: { write: () => true } })
+    await expect(second).rejects.toThrow(/in use by another compops/)
     expect((await stat(path)).ino).toBe(ino)
     expect(await compops(['parked', '--config', w.configFile])).toMatchObject({ code: 0, err: '' })
   })
