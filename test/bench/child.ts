@@ -1,6 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'
 
+/** What the command line loads before the service (`src/cli/compops.mjs`), as arguments for Node. */
+export const asCommandLine: readonly string[] = ['quick-imports', 'compile-cache'].flatMap(name => [
+  '--import',
+  join(import.meta.dirname, `../../src/cli/${name}.mjs`),
+])
+
 const running = new Set<ChildProcess>()
 
 /** Starts a file of this folder as a child process that can be talked to. It ends with us, at the latest. */

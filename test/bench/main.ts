@@ -48,6 +48,7 @@ async function main(): Promise<number> {
   const loadBefore = loadavg()[0]!
   const started = performance.now()
   const place = await mkdtemp(join(tmpdir(), 'bench-'))
+  process.env.CACHE_DIRECTORY = join(place, 'cache')
   const leave = () => {
     killChildren()
     rmSync(place, { recursive: true, force: true })

@@ -4,12 +4,6 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** As the command line does; the bare PGlite has nothing to gain from it. */
-async function quickly(): Promise<void> {
-  for (const name of ['quick-imports', 'compile-cache'])
-    await import(new URL(`../../src/cli/${name}.mjs`, import.meta.url).href)
-}
-
 const [mode, argument = ''] = process.argv.slice(2)
 const close = await start()
 process.send?.({ ready: true })
@@ -29,14 +23,12 @@ async function start(): Promise<() => Promise<unknown>> {
       return () => client.close()
     }
     case 'store': {
-      await quickly()
       const { openStore } = await import('../../src/store/open.ts')
       const store = await openStore({ databaseUrl: null, dataDir: argument })
       await store.ping()
       return () => store.close()
     }
     case 'service': {
-      await quickly()
       const { loadConfig } = await import('../../src/config/index.ts')
       const { startService } = await import('../../src/main.ts')
       const config = await loadConfig(argument, {

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pgliteMajor } from '../../src/store/pglite-directory.ts'
 import { freePort } from '../support/proxy.ts'
-import { endChild, hear, startChild } from './child.ts'
+import { asCommandLine, endChild, hear, startChild } from './child.ts'
 import { atMost, type Bench, type Figure, median, round, timed } from './figure.ts'
 
 const rounds = 3
@@ -12,14 +12,13 @@ type Mode = (typeof modes)[number]
 /** From the start of a process until it is ready on an existing directory, and its memory once nothing happens any more. */
 export async function benchStart(bench: Bench): Promise<Figure[]> {
   const dataDir = join(bench.place, 'start')
-  process.env.CACHE_DIRECTORY = join(bench.place, 'cache')
   const arguments_: Record<Mode, string> = {
     bare: join(dataDir, `pglite-${pgliteMajor}`),
     store: dataDir,
     service: await writeConfig(bench.place, dataDir),
   }
   // Made by a child too: this process must stay small for the benches after it. A first start also fills the cache of what was compiled.
-  const maker = startChild('start-child.ts', ['service', arguments_.service])
+  const maker = startChild('start-child.ts', ['service', arguments_.service], asCommandLine)
   try {
     await hear(maker)
   } finally {
@@ -29,7 +28,7 @@ export async function benchStart(bench: Bench): Promise<Figure[]> {
   const rss: Record<Mode, number[]> = { bare: [], store: [], service: [] }
   for (let n = 1; n <= rounds; n++) {
     for (const mode of modes) {
-      const child = startChild('start-child.ts', [mode, arguments_[mode]])
+      const child = startChild('start-child.ts', [mode, arguments_[mode]], mode === 'bare' ? [] : asCommandLine)
       try {
         ms[mode].push(await timed(() => hear(child)))
         rss[mode].push((await hear<{ rss: number }>(child)).rss / 2 ** 20)

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
-import { endChild } from './child.ts'
+import { asCommandLine, endChild } from './child.ts'
 import type { GitLabChild, SharedClock } from './gitlab-child.ts'
 import { type InstantSlurm, openInstantSlurm } from './instant-slurm.ts'
 import { startRemote } from './rpc.ts'
@@ -32,7 +32,7 @@ export async function startBenchWorld(options: BenchWorldOptions) {
     options.speed === undefined ? null : { factor: options.speed, start: now, startedAt: now }
   const slurm: InstantSlurm = await openInstantSlurm(place)
   const gitlab = startRemote<GitLabChild>('gitlab-child.ts')
-  const service = startRemote<ServiceChild>('service-child.ts', ['--expose-gc'])
+  const service = startRemote<ServiceChild>('service-child.ts', ['--expose-gc', ...asCommandLine])
   const close = async () => {
     await endChild(service.child)
     await endChild(gitlab.child)
