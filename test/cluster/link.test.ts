@@ -6,6 +6,7 @@ import { type Cluster, openCluster, type SubmitRequest, type WatchedAttempt } fr
 import { createSsh2Remote } from '../../src/remote/ssh2.ts'
 import { dialectOf } from '../../src/scheduler/index.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
+import { hostileRefs } from '../support/hostile-refs.ts'
 import { startProxy, type TcpProxy } from '../support/proxy.ts'
 import { type Sshd, type SshdOptions, startSshd } from '../support/sshd.ts'
 import { until } from '../support/until.ts'
@@ -194,7 +195,9 @@ describe.each([
   ['tcsh', '/usr/bin/tcsh', 'echo Welcome; setenv n x'],
   ['fish', '/usr/bin/fish', 'echo Welcome; set -x p x'],
 ])('an account whose login shell is %s and whose start files talk', (_, shell, noise) => {
-  test('submits, observes, cancels and collects like any other, hostile names and all', async () => {
+  test('submits, observes, cancels and collects like any other, hostile names and all', {
+    timeout: 60_000,
+  }, async () => {
     const startFile = join(root, 'start')
     writeFileSync(startFile, `${noise}\neval "$SSH_ORIGINAL_COMMAND"\n`)
     const own = await serve({ forceCommand: `${shell} ${startFile}` })
@@ -219,6 +222,11 @@ describe.each([
     const endless = await start(cluster, submitRequest({ source, spec: { script: ['sleep 300'] } }))
     expect([...(await cluster.cancel([endless])).values()]).toEqual(['gone'])
     expect(slurm.jobs()).toHaveLength(2)
+    slurm.behave('hold', 'yes')
+    for (const branch of hostileRefs) {
+      const { nativeId } = await start(cluster, submitRequest({ source, branch }))
+      expect(slurm.read(nativeId!, 'arguments')).toContain(`\n--comment=physics/ising ${branch} simulate by ada\n`)
+    }
   })
 })
 

@@ -6,6 +6,7 @@ import { parse, stringify } from 'yaml'
 import { branchFile } from '../../src/model/branch-file.ts'
 import { rows } from '../../src/store/open.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
+import { hostileRefs } from '../support/hostile-refs.ts'
 import { startProxy, type TcpProxy } from '../support/proxy.ts'
 import { type Sshd, type SshdOptions, startSshd } from '../support/sshd.ts'
 import { until } from '../support/until.ts'
@@ -129,25 +130,8 @@ describe('a host that comes back with another key', () => {
   })
 })
 
-/** What git allows as a name (performance-and-faults 2.7) and shells do not mean. */
-const refs = [
-  'a;touch${IFS}pwn',
-  '$(touch${IFS}pwn)',
-  '`touch${IFS}pwn`',
-  "a'b",
-  'a"b',
-  'a|b&c',
-  'a>pwn',
-  // GitLab and git push refuse a name that begins with a dash.
-  'calc/-rf',
-  '{a,b}',
-  'a!b',
-  '%0a',
-  'calc/🔥',
-]
-
 describe('names that are shell code', () => {
-  it('of branches, messages, authors and files are names, whatever the login shell', async () => {
+  it('of branches, messages, authors and files are names, whatever the login shell', { timeout: 180_000 }, async () => {
     const slurm = openSlurm()
     const shells = [
       ['sh', '/bin/sh'],
@@ -166,23 +150,20 @@ describe('names that are shell code', () => {
     const mallory = simulator.createUser({ username: 'mallory', name: '$(touch pwn)`touch pwn`"\'; rm -rf ~' })
     simulator.addMember(project.id, mallory.id, 30)
     const written = '$(touch pwn);`touch pwn`\'"|&>'
-    const jobs = Object.fromEntries(
-      shells.map(([name]) => [
-        name,
-        {
-          cluster: name,
-          env: { NAME: written },
-          script: [`printf %s "$COMPOPS_BRANCH" > "${name} $NAME"$'\\n''!{a,b}*'`],
-          outputs: [`${name} *`],
-        },
-      ]),
-    )
+    // Each name behind one of the shells; test/cluster/link.test.ts asks each name of each.
+    const shellOf = (ref: string) => shells[hostileRefs.indexOf(ref) % shells.length]![0]
     const pushed = new Map<string, string>()
-    for (const ref of refs) {
+    for (const ref of hostileRefs) {
+      const job = {
+        cluster: shellOf(ref),
+        env: { NAME: written },
+        script: [`printf %s "$COMPOPS_BRANCH" > "$NAME"$'\\n''!{a,b}*'`],
+        outputs: ['*pwn*'],
+      }
       const sha = await simulator.commit({
         projectId: project.id,
         branch: ref,
-        files: { '.compops.yml': stringify({ jobs }), 'branch.txt': ref },
+        files: { '.compops.yml': stringify({ jobs: { heat: job } }), 'branch.txt': ref },
         message: `$(touch pwn)\`touch pwn\`; touch pwn "'\n\n#SBATCH --uid=0\n`,
         authorId: mallory.id,
       })
@@ -190,21 +171,13 @@ describe('names that are shell code', () => {
     }
     for (const [ref, sha] of pushed) {
       expect(await world.treeEnds(sha), `${ref}: ${world.description(sha, 'compops/tree')}`).toMatchObject({
-        'compops/sh': 'success',
-        'compops/bash': 'success',
-        'compops/tcsh': 'success',
+        'compops/heat': 'success',
       })
       const record = parse(await until(`the evidence of ${ref}`, () => world.evidenceOf(branchFile(ref), sha)))
-      expect(record).toMatchObject({ branch: ref, state: 'completed' })
-      for (const [name] of shells) {
-        const [output] = record.jobs[name].outputs
-        expect(output).toMatchObject({
-          path: `${name} ${written}\n!{a,b}*`,
-          size: Buffer.byteLength(ref),
-        })
-      }
+      expect(record).toMatchObject({ branch: ref, state: 'completed', jobs: { heat: { cluster: shellOf(ref) } } })
+      expect(record.jobs.heat.outputs).toMatchObject([{ path: `${written}\n!{a,b}*`, size: Buffer.byteLength(ref) }])
     }
-    expect(slurm.jobs()).toHaveLength(refs.length * shells.length)
+    expect(slurm.jobs()).toHaveLength(hostileRefs.length)
     const left = [...shells.map(([name]) => join(world.place, `cluster-${name}`)), slurm.state].flatMap(place =>
       readdirSync(place, { recursive: true, encoding: 'utf8' }),
     )
