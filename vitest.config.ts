@@ -22,6 +22,8 @@ export default defineConfig({
           name: 'story',
           execArgv,
           include: ['test/story/**/*.test.ts'],
+          // Worlds side by side: more of them only wait for the processor.
+          maxConcurrency: 3,
           testTimeout: 90_000,
           hookTimeout: 90_000,
         },

@@ -1,8 +1,9 @@
 import { and, eq, isNotNull } from 'drizzle-orm'
 import type { ProjectConfig } from '../config/index.ts'
 import type { Context } from '../context.ts'
-import { ensureCommit, listFiles } from '../git/mirror.ts'
+import { ensureCommit, listFiles, readHead } from '../git/mirror.ts'
 import { evidencePath } from '../render/links.ts'
+import type { Store } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { sendAgain } from '../store/reports.ts'
 import { shortBranch } from '../store/runs.ts'
@@ -12,8 +13,14 @@ import { projects, reports, runs } from '../store/schema.ts'
 const patience = 3
 const day = 86_400_000
 
-// When evidence was put back, by project. Only a limit: a restart may grant three more.
-const restored = new Map<number, number[]>()
+// When evidence was put back, by service and project. Only a limit: a restart may grant three more.
+const restorations = new WeakMap<Store, Map<number, number[]>>()
+
+function restoredBy(context: Context): Map<number, number[]> {
+  const known = restorations.get(context.store) ?? new Map<number, number[]>()
+  restorations.set(context.store, known)
+  return known
+}
 
 /**
  * The evidence branch is no longer where we left it: a person deleted it, pushed to it, or rewrote it. What we committed and is missing there now
@@ -25,7 +32,8 @@ export async function checkEvidence(
   rule: ProjectConfig,
   heads: ReadonlyMap<string, string>,
 ): Promise<number> {
-  const head = heads.get(`refs/heads/${rule.evidence.branch}`) ?? null
+  const ref = `refs/heads/${rule.evidence.branch}`
+  const head = heads.get(ref) ?? null
   if (project.evidenceSha === null || project.evidenceSha === head) return 0
   const log = context.log.child({ step: 'evidence', project: project.path })
   const mirror = await context.mirror(project)
@@ -40,10 +48,17 @@ export async function checkEvidence(
     ({ run, ref, sha }) => !there.has(evidencePath({ id: run, branch: shortBranch(ref), sha })),
   )
   if (missing.length === 0) {
-    await context.db.update(projects).set({ evidenceSha: head }).where(eq(projects.id, project.id))
+    const unmoved = eq(projects.evidenceSha, project.evidenceSha)
+    await context.db
+      .update(projects)
+      .set({ evidenceSha: head })
+      .where(and(eq(projects.id, project.id), unmoved))
     return 0
   }
+  // We ourselves may have committed since the heads were listed: what was sent then is missing in the older listing alone.
+  if ((await readHead(mirror, ref)) !== head) return 0
 
+  const restored = restoredBy(context)
   const now = context.clock.now().getTime()
   const times = (restored.get(project.id) ?? []).filter(time => now - time < day)
   if (times.length >= patience) {

@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 180_000 })
 // What was computed stays on record, whatever people do to the branch that keeps it.
 const branch = 'compops/evidence'
 const hello = (n: number | string) => ({ '.compops.yml': `jobs:\n  a:\n    script: [echo ${n}]\n` })
-const quick = { more: 'intervals: { note: 200ms, heads: 1s }' }
+const quick = { more: 'intervals: { note: 200ms, heads: 2s }' }
 
 const records = async (world: World) =>
   ((await world.simulator.files(world.project.id, branch)) ?? []).filter(name => name.startsWith('runs/')).sort()
@@ -20,7 +20,7 @@ const records = async (world: World) =>
 async function computed(world: World, ...names: string[]): Promise<string[]> {
   for (const name of names) {
     const sha = await world.push(`calc/${name}`, hello(name))
-    await until(`the evidence of ${name}`, () => world.evidenceOf(`calc/${name}`, sha), 60)
+    await until(`the evidence of ${name}`, () => world.evidenceOf(`calc/${name}`, sha), 120)
   }
   return records(world)
 }
@@ -36,7 +36,7 @@ async function moveTo(world: World, sha: string): Promise<void> {
 }
 
 const back = (world: World, expected: string[]) =>
-  until('all records to be back', async () => (await records(world)).join() === expected.join(), 60)
+  until('all records to be back', async () => (await records(world)).join() === expected.join(), 90)
 
 describe.concurrent('the evidence branch', () => {
   it('that a person deletes is put back as it was, though no run ends', () =>

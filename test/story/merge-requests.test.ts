@@ -174,6 +174,20 @@ describe.concurrent('statuses', () => {
       expect(names(world, 'merge_request_event')).toEqual({ 'compops/slow': 'success', 'compops/tree': 'success' })
     }))
 
+  it('for which the pipeline has no room (422) are told once and not sent again; the note says everything', () =>
+    inWorld({}, async world => {
+      world.simulator.settings.ciPipelineSize = 1
+      const sha = await world.push('calc/heat', { ...slow(1), [ci]: 'lint:\n  script: ["true"]\n' })
+      const { iid } = await world.openMergeRequest('calc/heat')
+      await ends(world, iid)
+      const posts = () => world.simulator.requests().filter(one => one.path.includes(`statuses/${sha}`))
+      await until('the last to be refused', () =>
+        world.logged.some(line => line.includes('as many jobs as GitLab allows') && line.includes('compops/tree')),
+      )
+      expect(posts().every(one => one.status === 422)).toBe(true)
+      expect(posts().length).toBeLessThanOrEqual(6)
+    }))
+
   it('that GitLab refuses for good (a CI job has the name) are told once and not sent again', () =>
     inWorld({}, async world => {
       const sha = await world.push('calc/heat', { ...slow(1), [ci]: 'compops/slow:\n  script: ["true"]\n' })
