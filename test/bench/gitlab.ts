@@ -9,7 +9,7 @@ const refused = (calls: Record<string, number>) =>
 
 /** Calls of GitLab: for a run of one job and of a hundred, while nothing changes, when a thousand jobs end at once, and while it is away. */
 export async function benchGitLab(bench: Bench): Promise<Figure[]> {
-  return [...(process.env.BT ? [] : await perJob(bench)), ...(await together(bench))]
+  return [...(await perJob(bench)), ...(await together(bench))]
 }
 
 /** Every state of every job is shown: a job waits, runs, and ends. */

@@ -4,7 +4,7 @@ import { loopFigure } from './loop.ts'
 import { fileOf, startBenchWorld } from './world.ts'
 
 const hours = 24
-const perHour = 20
+const perHour = 10
 const perRun = 1
 /** Pushed at once: GitLab's hooks come one after the other anyway. */
 const together = 5
@@ -13,7 +13,7 @@ const warm = 6
 /** What heap and rest may differ by without saying anything, MB over the day. */
 const noise = 10
 
-/** A day of runs, pressed into a minute: 480 in 24 hours of 20, from push to evidence, and how much the process is larger after each. */
+/** A day of runs, pressed into a minute: 240 in 24 hours of 10, from push to evidence, and how much the process is larger after each. */
 export async function benchMemory(bench: Bench): Promise<Figure[]> {
   const world = await startBenchWorld({ place: bench.place, name: 'memory', databaseUrl: await bench.freshDatabase() })
   const { gitlab, service } = world
