@@ -216,7 +216,7 @@ export const attempts = pgTable(
   t => [
     unique('attempts_job_number').on(t.jobId, t.number),
     index('attempts_parked').on(t.parkedAt).where(sql`parked_at is not null`),
-    index('attempts_open').on(t.connection).where(sql`not final`),
+    index('attempts_open').on(t.connection, t.id).where(sql`not final`),
     index('attempts_uncollected').on(t.nextAt).where(sql`final and collected is null and collect_problem is null`),
   ],
 )
