@@ -86,7 +86,8 @@ function toDescribed(reach: Reach, ids: AttemptIds, files: ReadonlyMap<string, s
     ids,
     nativeId,
     about: about === undefined ? null : readAbout(about, ids),
-    handedOver: nativeId !== null || began || files.has('submitting') || files.has('refused'),
+    // Whatever stands in `id`: what the guard of a submission takes for an attempt must be found here too, or the two would go round in circles.
+    handedOver: began || ['id', 'submitting', 'refused'].some(file => files.has(file)),
     givenUp: files.has('fenced') && !began,
   }
 }

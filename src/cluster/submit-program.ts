@@ -63,9 +63,9 @@ known
 # An attempt of this job that the asker does not know of: its database is older than this directory (a restored backup), and the job may have run.
 for other in ../*; do
   other=\${other##*/}
-  case $other in *[!0-9a-f-]*) continue ;; esac
+  case $other in *[!0-9a-f-]*) continue ;; ????????-????-????-????-????????????) ;; *) continue ;; esac
   case " $siblings \${attempt##*/} " in *" $other "*) continue ;; esac
-  if [ -e "../$other/id" ] || [ -e "../$other/submitting" ]; then printf 'OVERTAKEN %s %s\\n' $asked "$other"; exit 0; fi
+  if [ -f "../$other/id" ] || [ -f "../$other/submitting" ]; then printf 'OVERTAKEN %s %s\\n' $asked "$other"; exit 0; fi
 done
 
 ${locks}

@@ -120,7 +120,7 @@ describe('an attempt', () => {
     ['a submission that was begun', { submitting: '1' }, { handedOver: true, nativeId: null }],
     ['a refusal', { refused: 'no' }, { handedOver: true, nativeId: null }],
     ['an id', { id: '17\n' }, { handedOver: true, nativeId: '17' }],
-    ['an id of nobody’s making', { id: '$(reboot)\n' }, { handedOver: false, nativeId: null }],
+    ['an id of nobody’s making', { id: '$(reboot)\n' }, { handedOver: true, nativeId: null }],
     ['a start', { 'started.0': '17 1700000000\n' }, { handedOver: true, nativeId: '17' }],
     ['a fence', { submitting: '1', fenced: '' }, { handedOver: true, givenUp: true }],
     ['a fence that came too late', { id: '17', 'started.0': '17 1', fenced: '' }, { givenUp: false }],

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -93,6 +93,11 @@ test('of a job that has an attempt which the asker does not know, nothing is sub
   // A directory in which nothing was begun says nothing.
   rmSync(join(directory(request), 'id'))
   rmSync(join(directory(request), 'submitting'))
+  // Nor does one that is not named as ours are: what the guard minds must be what a recovery finds.
+  for (const name of ['x', 'abc', '$(reboot)', `${request.attemptId}0`]) {
+    mkdirSync(join(directory(request), '..', name))
+    writeFileSync(join(directory(request), '..', name, 'id'), '9\n')
+  }
   expect(await cluster.submit(again)).toMatchObject({ kind: 'accepted', nativeId: '2' })
 })
 
