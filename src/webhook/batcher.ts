@@ -12,6 +12,11 @@ export interface BatcherOptions<Row, Outcome> {
   readonly maxBatch?: number
   /** Refused beyond it: a store that hangs must not eat the memory. Default 5,000. */
   readonly maxWaiting?: number
+  /**
+   * ms after which a caller is told that its row is not committed, though it may still be: GitLab waits 10 s, and hears 503 rather than nothing.
+   * Default 8,000.
+   */
+  readonly deadline?: number
 }
 
 export interface Batcher<Row, Outcome> {
@@ -29,7 +34,7 @@ interface Waiting<Row, Outcome> {
 const hopeless = 5
 
 export function createBatcher<Row, Outcome>(options: BatcherOptions<Row, Outcome>): Batcher<Row, Outcome> {
-  const { insert, keyOf, repeated, maxBatch = 500, maxWaiting = 5_000 } = options
+  const { insert, keyOf, repeated, maxBatch = 500, maxWaiting = 5_000, deadline = 8_000 } = options
   let waiting: Waiting<Row, Outcome>[] = []
   let running = false
 
@@ -40,7 +45,21 @@ export function createBatcher<Row, Outcome>(options: BatcherOptions<Row, Outcome
           fail(new CompopsError(`the store is ${maxWaiting} deliveries behind`, { transient: true }))
           return
         }
-        waiting.push({ row, settle, fail })
+        const late = setTimeout(
+          () => fail(new CompopsError(`the store has not answered in ${deadline / 1000} s`, { transient: true })),
+          deadline,
+        )
+        waiting.push({
+          row,
+          settle(outcome) {
+            clearTimeout(late)
+            settle(outcome)
+          },
+          fail(error) {
+            clearTimeout(late)
+            fail(error)
+          },
+        })
         if (!running) void drain()
       })
     },

@@ -122,3 +122,13 @@ test('an answer that does not fit the question is a failure', async () => {
   const batcher = createBatcher<string, 'inserted'>({ insert: async () => [], keyOf: row => row, repeated: 'inserted' })
   await expect(batcher.add('a')).rejects.toThrow('the store answered 0 of 1 rows')
 })
+
+test('a store that does not answer: the caller is told in time, and the row is stored nevertheless when it does', async () => {
+  const store = heldStore()
+  const batcher = batcherFor(store, { deadline: 50 })
+  await expect(Promise.all([batcher.add('a'), batcher.add('b')])).rejects.toThrow(
+    'the store has not answered in 0.05 s',
+  )
+  store.open()
+  expect(await batcher.add('b')).toBe('duplicate')
+})
