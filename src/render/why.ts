@@ -174,9 +174,13 @@ function jobLines(step: JobStep, page: Page): Line[] {
       at: step.since,
     },
   ]
-  if (step.message !== null) lines.push(under(safe(step.message), null, 'dim'))
-  if (step.cancelling !== null) lines.push(under(`to be cancelled: ${safe(step.cancelling)}`, null, 'dim'))
+  // The same words stand on several rows; a person reads them once.
   const { peer } = step
+  const blamed = peer?.unreachableSince != null || step.doing === 'submit' ? (peer?.lastError ?? null) : null
+  const failed = step.work?.lastError ?? null
+  if (step.message !== null && step.message !== failed && step.message !== blamed)
+    lines.push(under(safe(step.message), null, 'dim'))
+  if (step.cancelling !== null) lines.push(under(`to be cancelled: ${safe(step.cancelling)}`, null, 'dim'))
   if (peer?.unreachableSince != null) {
     const why = peer.lastError === null ? '' : `: ${safe(peer.lastError)}`
     lines.push(under(`${step.connection} has not answered${why}`, peer.unreachableSince, 'bad'))
@@ -184,7 +188,8 @@ function jobLines(step: JobStep, page: Page): Line[] {
     lines.push(under(`${step.connection} takes no jobs: ${safe(peer.lastError)}`, peer.troubledSince, 'bad'))
   }
   if (peer?.recovering === true && !isFinal(step.state)) lines.push(under(recovering, null, 'warn'))
-  if (step.work !== null && step.doing !== null) lines.push(...workLines(step.work, doingWords[step.doing], page))
+  if (step.work !== null && step.doing !== null)
+    lines.push(...workLines(step.work, doingWords[step.doing], page, failed === blamed))
   return lines
 }
 
@@ -223,9 +228,9 @@ function reportLines(step: ReportStep, page: Page): Line[] {
 }
 
 /** How a piece of work goes: its last error, its next try, or that it was given up. */
-function workLines(work: Work, waiting: string, page: Page): Line[] {
+function workLines(work: Work, waiting: string, page: Page, errorShown = false): Line[] {
   const lines: Line[] = []
-  if (work.lastError !== null) lines.push(under(`✕ ${safe(work.lastError)}`, null, 'bad'))
+  if (work.lastError !== null && !errorShown) lines.push(under(`✕ ${safe(work.lastError)}`, null, 'bad'))
   if (work.parkedAt !== null)
     lines.push(under(`parked after ${countOf(work.tries, 'try').replace('trys', 'tries')}`, work.parkedAt, 'warn'))
   else if (work.busy)

@@ -175,6 +175,17 @@ describe('where a chain stands', () => {
     expect(said(steps)).toContain(sentence)
   })
 
+  it('says an error once, also where it stands on several rows', () => {
+    const full = 'falcon: no space left'
+    const peer = { ...job().peer!, troubledSince: at, lastError: full }
+    const submitting = job({ state: 'submitting', message: full, doing: 'submit', work: failing, peer })
+    const lines = (text: string) =>
+      text.split('\n').filter(line => line.includes(full) && !line.includes('It stands at'))
+    expect(lines(said([runStep(), submitting]))).toHaveLength(1)
+    // The cluster is not to blame for what is fetched from it: the error is the work's own.
+    expect(lines(said([runStep(), job({ state: 'completed', doing: 'collect', work: failing, peer })]))).toHaveLength(1)
+  })
+
   it('folds what went well into one line where there is much of it', () => {
     const jobs = Array.from({ length: 200 }, (_, n) => job({ name: `j${n}`, state: 'completed', peer: null }))
     const text = said([ended, ...jobs, job({ name: 'bad', state: 'failed', reason: 'memory', peer: null }), report()])
