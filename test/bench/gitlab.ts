@@ -76,7 +76,8 @@ async function together(bench: Bench): Promise<Figure[]> {
     const started = await startRuns(world, 'calc/together', runs, jobsEach)
     bench.progress(`${runs * jobsEach} jobs run`)
     const { polls, calls: quiet } = await rest(world)
-    const { 'GET /projects': listings = 0, ...others } = quiet
+    // What no hook told of is looked for with the heads: projects, and merge requests of each project.
+    const { 'GET /projects': projects = 0, 'GET /projects/:id/merge_requests': requests = 0, ...others } = quiet
     bench.progress(`${polls} polls in which nothing changed: ${show(quiet)}`)
 
     // GitLab takes nothing until every end is known and written down: collecting a thousand results takes its real time, and that is not what is asked here.
@@ -107,7 +108,7 @@ async function together(bench: Bench): Promise<Figure[]> {
         'GitLab calls while 1,000 jobs run and nothing changes',
         sum(others),
         0,
-        `${polls} polls; beside them ${listings} to look for new projects`,
+        `${polls} polls; beside them ${projects + requests} in five minutes to look for what no hook told of`,
       ),
       atMost(
         '1,000 finishes at once, told within what the rate limit allows',
