@@ -8,7 +8,8 @@ case $path_prefix in ?*) PATH=$path_prefix:$PATH; export PATH ;; esac
 export const short = `nap() { sleep 0.1 2>/dev/null || sleep 1; }
 # Standard input becomes the file $1 in one step.
 store() { cat >"$1.new.$$" && mv -f "$1.new.$$" "$1"; }
-size() { _size=$(wc -c <"$1") && echo $((_size)); }
+# A line $2 becomes the file $1, with one process less.
+line() { printf '%s\\n' "$2" >"$1.new.$$" && mv -f "$1.new.$$" "$1"; }
 `
 
 /**
@@ -25,7 +26,7 @@ our_start=$(process_start "$our_pid") || our_start=unknown
 # take DIR: 0 it is ours, 1 somebody holds it, 2 it cannot be made at all
 take() {
   if mkdir "$1" 2>/dev/null; then
-    printf '%s %s %s %s\\n' "$our_host" "$our_pid" "$our_start" "$(date +%s)" | store "$1/holder"
+    line "$1/holder" "$our_host $our_pid $our_start $(date +%s)"
     return 0
   fi
   [ -d "$1" ] || return 2
@@ -55,7 +56,22 @@ take() {
   fi
   mv "$1" "$1.dead.$our_host.$$" && rm -rf "$1.dead.$our_host.$$"
   mkdir "$1" 2>/dev/null || return 1
-  printf '%s %s %s %s\\n' "$our_host" "$our_pid" "$our_start" "$(date +%s)" | store "$1/holder"
+  line "$1/holder" "$our_host $our_pid $our_start $(date +%s)"
 }
 give_back() { rm -rf "$1"; }
 `
+
+const compacted = new Map<string, string>()
+
+/** A program without what only people read: a far shell takes it byte by byte. Programs are constant and few. */
+export function compact(text: string): string {
+  let known = compacted.get(text)
+  if (known === undefined) {
+    known = text
+      .replace(/^[ \t]+/gm, '')
+      .replace(/^#.*\n/gm, '')
+      .replace(/\n{2,}/g, '\n')
+    compacted.set(text, known)
+  }
+  return known
+}

@@ -5,7 +5,7 @@ import type { RemoteAnswer } from '../remote/remote.ts'
 import type { Dialect } from '../scheduler/dialect.ts'
 import type { ClusterOptions, ClusterStats } from './contract.ts'
 import { checkRoot } from './layout.ts'
-import { preamble } from './preamble.ts'
+import { compact, preamble } from './preamble.ts'
 
 /** What the verbs of a cluster share: its language, its root, and one way to run a program there. */
 export interface Reach {
@@ -15,6 +15,8 @@ export interface Reach {
   /** Whole seconds. */
   readonly settle: number
   now(): Date
+  /** `<project id> <sha>` of sources that were seen there: only a hint. */
+  readonly brought: Set<string>
   facts(): Promise<ClusterFacts>
   run(program: Program): Promise<RemoteAnswer>
   stats(): ClusterStats
@@ -27,7 +29,7 @@ export interface Program {
   /** Values, one a line. */
   readonly lines: readonly string[]
   /** What follows the lines. */
-  readonly rest?: string | Readable
+  readonly rest?: string | Uint8Array | Readable
   readonly urgent?: boolean
   /** ms */
   readonly deadline?: number
@@ -46,9 +48,16 @@ export function openReach(options: ClusterOptions): Reach {
   function run({ text, lines, rest, urgent, deadline }: Program): Promise<RemoteAnswer> {
     roundTrips++
     const head = [shellPath, ...lines].map(line => `${oneLine(line)}\n`).join('')
-    const input = rest === undefined ? head : typeof rest === 'string' ? head + rest : joined(head, rest)
+    const input =
+      rest === undefined
+        ? head
+        : typeof rest === 'string'
+          ? head + rest
+          : rest instanceof Uint8Array
+            ? Buffer.concat([Buffer.from(head), rest])
+            : joined(head, rest)
     return remote.run({
-      program: text,
+      program: compact(text),
       input,
       ...(urgent === true ? { lane: 'urgent' as const } : {}),
       ...(deadline === undefined ? {} : { deadline }),
@@ -86,6 +95,7 @@ export function openReach(options: ClusterOptions): Reach {
     root,
     settle: Math.ceil(settle),
     now,
+    brought: new Set(),
     facts,
     run,
     stats: () => ({ ...remote.stats(), schedulerCommands, roundTrips }),

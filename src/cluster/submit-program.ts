@@ -12,7 +12,7 @@ import { locks, preamble, short } from './preamble.ts'
  */
 export function submitProgram(dialectShell: string): string {
   return `${preamble}
-for name in project run attempt source source_size job settle siblings sizes arguments; do
+for name in project run attempt source source_size job settle siblings files inline arguments; do
   IFS= read -r "$name" || exit 97
 done
 set --
@@ -37,13 +37,11 @@ locked=
 # On a full disk each try would else leave something behind.
 trap 'rm -f "$sent" "$said" "$said.first" "$answer" "$attempt"/*.new.$$; [ -z "$locked" ] || give_back "$attempt/lock"' EXIT
 problem=$({ cat >"$sent"; } 2>&1) || fail "cannot write to $attempt: $problem"
-expected=0
-for part in $sizes; do expected=$((expected + part)); done
-[ "$(size "$sent")" -eq "$expected" ] || fail 'the files of the job arrived cut'
+[ $(($(wc -c <"$sent"))) -eq $((files + inline)) ] || fail 'the files of the job arrived cut'
 
 accepted() { printf 'ACCEPTED %s %s\\n' $asked "$1"; exit 0; }
 # A line becomes a file of the attempt, or nothing more is done.
-keep() { problem=$(printf '%s\\n' "$2" | store "$attempt/$1" 2>&1) || fail "cannot write to $attempt: $problem"; }
+keep() { problem=$(line "$attempt/$1" "$2" 2>&1) || fail "cannot write to $attempt: $problem"; }
 keep_id() {
   keep id "$1"
   accepted "$1"
@@ -71,7 +69,12 @@ done
 ${locks}
 # 1. The checkout, once per run.
 if [ ! -d "$run/work" ]; then
-  [ -f "$project/src/$source" ] && [ "$(size "$project/src/$source")" -eq "$source_size" ] || { echo 'NEEDSOURCE 0'; exit 0; }
+  if [ ! -f "$project/src/$source" ] || [ $(($(wc -c <"$project/src/$source"))) -ne "$source_size" ]; then
+    [ "$inline" -gt 0 ] || { echo 'NEEDSOURCE 0'; exit 0; }
+    new=$project/src/new.$source.$our_host.$$
+    problem=$({ tail -c +$((files + 1)) "$sent" >"$new" && mv -f "$new" "$project/src/$source" || { rm -f "$new"; exit 1; }; } 2>&1) ||
+      fail "the sources cannot be stored: $problem"
+  fi
   tries=0
   until take "$run/work.lock"; do
     [ $? -eq 1 ] || fail "cannot make $run/work.lock"
@@ -129,15 +132,7 @@ else
 fi
 
 # 4. The files, then the intent, then the deed.
-from=1
-part=0
-for bytes in $sizes; do
-  part=$((part + 1))
-  case $part in 1) file=script ;; 2) file=commands ;; 3) file=params.json ;; *) file=about ;; esac
-  problem=$({ tail -c +$from "$sent" | head -c "$bytes" >"$file.new.$$" && mv -f "$file.new.$$" "$file"; } 2>&1) ||
-    fail "cannot write to $attempt: $problem"
-  from=$((from + bytes))
-done
+problem=$(tar -xmof "$sent" -C "$attempt" 2>&1) || fail "cannot write to $attempt: $problem"
 cd "$run/work" || fail "cannot enter $run/work"
 keep submitting "$(date +%s)"
 asked=$((asked + 1))

@@ -1,5 +1,7 @@
 import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { CompopsError, UnreadableError } from '../errors.ts'
+import { tarOf } from '../git/tar.ts'
 import type { Dialect, JobRequest } from '../scheduler/dialect.ts'
 import { planLines, renderCommands, renderParams, renderScript } from '../scheduler/script.ts'
 import { renderAbout } from './about.ts'
@@ -14,6 +16,8 @@ const submitDeadline = 150_000
 const uploadDeadline = 1_800_000
 /** Somebody else is between two steps. */
 const busyMs = 2_000
+/** Sources up to this size come along with the first job of a commit, which spares two questions; larger ones only where they are missing. Bytes. */
+const inlineLimit = 512 * 1024
 
 export function planSubmission(reach: Reach, request: SubmitRequest): Plan {
   const job = toJobRequest(reach, request)
@@ -28,16 +32,20 @@ export function planSubmission(reach: Reach, request: SubmitRequest): Plan {
   }
 }
 
-/** Everything the guarded program reads, in order. Exported for exact-text tests. */
-export function submitInput(reach: Pick<Reach, 'root' | 'dialect' | 'settle' | 'name'>, request: SubmitRequest) {
+/** Everything the guarded program reads, in order; `inline` is how many bytes of the sources follow the files. Exported for exact-text tests. */
+export function submitInput(
+  reach: Pick<Reach, 'root' | 'dialect' | 'settle' | 'name'>,
+  request: SubmitRequest,
+  inline = 0,
+) {
   const job = toJobRequest(reach, request)
   const paths = pathsOf(reach.root, ids(request))
-  const files = [
-    renderScript(job, reach.dialect),
-    renderCommands(job),
-    renderParams(request.spec.params),
-    renderAbout(request),
-  ]
+  const files = tarOf({
+    script: renderScript(job, reach.dialect),
+    commands: renderCommands(job),
+    'params.json': renderParams(request.spec.params),
+    about: renderAbout(request),
+  })
   const options = reach.dialect.submitArguments(job)
   const lines = [
     paths.project,
@@ -48,17 +56,24 @@ export function submitInput(reach: Pick<Reach, 'root' | 'dialect' | 'settle' | '
     job.name,
     String(reach.settle),
     request.siblings.join(' '),
-    files.map(file => Buffer.byteLength(file)).join(' '),
+    String(files.length),
+    String(inline),
     String(options.length),
     ...options,
   ]
-  return { lines, rest: files.join('') }
+  return { lines, files }
 }
 
 export async function submitAttempt(reach: Reach, request: SubmitRequest): Promise<SubmitOutcome> {
   const text = programOf(reach.dialect)
-  const { lines, rest } = submitInput(reach, request)
+  const brought = `${request.projectId} ${request.source.sha}`
   for (let roundTrips = 1; ; roundTrips += 2) {
+    const sources =
+      roundTrips > 1 || reach.brought.has(brought) || request.source.size > inlineLimit
+        ? null
+        : await readFile(request.source.path)
+    const { lines, files } = submitInput(reach, request, sources?.length ?? 0)
+    const rest = sources === null ? files : Buffer.concat([files, sources])
     const answer = await reach.run({ text, lines, rest, urgent: true, deadline: submitDeadline })
     if (answer.rc !== 0) throw notWhole(reach.name, 'the submission stopped half way, it is asked for again', answer)
     const [head = '', ...more] = answer.stdout.split('\n')
@@ -67,6 +82,7 @@ export async function submitAttempt(reach: Reach, request: SubmitRequest): Promi
     reach.count(Number(asked) || 0)
     switch (word) {
       case 'NEEDSOURCE':
+        reach.brought.delete(brought)
         if (roundTrips > 1)
           return { kind: 'transient', message: `${reach.name}: the sources were sent and are gone again` }
         await upload(reach, request)
@@ -74,6 +90,8 @@ export async function submitAttempt(reach: Reach, request: SubmitRequest): Promi
       case 'ACCEPTED':
         if (!reach.dialect.nativeId.test(value))
           throw new UnreadableError(`${reach.name}: ${JSON.stringify(value)} is no job id`)
+        if (reach.brought.size > 10_000) reach.brought.clear()
+        reach.brought.add(brought)
         return { kind: 'accepted', nativeId: value, roundTrips }
       case 'REFUSED':
         return { kind: 'refused', message: `${reach.name} did not accept the job: ${said(message)}` }

@@ -63,6 +63,17 @@ export async function writeTar(root: string, into: string, mtime: number): Promi
   return { size, sha256: hash.digest('hex') }
 }
 
+/** A few files of known content as a tar in memory; only the owner may read them. */
+export function tarOf(files: Readonly<Record<string, string>>): Buffer {
+  const blocks: Buffer[] = []
+  for (const [name, text] of Object.entries(files)) {
+    const content = Buffer.from(text)
+    blocks.push(header(Buffer.from(name), { type: '0', mode: 0o600, size: content.length, mtime: 0 }), content)
+    if (content.length % BLOCK !== 0) blocks.push(Buffer.alloc(BLOCK - (content.length % BLOCK)))
+  }
+  return Buffer.concat([...blocks, Buffer.alloc(BLOCK * 2)])
+}
+
 async function* walk(root: Buffer, below: Buffer): AsyncGenerator<Entry> {
   const here = below.length === 0 ? root : Buffer.concat([root, SLASH, below])
   const names = await readdir(here, { encoding: 'buffer' })

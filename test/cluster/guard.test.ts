@@ -6,7 +6,7 @@ import { type Cluster, openCluster, type SubmitRequest } from '../../src/cluster
 import { dialectOf } from '../../src/scheduler/index.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
 import { until } from '../support/until.ts'
-import { submitRequest } from './requests.ts'
+import { makeSource, submitRequest } from './requests.ts'
 
 /** One submission, ever: whatever happens between our question and the scheduler's answer, one attempt is one job. */
 
@@ -48,7 +48,7 @@ describe('the same attempt', () => {
     const cluster = service()
     const request = submitRequest()
     const first = await cluster.submit(request)
-    expect(first).toEqual({ kind: 'accepted', nativeId: '1', roundTrips: 3 })
+    expect(first).toEqual({ kind: 'accepted', nativeId: '1', roundTrips: 1 })
     expect(await cluster.submit(request)).toEqual({ kind: 'accepted', nativeId: '1', roundTrips: 1 })
     expect(await service().submit(request)).toEqual({ kind: 'accepted', nativeId: '1', roundTrips: 1 })
     expect(slurm.jobs()).toMatchObject([{ id: '1', name: `compops-${request.attemptId}` }])
@@ -60,6 +60,18 @@ describe('the same attempt', () => {
     await cluster.submit(request)
     const other = submitRequest({ runId: crypto.randomUUID(), source: request.source })
     expect(await cluster.submit(other)).toEqual({ kind: 'accepted', nativeId: '2', roundTrips: 1 })
+  })
+
+  test('takes three where the sources are large, or were removed since the service brought them', async () => {
+    const cluster = service()
+    const large = submitRequest({ source: makeSource({ 'large.bin': 'x'.repeat(600 * 1024) }) })
+    expect(await cluster.submit(large)).toEqual({ kind: 'accepted', nativeId: '1', roundTrips: 3 })
+    const { source } = submitRequest()
+    expect(await cluster.submit(submitRequest({ source }))).toMatchObject({ kind: 'accepted', roundTrips: 1 })
+    rmSync(join(root, '42', 'src'), { recursive: true })
+    const other = submitRequest({ runId: crypto.randomUUID(), source })
+    expect(await cluster.submit(other)).toMatchObject({ kind: 'accepted', roundTrips: 3 })
+    expect(await cluster.submit(submitRequest({ source }))).toMatchObject({ kind: 'accepted', roundTrips: 1 })
   })
 
   test('is one job, asked for twenty times at once by two services', async () => {

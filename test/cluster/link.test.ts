@@ -159,11 +159,11 @@ describe.each(['is cut', 'freezes'])('a link that %s in the middle of', how => {
 })
 
 describe('a link', () => {
-  test('with a round trip of 40 ms: one question a submission, three for the first of a commit', async () => {
+  test('with a round trip of 40 ms: one question a submission, sources included', async () => {
     const cluster = await service()
     await cluster.facts()
     proxy.delay(20)
-    expect(await cluster.submit(submitRequest({ source }))).toMatchObject({ kind: 'accepted', roundTrips: 3 })
+    expect(await cluster.submit(submitRequest({ source }))).toMatchObject({ kind: 'accepted', roundTrips: 1 })
     const request = submitRequest({ source, spec: { script: ['echo 1 > a.csv'], outputs: ['*.csv'] } })
     expect(await cluster.submit(request)).toMatchObject({ kind: 'accepted', nativeId: '2', roundTrips: 1 })
     await until('the end', () => slurm.jobs().every(one => one.state === 'COMPLETED'))

@@ -404,6 +404,6 @@ describe('cancel', () => {
 test('what it costs is counted', async () => {
   const cluster = service()
   await start(cluster, job('true'))
-  expect(cluster.stats()).toMatchObject({ schedulerCommands: 2, roundTrips: 3 })
+  expect(cluster.stats()).toMatchObject({ schedulerCommands: 2, roundTrips: 1 })
   expect(slurm.calls().map(line => line.split(' ')[0])).toEqual(['squeue', 'sbatch'])
 })

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { renderAbout } from '../../src/cluster/about.ts'
 import { openCluster } from '../../src/cluster/cluster.ts'
@@ -55,8 +56,16 @@ test('a plan needs no connection and says where each value came from', () => {
   expect(plan.userScript).toContain('\nmake\n')
 })
 
+/** By a tar that is not ours. */
+function unpacked(tar: Buffer): Record<string, string> {
+  const list = execFileSync('tar', ['-tf', '-'], { input: tar, encoding: 'utf8' }).trim().split('\n')
+  return Object.fromEntries(
+    list.map(name => [name, execFileSync('tar', ['-xOf', '-', name], { input: tar, encoding: 'utf8' })]),
+  )
+}
+
 test('what a submission sends, line by line', () => {
-  const { lines, rest } = submitInput({ name: 'falcon', dialect, root: '/scratch/compops', settle: 90 }, request)
+  const { lines, files } = submitInput({ name: 'falcon', dialect, root: '/scratch/compops', settle: 90 }, request)
   const plan = cluster.plan(request)
   const attempt = `/scratch/compops/42/runs/${uuid(1)}/jobs/${uuid(2)}/${uuid(3)}`
   const about = renderAbout(request)
@@ -69,7 +78,8 @@ test('what a submission sends, line by line', () => {
     `compops-${uuid(3)}`,
     '90',
     '',
-    `${Buffer.byteLength(plan.script)} ${Buffer.byteLength(plan.userScript)} 3 ${Buffer.byteLength(about)}`,
+    String(files.length),
+    '0',
     '11',
     `--job-name=compops-${uuid(3)}`,
     '--comment=physics/ising calc/4d simulate by ada',
@@ -83,7 +93,7 @@ test('what a submission sends, line by line', () => {
     '--nodes=2',
     '--hint=nomultithread',
   ])
-  expect(rest).toBe(`${plan.script}${plan.userScript}{}\n${about}`)
+  expect(unpacked(files)).toEqual({ script: plan.script, commands: plan.userScript, 'params.json': '{}\n', about })
 })
 
 describe('paths are made of ids, and of nothing else', () => {
