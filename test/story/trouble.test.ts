@@ -132,6 +132,8 @@ describe('a cluster in trouble', () => {
       expect(note.body).toContain('Nothing is lost')
       const ready = await (await fetch(`${w.url}/readyz`)).json()
       expect(ready).toMatchObject({ ready: true, clusters: { falcon: { ok: false, since: expect.any(String) } } })
+      // Each start looks at the run directories, so the trouble is known before the push: the note may be there before the statuses.
+      await until('the statuses', () => Object.keys(w.statuses(sha)).length === 2)
       expect(w.statuses(sha)).toEqual({ 'compops/hello': 'pending', 'compops/tree': 'pending' })
     } finally {
       await sshd.stop()
