@@ -5,6 +5,7 @@ import { type NeedingJob, readiness } from '../model/needs.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
 import { type AttemptRow, attemptsOf, type JobRow, jobsOf, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
+import { eachInTurn } from '../store/work.ts'
 
 /** Moves jobs whose needs are met to `submitting`, with an attempt row; those that can never run are skipped, with the reason. Returns how many moved. */
 export async function prepareJobs(context: Context, connection: string): Promise<number> {
@@ -23,51 +24,59 @@ export async function prepareJobs(context: Context, connection: string): Promise
   )
   if (candidates.length === 0) return 0
   const limit = context.clusterConfig(connection).maxSubmitted
-  let submitted = await countSubmitted(context.db, connection)
-  let moved = 0
-  for (const { run_id: runId } of candidates) {
-    const all = await jobsOf(context.db, runId)
-    const latest = latestAttempts(
-      await attemptsOf(
-        context.db,
-        all.map(job => job.id),
-      ),
-    )
-    const byName = new Map(all.map(job => [job.name, needing(job, latest.get(job.id))]))
-    for (const job of all) {
-      if (
-        job.connection !== connection ||
-        (job.state !== 'waiting' && job.state !== 'held') ||
-        job.cancelReason !== null
-      )
-        continue
-      const ready = readiness(byName.get(job.name)!, byName, nativeDependencies)
-      let changed = false
-      if (ready.kind === 'never') {
-        changed = await settle(context, job, 'skipped', ready.because)
-        byName.set(job.name, { ...byName.get(job.name)!, state: 'skipped' })
-      } else if (ready.kind === 'waits') {
-        changed = await settle(context, job, 'waiting', `waits for ${ready.for.join(', ')}`)
-      } else if (submitted >= limit) {
-        changed = await settle(
-          context,
-          job,
-          'held',
-          `${job.cluster} has ${limit} jobs of this service, its limit (max_submitted)`,
-        )
-      } else {
-        changed = await beginAttempt(
-          context,
-          job,
-          ready.native.map(name => byName.get(name)!.nativeId!),
-        )
-        if (changed) submitted++
-      }
-      if (changed) moved++
-    }
+  const count = { submitted: await countSubmitted(context.db, connection), moved: 0 }
+  try {
+    await eachInTurn(candidates, ({ run_id: runId }) => prepareRun(context, connection, runId, limit, count))
+  } finally {
+    if (count.moved > 0) for (const topic of ['submit', 'compose', 'finish'] as const) context.wake.call(topic)
   }
-  if (moved > 0) for (const topic of ['submit', 'compose', 'finish'] as const) context.wake.call(topic)
-  return moved
+  return count.moved
+}
+
+/** The jobs of one run. What has been handed over counts for all of the account. */
+async function prepareRun(
+  context: Context,
+  connection: string,
+  runId: string,
+  limit: number,
+  count: { submitted: number; moved: number },
+): Promise<void> {
+  const { nativeDependencies } = context.clusterOf(connection)
+  const all = await jobsOf(context.db, runId)
+  const latest = latestAttempts(
+    await attemptsOf(
+      context.db,
+      all.map(job => job.id),
+    ),
+  )
+  const byName = new Map(all.map(job => [job.name, needing(job, latest.get(job.id))]))
+  for (const job of all) {
+    if (job.connection !== connection || (job.state !== 'waiting' && job.state !== 'held') || job.cancelReason !== null)
+      continue
+    const ready = readiness(byName.get(job.name)!, byName, nativeDependencies)
+    let changed = false
+    if (ready.kind === 'never') {
+      changed = await settle(context, job, 'skipped', ready.because)
+      byName.set(job.name, { ...byName.get(job.name)!, state: 'skipped' })
+    } else if (ready.kind === 'waits') {
+      changed = await settle(context, job, 'waiting', `waits for ${ready.for.join(', ')}`)
+    } else if (count.submitted >= limit) {
+      changed = await settle(
+        context,
+        job,
+        'held',
+        `${job.cluster} has ${limit} jobs of this service, its limit (max_submitted)`,
+      )
+    } else {
+      changed = await beginAttempt(
+        context,
+        job,
+        ready.native.map(name => byName.get(name)!.nativeId!),
+      )
+      if (changed) count.submitted++
+    }
+    if (changed) count.moved++
+  }
 }
 
 function needing(job: JobRow, attempt: AttemptRow | undefined): NeedingJob {

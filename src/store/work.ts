@@ -135,9 +135,16 @@ export async function sideBySide(work: readonly Promise<unknown>[]): Promise<voi
   for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
 
-/** One after another; one that fails does not keep the others back. Then the first failure is thrown. */
+/** One after another; one that fails does not keep the others back, unless nothing is ours any more. Then the first failure is thrown. */
 export async function eachInTurn<Item>(items: readonly Item[], work: (item: Item) => Promise<unknown>): Promise<void> {
   const failures: unknown[] = []
-  for (const item of items) await work(item).catch(error => failures.push(error))
+  for (const item of items) {
+    try {
+      await work(item)
+    } catch (error) {
+      if (error instanceof LeaseLost) throw error
+      failures.push(error)
+    }
+  }
   if (failures.length > 0) throw failures[0]
 }

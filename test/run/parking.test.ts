@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newId } from '../../src/model/id.ts'
 import type { JobState } from '../../src/model/job-state.ts'
 import { composeReports } from '../../src/run/compose.ts'
+import { prepareJobs } from '../../src/run/prepare.ts'
 import { sweepRuns } from '../../src/run/sweep.ts'
 import { parkedRows, retryParked } from '../../src/store/parked.ts'
 import { touchRuns } from '../../src/store/runs.ts'
@@ -55,6 +56,21 @@ describe('composing', () => {
     expect(await composeReports(rows.context)).toBe(2)
     expect(await row(second)).toMatchObject({ version: 2, reportedVersion: 2 })
     expect(await row(first)).toMatchObject({ attempts: 1, parkedAt: null })
+  })
+})
+
+describe('preparing', () => {
+  it('begins the jobs of the others where those of one run cannot be read', async () => {
+    rows.cluster = {}
+    const { runId: broken, ids } = await rows.run([{ name: 'a', state: 'waiting' }])
+    await rows.db
+      .update(jobs)
+      .set({ spec: { name: 'a' } as never })
+      .where(eq(jobs.id, ids.a!.job))
+    const { runId } = await rows.run([{ name: 'a', state: 'waiting' }])
+    await expect(prepareJobs(rows.context, 'falcon')).rejects.toThrow()
+    expect(await rows.states(runId)).toEqual({ a: 'submitting / submitting' })
+    expect(await rows.states(broken)).toEqual({ a: 'waiting / null' })
   })
 })
 
