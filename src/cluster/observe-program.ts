@@ -35,12 +35,8 @@ printf '%s\\n' "$list" | {
     [ -n "$line" ] || continue
     directory=\${line#* * }
     # The pattern lists the directory, which also makes NFS look again.
-    files=0
     for file in "$directory"/started.* "$directory"/exit.*; do
       case $strange in *"$directory/./\${file##*/}"*) continue ;; esac
-      # More than an array has tasks are not ours.
-      files=$((files + 1))
-      [ $files -le 4000 ] || break
       text=
       { IFS= read -r text <"$file"; } 2>/dev/null || continue
       printf '%s %s %s\\n' $n "\${file##*/}" "$text"
