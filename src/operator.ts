@@ -2,9 +2,9 @@ import { Hono } from 'hono'
 import type { Log, Secrets } from './log.ts'
 import { isId } from './model/id.ts'
 import { mostChains } from './model/why.ts'
-import { type WhyContext, why } from './run/why.ts'
 import { parkedRows, retryParked } from './store/parked.ts'
 import type { Wake } from './wake.ts'
+import { type WhyContext, why } from './why/why.ts'
 
 /** What the operator on this machine may ask of the service, by `compops why`, `parked` and `retry`. */
 export interface OperatorContext extends WhyContext {

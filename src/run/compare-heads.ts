@@ -16,7 +16,7 @@ import { compareMergeRequests } from './compare-merge-requests.ts'
 import { branchRefused, headMoved, lookAgain } from './head.ts'
 import { knowProject } from './know-project.ts'
 import { isTokenTrouble } from './outage.ts'
-import { standsStill } from './recovery.ts'
+import { standsStill } from './recovering.ts'
 
 /**
  * Finds what no webhook told: compares the heads of every known project with the store. At the first sight of a project its heads become

@@ -11,7 +11,7 @@ import { findProject, type ProjectRow } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, findRunOf, shortBranch } from '../store/runs.ts'
 import { branches } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
-import { refuseWhileRecovering } from './recovery.ts'
+import { refuseWhileRecovering } from './recovering.ts'
 import { resumeRun } from './resume.ts'
 import { computedElsewhere, startRun } from './start.ts'
 

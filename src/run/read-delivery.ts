@@ -14,7 +14,7 @@ import { knowProject } from './know-project.ts'
 import { rememberMergeRequest, showOnMergeRequest } from './merge-request.ts'
 import { moveStatuses } from './move-statuses.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
-import { refuseWhileRecovering } from './recovery.ts'
+import { refuseWhileRecovering } from './recovering.ts'
 
 /** Step 2 begins: acts on stored deliveries, those of one project in order, several projects side by side. Returns how many were claimed. */
 export async function readDeliveries(context: Context): Promise<number> {

@@ -13,9 +13,9 @@ import { attempts, jobs, runs } from '../store/schema.ts'
 import { claim, putBack } from '../store/work.ts'
 import { setReachable, setTroubled, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
-import { foundOld } from './look-back.ts'
 import { asOutage } from './outage.ts'
 import { dependenciesNow } from './prepare.ts'
+import { foundOld } from './recovering.ts'
 import { sourceOf } from './source.ts'
 
 /**

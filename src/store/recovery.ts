@@ -36,3 +36,6 @@ export function upToDate(db: Db, projectId: PgColumn): SQL {
       .where(and(eq(projects.id, projectId), eq(projects.recovering, true))),
   )
 }
+
+/** Stands in `attempts.collect_problem` of what is known from its record alone; such a record is not written anew. */
+export const fromEvidence = 'known from its evidence only'

@@ -2,13 +2,13 @@ import { and, eq, inArray, isNotNull } from 'drizzle-orm'
 import type { AttemptIds } from '../cluster/cluster.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
+import { isAway, setUnreachable } from '../run/connection.ts'
+import { pollCluster } from '../run/poll.ts'
+import { sayWaiting } from '../run/recovering.ts'
 import { type Db, transact } from '../store/open.ts'
 import { recoveringConnections } from '../store/recovery.ts'
 import { attempts, connections } from '../store/schema.ts'
-import { isAway, setUnreachable } from './connection.ts'
 import { importAttempts } from './import-attempts.ts'
-import { pollCluster } from './poll.ts'
-import { sayWaiting } from './recovery.ts'
 
 /**
  * After a restored backup: reads from the run directories of an account what was submitted since, so that none of it is submitted again, and asks the scheduler

@@ -1,12 +1,10 @@
-import { desc, eq, inArray } from 'drizzle-orm'
-import { projectFor } from '../config/index.ts'
+import { desc, inArray } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
-import { type Db, transact } from '../store/open.ts'
-import { allProjects } from '../store/projects.ts'
-import { connections, projects, runs } from '../store/schema.ts'
-import { setUnreachable } from './connection.ts'
-import { connectionsOfRule } from './recovery.ts'
+import { setUnreachable } from '../run/connection.ts'
+import { foundOld } from '../run/recovering.ts'
+import type { Db } from '../store/open.ts'
+import { runs } from '../store/schema.ts'
 
 /**
  * Once a start, before the first job is handed over: is there a run directory that is younger than every run known here? A row is written before its directory, so
@@ -39,23 +37,4 @@ async function unknownOf(db: Db, ids: readonly string[]): Promise<string[]> {
     .from(runs)
     .where(inArray(runs.id, [...ids]))
   return ids.filter(id => !known.some(row => row.id === id))
-}
-
-/** The cluster knows more than the database: the account and every project that uses it stand still until it has been read. */
-export async function foundOld(context: Context, connection: string, why: string): Promise<void> {
-  const using = (await allProjects(context.db)).filter(project => {
-    const rule = projectFor(context.config, project.path)
-    return rule !== null && connectionsOfRule(rule).includes(connection)
-  })
-  await transact(context.db, async tx => {
-    await tx
-      .insert(connections)
-      .values({ name: connection, recovering: true })
-      .onConflictDoUpdate({ target: connections.name, set: { recovering: true } })
-    for (const { id } of using) await tx.update(projects).set({ recovering: true }).where(eq(projects.id, id))
-  })
-  const result = `the database is older than ${connection}: ${why}. What has happened since is read before anything is submitted`
-  context.log.error({ step: 'recover', connection, projects: using.map(project => project.path) }, result)
-  context.audit.record({ act: 'database found to be old', by: 'compops', connection, result })
-  context.wake.call('recover')
 }

@@ -5,13 +5,13 @@ import { type Context, connectionName } from '../context.ts'
 import { ensureCommit, readCommit, readFile } from '../git/mirror.ts'
 import { isGitLabError } from '../gitlab/gitlab.ts'
 import { newId, timeOfId } from '../model/id.ts'
+import { readComputation } from '../run/computation.ts'
+import { rememberBranch } from '../run/head.ts'
 import { specLimits } from '../spec/index.ts'
 import { type Db, transact } from '../store/open.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
 import { attemptsOf, jobsOf, type RunRow } from '../store/runs.ts'
 import { attempts, branches, jobs, projects, reports, runs } from '../store/schema.ts'
-import { readComputation } from './computation.ts'
-import { rememberBranch } from './head.ts'
 
 /**
  * Attempts of one run that lie on a cluster and are not known here: they join their run, which is made where it is not known either. From then on they are rows

@@ -6,17 +6,15 @@ import { fetchMirror, hasCommit, type Mirror, readFile } from '../git/mirror.ts'
 import { newId } from '../model/id.ts'
 import type { JobSpec } from '../model/job-spec.ts'
 import type { Collected } from '../model/observation.ts'
+import { readComputation } from '../run/computation.ts'
+import { rememberBranch } from '../run/head.ts'
 import { specLimits } from '../spec/index.ts'
 import { type Db, transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
+import { fromEvidence } from '../store/recovery.ts'
 import { attemptsOf, type JobRow, jobsOf, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
-import { readComputation } from './computation.ts'
 import { type EvidenceRecord, readRecord, recordBytes } from './evidence-record.ts'
-import { rememberBranch } from './head.ts'
-
-/** Stands in `attempts.collect_problem` of what is known from its record alone; such a record is not written anew. */
-export const fromEvidence = 'known from its evidence only'
 
 export interface ImportedRecords {
   readonly records: number

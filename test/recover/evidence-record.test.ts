@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { readRecord } from '../../src/recover/evidence-record.ts'
 import { renderEvidence } from '../../src/render/evidence.ts'
 import { evidencePath } from '../../src/render/links.ts'
-import { readRecord } from '../../src/run/evidence-record.ts'
 import { completed, job, running } from '../render/sample.ts'
 
 // What the service wrote it can read back; what somebody else wrote is read as hostile.

@@ -4,12 +4,12 @@ import type { Context } from '../context.ts'
 import type { GitLab } from '../gitlab/gitlab.ts'
 import { fitName } from '../gitlab/status-text.ts'
 import { newId } from '../model/id.ts'
+import { replyMarker, statusReports } from '../run/compose.ts'
+import { rememberMergeRequest } from '../run/merge-request.ts'
 import { openMergeRequests } from '../store/merge-requests.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { loadRun, type RunRow, shortBranch } from '../store/runs.ts'
 import { branches, reports, runs } from '../store/schema.ts'
-import { replyMarker, statusReports } from './compose.ts'
-import { rememberMergeRequest } from './merge-request.ts'
 
 /**
  * After a restored backup: what GitLab shows already of runs whose end is still to be told here. A final status that is set again would be a second row, and a reply
