@@ -52,7 +52,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
   })
   opening.catch(() => {})
   // The embedded database is compiled on other threads, so that what is needed besides can be loaded meanwhile.
-  const [{ createMetrics }, { createContext }, { createApp }, { createOperatorApp }, { startWorker }] =
+  const [{ createMetrics }, { createContext }, { createApp }, { createOperatorApp, removeLeftDumps }, { startWorker }] =
     await Promise.all([
       import('./metrics.ts'),
       import('./context.ts'),
@@ -84,6 +84,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     else await endFormerHolder(store.db, config.dataDir, context.holder)
     if (options.recover === true) await transact(store.db, tx => beginRecovery(tx, context.connections()))
     server = await listen(config, await createApp(context))
+    await removeLeftDumps(config.dataDir)
     operator = await listenOnSocket(config.dataDir, createOperatorApp(operatorContext(context)), log)
     worker = await startWorker(context)
   } catch (error) {
@@ -120,7 +121,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
 function operatorContext(context: Context): Parameters<typeof createOperatorApp>[0] {
   const { db, config, secrets, wake, log } = context
   return {
-    ...{ db, secrets, wake, log, timeZone: config.timeZone, running: true },
+    ...{ db, secrets, wake, log, dataDir: config.dataDir, timeZone: config.timeZone, running: true },
     pollEvery(connection) {
       if (!context.connections().includes(connection)) return null
       const { pollInterval, maxPollInterval } = context.clusterConfig(connection)

@@ -1,13 +1,20 @@
+import { createWriteStream } from 'node:fs'
+import { open, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { Hono } from 'hono'
 import type { Log, Secrets } from './log.ts'
-import { isId } from './model/id.ts'
+import { isId, newId } from './model/id.ts'
 import { mostChains } from './model/why.ts'
+import { dumpTo } from './store/dump.ts'
 import { parkedRows, retryParked } from './store/parked.ts'
 import type { Wake } from './wake.ts'
 import { type WhyContext, why } from './why/why.ts'
 
-/** What the operator on this machine may ask of the service, by `compops why`, `parked` and `retry`. */
+/** What the operator on this machine may ask of the service, by `compops why`, `parked`, `retry` and `dump`. */
 export interface OperatorContext extends WhyContext {
+  /** Where a dump is written before it is handed over. */
+  readonly dataDir: string
   readonly secrets: Secrets
   readonly wake: Wake
   readonly log: Log
@@ -40,11 +47,33 @@ export function createOperatorApp(context: OperatorContext): Hono {
     return answer({ retried })
   })
 
+  // Written to a file first: a slow reader would hold the transaction, and with it the embedded database.
+  app.get('/dump', async () => {
+    const file = join(context.dataDir, `${dumpName}${newId()}`)
+    try {
+      await dumpTo(context.db, createWriteStream(file, { flags: 'wx', mode: 0o600 }))
+      const handle = await open(file)
+      return new Response(Readable.toWeb(handle.createReadStream()) as ReadableStream, {
+        headers: { 'content-type': 'application/x-ndjson' },
+      })
+    } finally {
+      // Whoever has it open reads on.
+      await rm(file, { force: true })
+    }
+  })
+
   app.onError(error => {
     context.log.error({ step: 'operator', err: error.message }, 'the operator could not be answered')
     return answer({ error: error.message }, 500)
   })
   return app
+}
+
+const dumpName = 'dump.'
+
+/** What a kill in the middle of a dump left behind. */
+export async function removeLeftDumps(dataDir: string): Promise<void> {
+  for (const name of await readdir(dataDir)) if (name.startsWith(dumpName)) await rm(join(dataDir, name))
 }
 
 /** Gives rows another chance and wakes whoever works on them. Returns how many there were. */

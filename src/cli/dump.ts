@@ -2,42 +2,71 @@ import { open, rename, rm } from 'node:fs/promises'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
-import { loadConfig } from '../config/index.ts'
+import { type Config, loadConfig } from '../config/index.ts'
 import { CompopsError, describeError } from '../errors.ts'
-import { dumpTo } from '../store/dump.ts'
-import { openStore, type Store } from '../store/open.ts'
+import { type Counts, dumpTo, endOf } from '../store/dump.ts'
+import { openStore } from '../store/open.ts'
 import { type Io, type RunCommand, readCommandLine } from './command.ts'
+import { readFromService } from './operator.ts'
 
-/** `compops dump [FILE]`: everything in the database as text, to a file (compressed when its name ends in .gz) or to standard output. */
+/**
+ * `compops dump [FILE]`: everything in the database as text, to a file (compressed when its name ends in .gz) or to standard output. The embedded database of a
+ * running service is read by the service.
+ */
 export const run: RunCommand = async (args, io) => {
   const line = readCommandLine(args, io.env, { files: 1 })
   const config = await loadConfig(line.config, io.env)
-  const store = await openStore(config)
+  const live = config.databaseUrl === null ? await liveDump(config) : null
+  const store = live === null ? await openStore(config) : null
   try {
+    const tell = (table: string, rows: number) => io.stderr.write(`  ${table.padEnd(16)}${rows}\n`)
+    const source: Source = live ?? (to => dumpTo(store!.db, to, { onTable: tell }))
     const file = line.files[0]
-    const counts = file === undefined ? await write(store, toStdout(io), io) : await writeFile(store, file, io)
+    const counts = file === undefined ? await source(toStdout(io)) : await writeFile(source, file)
+    if (live !== null) for (const [table, rows] of Object.entries(counts)) tell(table, rows)
     const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
-    io.stderr.write(`${all} rows of ${store.engine} written to ${file ?? 'standard output'}\n`)
+    io.stderr.write(
+      `${all} rows of ${store?.engine ?? 'the running service'} written to ${file ?? 'standard output'}\n`,
+    )
     return 0
   } finally {
-    await store.close()
+    await store?.close()
   }
 }
 
-const write = (store: Store, to: Writable, io: Io) =>
-  dumpTo(store.db, to, { onTable: (table, rows) => io.stderr.write(`  ${table.padEnd(16)}${rows}\n`) })
+/** Writes a whole dump, ends the stream, and says how many rows of each table there were. */
+type Source = (to: Writable) => Promise<Counts>
+
+async function liveDump({ dataDir, file }: Config): Promise<Source | null> {
+  const from = await readFromService({ dataDir, file }, '/dump').catch(error => {
+    // No data directory: openStore makes it.
+    if (error instanceof CompopsError && error.message.includes('does not exist')) return null
+    throw error
+  })
+  if (from === null) return null
+  return async to => {
+    let tail = ''
+    from.on('data', (chunk: Buffer) => {
+      tail = (tail + chunk.toString('utf8')).slice(-8_192)
+    })
+    await pipeline(from, to)
+    const counts = endOf(tail.trimEnd().split('\n').at(-1) ?? '')
+    if (counts === null) throw new CompopsError('the service ended before the dump was whole: try it again')
+    return counts
+  }
+}
 
 /** Beside its place first: what stands under the name that was asked for is always whole. */
-async function writeFile(store: Store, file: string, io: Io): Promise<Readonly<Record<string, number>>> {
+async function writeFile(source: Source, file: string): Promise<Counts> {
   const beside = `${file}.part`
   try {
     const handle = await open(beside, 'w', 0o600)
     const out = handle.createWriteStream({ flush: true })
-    let counts: Readonly<Record<string, number>>
+    let counts: Counts
     if (file.endsWith('.gz')) {
       const gzip = createGzip()
-      ;[counts] = await Promise.all([write(store, gzip, io), pipeline(gzip, out)])
-    } else counts = await write(store, out, io)
+      ;[counts] = await Promise.all([source(gzip), pipeline(gzip, out)])
+    } else counts = await source(out)
     await rename(beside, file)
     return counts
   } catch (cause) {

@@ -1,7 +1,8 @@
 /** How the operator's commands reach the service: through its socket, or, where none runs, the store itself. */
 import { open } from 'node:fs/promises'
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { type Place, readPlace } from '../config/index.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { shortPath, socketName } from '../socket-path.ts'
@@ -38,8 +39,30 @@ function parse(text: string): { error?: string } | null {
   }
 }
 
-/** null where nobody listens. */
-async function askSocket(place: Place, { method, path, body }: Question): Promise<Answer | null> {
+/** The answer of the running service as it comes; null where none runs on this machine. */
+export async function readFromService(place: Pick<Place, 'dataDir' | 'file'>, path: string): Promise<Readable | null> {
+  const response = await openSocket(place, { method: 'GET', path }, 600_000)
+  if (response === null || response.statusCode === 200) return response
+  throw new CompopsError(parse(await textOf(response))?.error ?? `the service answered ${response.statusCode}`)
+}
+
+async function askSocket(place: Place, question: Question): Promise<Answer | null> {
+  const response = await openSocket(place, question, 20_000)
+  return response === null ? null : { status: response.statusCode ?? 0, text: await textOf(response) }
+}
+
+async function textOf(response: Readable): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** null where nobody listens. `timeout`: ms of silence. */
+async function openSocket(
+  place: Pick<Place, 'dataDir' | 'file'>,
+  { method, path, body }: Question,
+  timeout: number,
+): Promise<IncomingMessage | null> {
   const directory = await open(place.dataDir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT')
       throw new CompopsError(
@@ -51,23 +74,16 @@ async function askSocket(place: Place, { method, path, body }: Question): Promis
   })
   try {
     const socketPath = join(shortPath(place.dataDir, directory), socketName)
-    return await new Promise<Answer | null>((resolve, reject) => {
+    return await new Promise<IncomingMessage | null>((resolve, reject) => {
       const asked = request(
         {
           socketPath,
           method,
           path,
           headers: body === undefined ? {} : { 'content-type': 'application/json' },
-          timeout: 20_000,
+          timeout,
         },
-        response => {
-          const chunks: Buffer[] = []
-          response.on('data', chunk => chunks.push(chunk))
-          response.on('error', reject)
-          response.on('end', () =>
-            resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
-          )
-        },
+        resolve,
       )
       asked.on('timeout', () =>
         asked.destroy(
@@ -114,6 +130,7 @@ async function askStore(place: Place, { method, path, body }: Question): Promise
     if (password != null) secrets.add(decodeURIComponent(password))
     const app = createOperatorApp({
       db: store.db,
+      dataDir: place.dataDir,
       timeZone: place.timeZone,
       running: databaseUrl !== null && (await isAtWork(store.db)),
       pollEvery: () => null,

@@ -65,6 +65,15 @@ const Head = z.object({
 const TableLine = z.strictObject({ table: z.string(), columns: z.array(z.string()) })
 const EndLine = z.strictObject({ end: z.record(z.string(), z.number()) })
 
+/** What the last line of a dump says; null where it is none: the dump was cut. */
+export function endOf(line: string): Counts | null {
+  try {
+    return EndLine.parse(JSON.parse(line)).end
+  } catch {
+    return null
+  }
+}
+
 /** The other end of a pipe may be slow: a session of ours that waits in a transaction is ended otherwise (open.ts). */
 const patientSession = sql`set local idle_in_transaction_session_timeout = 0`
 

@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dispatch } from '../../src/cli/dispatch.ts'
+import { loadConfig } from '../../src/config/index.ts'
+import { startService } from '../../src/main.ts'
 import { openStore } from '../../src/store/open.ts'
 import { saveProject } from '../../src/store/projects.ts'
 import { connections, projects } from '../../src/store/schema.ts'
 import { emptyDatabase } from '../support/empty-database.ts'
+import { quietPort } from '../support/quiet-port.ts'
 
 let folder = ''
 beforeAll(async () => {
@@ -22,7 +25,8 @@ async function config(dataDir: string): Promise<string> {
   const file = join(folder, `${dataDir}.yml`)
   await writeFile(
     file,
-    `public_url: http://localhost
+    `listen: 127.0.0.1:${await quietPort()}
+public_url: http://localhost
 data_dir: ./${dataDir}
 gitlab: { url: http://localhost, token: t0ken-t0ken, webhook_secret: secret-secret }
 clusters: { laptop: { scheduler: local, root: ${folder}/root } }
@@ -61,6 +65,20 @@ describe('compops dump and restore', () => {
       code: 1,
       err: expect.stringMatching(/^compops restore: the database is not empty/),
     })
+  })
+
+  test('the embedded database of a running service is read by the service', async () => {
+    const file = await config('old')
+    const service = await startService(await loadConfig(file, {}), { logTo: { write: () => true } })
+    try {
+      const { code, out, err } = await compops('dump', '--config', file)
+      expect(code).toBe(0)
+      expect(err).toMatch(/projects +1\n[\s\S]* of the running service written to standard output/)
+      expect(out).toMatch(/^\{"compops":"dump"[^\n]*\n(\{[^\n]*\}\n)+\{"end":\{[^\n]*\}\}\n$/)
+      expect((await readdir(service.context.config.dataDir)).filter(name => name.startsWith('dump.'))).toEqual([])
+    } finally {
+      await service.stop()
+    }
   })
 
   test('write to standard output without a file', async () => {
