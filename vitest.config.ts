@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
@@ -6,6 +7,8 @@ const execArgv = ['--import', fileURLToPath(new URL('src/cli/quick-imports.mjs',
 
 export default defineConfig({
   test: {
+    // Most tests wait for others (sshd, git, databases) most of the time.
+    maxWorkers: Math.max(4, availableParallelism()),
     projects: [
       {
         test: {
