@@ -87,6 +87,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
   for (const value of secretValues(config)) secrets.add(value)
 
   const clients = new Map<SecretSource, GitLab>()
+  const troubles: Context['troubles'] = new Map()
   // A new token is a new bot, whose events must be known as ours before they come back to us.
   const tokenChanged = () => {
     log.info({ step: 'gitlab' }, 'the token was replaced')
@@ -96,8 +97,11 @@ export async function createContext(parts: ContextParts): Promise<Context> {
   const circuit = createCircuit({ now: () => clock.now().getTime(), onBack: () => parts.wake.call('back') })
   for (const source of [config.gitlab.token, ...config.projects.map(rule => rule.token)]) {
     if (source === null || clients.has(source)) continue
-    const onCall = (call: { method: string; route: string; status: number | string }) =>
+    const onCall = (call: { method: string; route: string; status: number | string }) => {
       metrics.gitlabCalls.inc({ method: call.method, route: call.route, status: String(call.status) })
+      // A token that was revoked while we run: who asks for our name finds it out, and says it.
+      if (String(call.status) === '401' && !troubles.has('gitlab')) parts.wake.call('introduce')
+    }
     clients.set(
       source,
       createGitLab({
@@ -224,16 +228,23 @@ export async function createContext(parts: ContextParts): Promise<Context> {
       mirror.catch(() => mirrors.delete(project.id))
       return mirror
     },
-    troubles: new Map(),
+    troubles,
     botIds: () => bot,
     async learnBots() {
+      const failures: unknown[] = []
+      // One token that is refused must not keep us from knowing the others' users.
       for (const client of new Set(clients.values())) {
-        const me = await client.me()
+        const me = await client.me().catch(error => {
+          failures.push(error)
+          return null
+        })
+        if (me === null) continue
         if (!bot.has(me.id))
           log.info({ step: 'gitlab', user: me.username, id: me.id }, `this service is ${me.username} on GitLab`)
         await store.db.insert(bots).values({ userId: me.id, username: me.username }).onConflictDoNothing()
         bot.add(me.id)
       }
+      if (failures.length > 0) throw failures[0]
     },
     async renewTokens() {
       for (const source of clients.keys())

@@ -86,7 +86,7 @@ export interface Audit {
  * The audit log: who caused what, when, with which result. Rotated daily and at 20 MB; nothing is ever deleted by us. What rotates it brings 300 files of
  * date arithmetic, so it is loaded when something is first recorded; what comes meanwhile waits for it in order.
  */
-export async function openAudit(file: string, secrets: Secrets): Promise<Audit> {
+export async function openAudit(file: string, secrets: Secrets, onTrouble: (error: unknown) => void): Promise<Audit> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
   await access(dirname(file), constants.W_OK)
   const open = async () => {
@@ -94,17 +94,24 @@ export async function openAudit(file: string, secrets: Secrets): Promise<Audit> 
     return pinoRoll({ file, frequency: 'daily', size: '20m', mkdir: true, dateFormat: 'yyyy-MM-dd', extension: '.log' })
   }
   let opening: ReturnType<typeof open> | undefined
+  // A full disk must not end the process: it is said, and the next line tries anew.
+  const lost = (error: unknown) => {
+    opening = undefined
+    onTrouble(error)
+  }
   const sink: Sink = {
     write(line) {
-      opening ??= open()
-      void opening.then(stream => stream.write(secrets.redact(line)))
+      opening ??= open().then(stream => {
+        stream.on('error', lost)
+        return stream
+      })
+      opening.then(stream => stream.write(secrets.redact(line)), lost)
     },
   }
-  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({}) } }, sink)
   return {
-    record: entry => log.info(entry),
+    record: entry => sink.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`),
     async close() {
-      const stream = await opening
+      const stream = await opening?.catch(() => undefined)
       if (stream === undefined) return
       const closed = once(stream, 'close')
       stream.end()

@@ -7,7 +7,7 @@ import type { Hono } from 'hono'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/index.ts'
 import type { Context } from './context.ts'
-import { CompopsError, ConfigError } from './errors.ts'
+import { CompopsError, ConfigError, describeError } from './errors.ts'
 import { createLog, createSecrets, type LogOptions, openAudit } from './log.ts'
 import type { createOperatorApp } from './operator.ts'
 import { listenOnSocket, type OperatorSocket } from './operator-socket.ts'
@@ -62,7 +62,9 @@ export async function startService(config: Config, options: ServiceOptions = {})
       import('@hono/node-server'),
     ])
   const store = await opening
-  const audit = await openAudit(join(config.dataDir, 'audit', 'audit'), secrets)
+  const audit = await openAudit(join(config.dataDir, 'audit', 'audit'), secrets, error =>
+    log.error({ step: 'audit', err: describeError(error) }, 'the audit log cannot be written'),
+  )
   const clock = options.clock ?? systemClock
   const context = await createContext({
     config,
@@ -76,7 +78,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
   })
   let worker: Worker | null = null
   let operator: OperatorSocket | null = null
-  let server: ServerType
+  let server: ServerType | null = null
   try {
     await refuseRemovedClusters(context)
     // A former process of this embedded database is dead, or we would not have its lock: its leases end now.
@@ -88,6 +90,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     operator = await listenOnSocket(config.dataDir, createOperatorApp(operatorContext(context)), log)
     worker = await startWorker(context)
   } catch (error) {
+    server?.close()
     await worker?.stop()
     await operator?.close()
     await context.close()

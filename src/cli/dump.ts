@@ -1,11 +1,14 @@
+import { existsSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
-import { type Config, loadConfig } from '../config/index.ts'
+import { type Place, readPlace } from '../config/index.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { type Counts, dumpTo, endOf } from '../store/dump.ts'
-import { openStore } from '../store/open.ts'
+import { openStore, type StoreOptions } from '../store/open.ts'
+import { pgliteMajor } from '../store/pglite-directory.ts'
 import { type Io, type RunCommand, readCommandLine } from './command.ts'
 import { readFromService } from './operator.ts'
 
@@ -15,9 +18,9 @@ import { readFromService } from './operator.ts'
  */
 export const run: RunCommand = async (args, io) => {
   const line = readCommandLine(args, io.env, { files: 1 })
-  const config = await loadConfig(line.config, io.env)
-  const live = config.databaseUrl === null ? await liveDump(config) : null
-  const store = live === null ? await openStore(config) : null
+  const place = await readPlace(line.config, io.env)
+  const live = place.databaseUrl() === null ? await liveDump(place) : null
+  const store = live === null ? await openStore(await existing(place)) : null
   try {
     const tell = (table: string, rows: number) => io.stderr.write(`  ${table.padEnd(16)}${rows}\n`)
     const source: Source = live ?? (to => dumpTo(store!.db, to, { onTable: tell }))
@@ -37,12 +40,18 @@ export const run: RunCommand = async (args, io) => {
 /** Writes a whole dump, ends the stream, and says how many rows of each table there were. */
 type Source = (to: Writable) => Promise<Counts>
 
-async function liveDump({ dataDir, file }: Config): Promise<Source | null> {
-  const from = await readFromService({ dataDir, file }, '/dump').catch(error => {
-    // No data directory: openStore makes it.
-    if (error instanceof CompopsError && error.message.includes('does not exist')) return null
-    throw error
-  })
+/** A mistyped data_dir must not become an empty backup. */
+async function existing({ dataDir, databaseUrl, file }: Place): Promise<StoreOptions> {
+  const url = databaseUrl()
+  if (url === null && !existsSync(join(dataDir, `pglite-${pgliteMajor}`)))
+    throw new CompopsError(
+      `${dataDir}, the data directory of ${file}, holds no database of PostgreSQL ${pgliteMajor}: is it the right one?`,
+    )
+  return { databaseUrl: url, dataDir }
+}
+
+async function liveDump(place: Place): Promise<Source | null> {
+  const from = await readFromService(place, '/dump')
   if (from === null) return null
   return async to => {
     let tail = ''

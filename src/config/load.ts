@@ -188,7 +188,7 @@ function checkWebhookSecrets(gitlab: Section | undefined, projects: readonly Loc
   gitlab.complain(
     'webhook_secret',
     '`webhook_secret` is missing: anybody could send deliveries.',
-    'Write `webhook_secret: ${COMPOPS_WEBHOOK_SECRET}`, or `webhook_signing_token` (GitLab 19 and later), here or on each project.',
+    'Write `webhook_secret: "${COMPOPS_WEBHOOK_SECRET}"`, or `webhook_signing_token` (GitLab 19 and later), here or on each project.',
   )
 }
 

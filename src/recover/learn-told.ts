@@ -6,7 +6,9 @@ import { fitName } from '../gitlab/status-text.ts'
 import { newId } from '../model/id.ts'
 import { replyMarker, statusReports } from '../run/compose.ts'
 import { rememberMergeRequest } from '../run/merge-request.ts'
+import { mustHold } from '../store/leases.ts'
 import { openMergeRequests } from '../store/merge-requests.ts'
+import { transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { loadRun, type RunRow, shortBranch } from '../store/runs.ts'
 import { branches, reports, runs } from '../store/schema.ts'
@@ -42,6 +44,7 @@ export async function learnWhatWasTold(context: Context, project: ProjectRow, ru
     )
   const gitlab = context.gitlabOf(project.path)
   for (const { run, latest } of untold) {
+    mustHold(context.lease)
     await learnStatuses(context, gitlab, rule, run)
     // Only the run that a branch shows is replied to.
     if (latest === run.id) await learnReplies(context, gitlab, run)
@@ -74,12 +77,15 @@ async function learnStatuses(context: Context, gitlab: GitLab, rule: ProjectConf
       parkedAt: null,
       attempts: 0,
     }
-    await context.db
-      .insert(reports)
-      .values({ id: newId(), kind: 'status', key: wanted.key, projectId: run.projectId, runId: run.id, ...told })
-      .onConflictDoUpdate({ target: reports.key, set: { ...told, runId: run.id } })
-    if (run.pipelineId === null && row.pipelineId !== null)
-      await context.db.update(runs).set({ pipelineId: row.pipelineId }).where(eq(runs.id, run.id))
+    await transact(context.db, async tx => {
+      await context.lease.assertHeld(tx)
+      await tx
+        .insert(reports)
+        .values({ id: newId(), kind: 'status', key: wanted.key, projectId: run.projectId, runId: run.id, ...told })
+        .onConflictDoUpdate({ target: reports.key, set: { ...told, runId: run.id } })
+      if (run.pipelineId === null && row.pipelineId !== null)
+        await tx.update(runs).set({ pipelineId: row.pipelineId }).where(eq(runs.id, run.id))
+    })
   }
 }
 

@@ -4,6 +4,7 @@ import { CompopsError, describeError } from '../errors.ts'
 import { setUnreachable } from '../run/connection.ts'
 import { foundOld } from '../run/recovering.ts'
 import type { Db } from '../store/open.ts'
+import { recoveringConnections } from '../store/recovery.ts'
 import { runs } from '../store/schema.ts'
 
 /**
@@ -11,6 +12,7 @@ import { runs } from '../store/schema.ts'
  * the database was put back (and nobody said `--recover`): then it recovers by itself. Returns false where the cluster could not be asked.
  */
 export async function lookBack(context: Context, connection: string): Promise<boolean> {
+  if ((await recoveringConnections(context.db, [connection])).length > 0) return true
   try {
     const newest = (await context.db.select({ id: runs.id }).from(runs).orderBy(desc(runs.id)).limit(1))[0]
     const younger = await context.clusterOf(connection).directories.runsYoungerThan(newest?.id ?? null, 1_000)

@@ -45,7 +45,7 @@ async function collect(context: Context, attempt: AttemptRow): Promise<void> {
     context.metrics.failures.inc({ verb: 'collect' })
     log.warn({ err: describeError(error) }, 'results could not be collected')
     const mends = error instanceof CompopsError && error.transient
-    if (since > patience || (!mends && attempt.attempts >= 5))
+    if (since > patience || (!mends && attempt.attempts - attempt.interrupted >= 5))
       return close(context, attempt, { collectProblem: describeError(error) })
     await putBack(context.db, attempts, attempt, new CompopsError(error.message, { transient: true, cause: error }))
   }

@@ -42,8 +42,8 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
     const project = (await findProject(context.db, projectId))!
     const rule = projectFor(context.config, project.path)
     if (rule === null) throw new Error(`no rule of the configuration matches ${project.path}`)
-    const ended = (await Promise.all(group.map(report => loadRun(context.db, report.runId)))).sort((a, b) =>
-      a.id < b.id ? -1 : 1,
+    const ended = (await Promise.all(group.map(report => loadRun(context.db, report.runId, 'collected')))).sort(
+      (a, b) => (a.id < b.id ? -1 : 1),
     )
     const files = await filesFor(context, project, ended)
     const one = ended.length === 1 ? ended[0] : undefined
@@ -176,7 +176,7 @@ async function shownRun(
   const id = found[0]?.id
   if (id === undefined) return null
   const row = (await context.db.select().from(runs).where(eq(runs.id, id)))[0]!
-  return { row, run: await loadRun(context.db, id) }
+  return { row, run: await loadRun(context.db, id, 'collected') }
 }
 
 /** One node a branch, the hundred newest: more nobody reads, and each commit would load them all. */

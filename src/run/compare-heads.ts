@@ -10,6 +10,7 @@ import { LeaseLost, mustHold } from '../store/leases.ts'
 import { allProjects, type ProjectRow } from '../store/projects.ts'
 import { leftBehind, shortBranch } from '../store/runs.ts'
 import { branches, projects } from '../store/schema.ts'
+import { sideBySide } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
 import { checkEvidence } from './check-evidence.ts'
 import { compareMergeRequests } from './compare-merge-requests.ts'
@@ -24,29 +25,34 @@ import { standsStill } from './recovering.ts'
  */
 export async function compareHeads(context: Context): Promise<number> {
   await learnProjects(context)
+  const waiting = (await allProjects(context.db)).filter(project => projectFor(context.config, project.path) !== null)
   let compared = 0
-  for (const project of await allProjects(context.db)) {
-    if (projectFor(context.config, project.path) === null) continue
-    mustHold(context.lease)
-    try {
-      await compareProject(context, project)
-      compared++
-    } catch (error) {
-      if (error instanceof LeaseLost) throw error
-      if (isTokenTrouble(error)) await context.renewTokens()
-      // No listing, no conclusion: an outage and a revoked token both look like this.
-      context.metrics.failures.inc({ verb: 'compare heads' })
-      await context.db
-        .update(projects)
-        .set({ lastError: describeError(error), troubledSince: sql`coalesce(${projects.troubledSince}, now())` })
-        .where(eq(projects.id, project.id))
-      context.log.warn(
-        { step: 'heads', project: project.path, err: describeError(error) },
-        'heads could not be compared',
-      )
-    }
+  // Side by side: a project whose git hangs does not hold up all the others.
+  const lane = async () => {
+    for (let project = waiting.shift(); project !== undefined; project = waiting.shift())
+      if (await tryProject(context, project)) compared++
   }
+  await sideBySide(Array.from({ length: 4 }, lane))
   return compared
+}
+
+async function tryProject(context: Context, project: ProjectRow): Promise<boolean> {
+  mustHold(context.lease)
+  try {
+    await compareProject(context, project)
+    return true
+  } catch (error) {
+    if (error instanceof LeaseLost) throw error
+    if (isTokenTrouble(error)) await context.renewTokens()
+    // No listing, no conclusion: an outage and a revoked token both look like this.
+    context.metrics.failures.inc({ verb: 'compare heads' })
+    await context.db
+      .update(projects)
+      .set({ lastError: describeError(error), troubledSince: sql`coalesce(${projects.troubledSince}, now())` })
+      .where(eq(projects.id, project.id))
+    context.log.warn({ step: 'heads', project: project.path, err: describeError(error) }, 'heads could not be compared')
+    return false
+  }
 }
 
 /**

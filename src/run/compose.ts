@@ -62,6 +62,7 @@ const unlearned = new Set<string>()
  * where the commit has pipelines: the statuses belong to the merge request's.
  */
 function isTimeToAsk(row: RunRow): boolean {
+  if (row.endedAt !== null) unlearned.delete(row.id)
   if (row.reportedVersion > 0) return row.endedAt !== null || unlearned.has(row.id)
   if (!row.hasCi && row.endedAt === null) unlearned.add(row.id)
   return row.hasCi || row.endedAt !== null
@@ -74,7 +75,7 @@ async function compose(context: Context, row: RunRow): Promise<void> {
     await markReported(context.db, row)
     return
   }
-  const run = await loadRun(context.db, row.id)
+  const run = await loadRun(context.db, row.id, 'collected')
   let open = await openMergeRequests(context.db, run.projectId, run.branch)
   if (open.length === 0 && isTimeToAsk(row)) {
     await learnMergeRequests(context, run)

@@ -21,12 +21,16 @@ export async function finishRuns(context: Context): Promise<number> {
   return ready.length
 }
 
+/** When its last job ended, which may be long before we saw it; a cancellation is of the moment. */
+const endOfLast = sql`case when exists (select 1 from jobs j where j.run_id = runs.id and j.state = 'canceled') then now()
+  else least(now(), coalesce((select max(a.ended_at) from attempts a where a.run_id = runs.id), now())) end`
+
 async function finishRun(context: Context, runId: string): Promise<void> {
   const state = runState((await jobsOf(context.db, runId)).map(job => job.state))
   const closed = await transact(context.db, async tx => {
     const answer = await tx
       .update(runs)
-      .set({ endedAt: sql`now()`, state })
+      .set({ endedAt: endOfLast, state })
       .where(and(eq(runs.id, runId), isNull(runs.endedAt), ended))
       .returning()
     if (answer.length > 0) await touchRuns(tx, [runId])

@@ -81,7 +81,7 @@ export async function comparisonsWith(db: Db, run: Run, targetBranch: string): P
     .where(and(eq(branches.projectId, run.projectId), eq(branches.ref, `refs/heads/${targetBranch}`)))
   const latest = found[0]?.latest ?? null
   if (latest === null || latest === run.id) return []
-  const other = await loadRun(db, latest)
+  const other = await loadRun(db, latest, 'collected')
   const metrics = Object.assign({}, ...other.jobs.map(job => job.attempts.at(-1)?.collected?.metrics ?? {})) as Record<
     string,
     number

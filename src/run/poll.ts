@@ -6,7 +6,7 @@ import { isFinal, mayFollow } from '../model/job-state.ts'
 import { nextState } from '../model/next-state.ts'
 import type { ClusterFacts, Conclusion, Seen } from '../model/observation.ts'
 import { type AttemptChange, attemptsUnderWay, type WatchedRow, writeAttempts, writeJobs } from '../store/attempts.ts'
-import { mustHold } from '../store/leases.ts'
+import { LeaseLost, mustHold } from '../store/leases.ts'
 import { type Db, transact } from '../store/open.ts'
 import { finalStates, touchRuns } from '../store/runs.ts'
 import { connections, jobs } from '../store/schema.ts'
@@ -85,11 +85,12 @@ export async function pollCluster(context: Context, connection: string): Promise
       due,
     }
   } catch (thrown) {
-    context.metrics.failures.inc({ verb: 'poll' })
     const error = toError(thrown)
+    if (error instanceof LeaseLost) throw error
     context.metrics.pollRounds.inc({ connection, result: 'not whole', reason: reasonOf(error) })
     // Trouble with our own database is not the cluster's.
     if (!(error instanceof CompopsError)) throw error
+    context.metrics.failures.inc({ verb: 'poll' })
     await setUnreachable(context, connection, error)
     log.warn({ err: describeError(error) }, 'the round was not whole: no job changes state')
     return { watched: watched.length, changed: 0, due: false }

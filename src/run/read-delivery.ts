@@ -1,4 +1,4 @@
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
@@ -6,6 +6,7 @@ import type { Event, MergeRequestEvent, PipelineEvent, PushEvent } from '../mode
 import { claimDeliveries, closeDelivery, type DeliveryRow, isPushPending } from '../store/deliveries.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
+import { runsAt } from '../store/runs.ts'
 import { deliveries, reports } from '../store/schema.ts'
 import { putBack, rowLease, sideBySide } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
@@ -137,7 +138,7 @@ async function pipelineAppeared(context: Context, event: PipelineEvent, projectP
       and(
         eq(reports.projectId, event.projectId),
         eq(reports.kind, 'status'),
-        sql`${reports.desired}->>'sha' = ${event.sha}`,
+        inArray(reports.runId, runsAt(context.db, event.projectId, event.sha)),
         sql`${reports.sentHash} is null`,
       ),
     )

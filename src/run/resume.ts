@@ -46,7 +46,10 @@ export async function resumeRun(
     await supersede(tx, branch.id, run.id, run.sha)
     await tx
       .update(runs)
-      .set({ supersededBy: null, ...(reopened.length > 0 ? { endedAt: null, state: 'waiting' as const } : {}) })
+      .set({
+        supersededBy: null,
+        ...(reopened.length > 0 ? { endedAt: null, state: 'waiting' as const, sweptAt: null, sweepTries: 0 } : {}),
+      })
       .where(eq(runs.id, run.id))
     await tx.update(branches).set({ latestRunId: run.id, updatedAt: sql`now()` }).where(eq(branches.id, branch.id))
     await touchRuns(tx, [run.id])

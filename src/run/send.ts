@@ -1,4 +1,4 @@
-import { and, eq, isNull, ne, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, ne, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { choosePipeline, type GitLab, isGitLabError, type StatusState, sendCommitStatus } from '../gitlab/gitlab.ts'
@@ -7,7 +7,7 @@ import { openMergeRequests } from '../store/merge-requests.ts'
 import { findProject } from '../store/projects.ts'
 import { upToDate } from '../store/recovery.ts'
 import { sendAgain } from '../store/reports.ts'
-import type { RunRow } from '../store/runs.ts'
+import { type RunRow, runsAt } from '../store/runs.ts'
 import { type Desired, reports, runs } from '../store/schema.ts'
 import { claim, putBack, putOff, sideBySide, stillClaimed } from '../store/work.ts'
 import { asOutage, retryAfterOf } from './outage.ts'
@@ -30,12 +30,16 @@ export async function sendReports(context: Context): Promise<number> {
     claimed,
     report => `${report.projectId} ${report.desired.kind === 'status' ? report.desired.sha : report.key}`,
   )
-  // What a lane did not come to is still claimed by us, and is taken up again with the next claim.
   await sideBySide(
     [...lanes.values()].map(async lane => {
-      for (const report of lane.sort(jobsFirst)) {
+      const inOrder = lane.sort(jobsFirst)
+      for (const [at, report] of inOrder.entries()) {
         mustHold(context.lease)
-        if (!(await send(context, report))) break
+        const answer = await send(context, report)
+        if (answer === true) continue
+        if (answer !== false)
+          for (const other of inOrder.slice(at + 1)) await putOff(context.db, reports, other, answer.pause, answer.why)
+        break
       }
     }),
   )
@@ -45,8 +49,8 @@ export async function sendReports(context: Context): Promise<number> {
 const jobsFirst = (a: Report, b: Report) =>
   Number(a.key.endsWith(' compops/tree')) - Number(b.key.endsWith(' compops/tree'))
 
-/** Returns false where the rest of the lane should wait too. */
-async function send(context: Context, report: Report): Promise<boolean> {
+/** Returns false where the rest of the lane waits of itself, and for how long it should, ms, where GitLab wants no more calls. */
+async function send(context: Context, report: Report): Promise<boolean | { pause: number; why: string }> {
   const log = context.log.child({ step: 'report', report: report.id, kind: report.kind, run: report.runId })
   try {
     const project = await findProject(context.db, report.projectId)
@@ -69,10 +73,10 @@ async function send(context: Context, report: Report): Promise<boolean> {
     return true
   } catch (thrown) {
     if (isGitLabError(thrown, 'rate limited')) {
-      await putOff(context.db, reports, report, retryAfterOf(thrown), describeError(thrown))
+      const rest = { pause: retryAfterOf(thrown), why: describeError(thrown) }
+      await putOff(context.db, reports, report, rest.pause, rest.why)
       log.info({ key: report.key }, `${report.kind} waits: GitLab's rate limit`)
-      // What remains of the lane is still claimed by us, and is taken up again when the pause is over.
-      return false
+      return rest
     }
     const fate = await putBack(context.db, reports, report, asOutage(thrown), retryAfterOf(thrown))
     // Perhaps GitLab did it and only the answer was lost.
@@ -131,7 +135,7 @@ async function sendStatus(context: Context, gitlab: GitLab, report: Report, desi
   if (desired.name === 'compops/tree' && isEnd(desired.state) && (await othersUnsent(context, report))) {
     await context.db
       .update(reports)
-      .set({ leaseUntil: null, attempts: 0, nextAt: sql`now() + interval '1 second'` })
+      .set({ leaseUntil: null, attempts: 0, nextAt: afterSiblings(report) })
       .where(eq(reports.id, report.id))
     return false
   }
@@ -188,6 +192,12 @@ async function sendAgainIfMoved(context: Context, report: Report, pipelineId: nu
 
 const isEnd = (state: string): boolean => state !== 'pending' && state !== 'running'
 
+/** As late as the first of the statuses that it waits for, in an outage too. */
+function afterSiblings(report: Report) {
+  return sql`greatest(now() + interval '1 second', (select min(s.next_at) from reports s where s.run_id = ${report.runId} and s.kind = 'status'
+    and s.id <> ${report.id} and s.parked_at is null and s.sent_hash is distinct from s.desired_hash))`
+}
+
 /** Statuses of the same run that GitLab has not been told yet and will be: the run as a whole ends after its jobs, also after an outage. */
 async function othersUnsent(context: Context, report: Report): Promise<boolean> {
   const others = await context.db
@@ -217,8 +227,9 @@ async function pipelineOrPatience(
   desired: Of<'status'>,
   iid: number | null,
 ): Promise<boolean> {
-  const age = context.clock.now().getTime() - run.createdAt.getTime()
-  if (age >= context.config.gitlab.ciPipelineWait * 1000) return true
+  const patience = sql<boolean>`${runs.createdAt} > now() - make_interval(secs => ${context.config.gitlab.ciPipelineWait})`
+  const young = (await context.db.select({ is: patience }).from(runs).where(eq(runs.id, run.id)))[0]?.is
+  if (young !== true) return true
   const found = choosePipeline(await gitlab.pipelines(run.projectId, { sha: desired.sha }), {
     sha: desired.sha,
     branch: desired.branch,
@@ -236,7 +247,7 @@ async function pipelineOrPatience(
         eq(reports.projectId, run.projectId),
         eq(reports.kind, 'status'),
         sql`${reports.sentHash} is distinct from ${reports.desiredHash}`,
-        sql`${reports.desired}->>'sha' = ${desired.sha}`,
+        inArray(reports.runId, runsAt(context.db, run.projectId, desired.sha)),
       ),
     )
   return false

@@ -63,7 +63,11 @@ async function sweepRun(context: Context, runId: string): Promise<void> {
         log.info({ closed: result.closed }, 'statuses that had been left unfinished were closed')
       if (result.open.length > 0) log.warn({ open: result.open }, 'statuses that GitLab keeps unfinished')
     }
-    await context.db.update(runs).set({ sweptAt: sql`now()` }).where(eq(runs.id, runId))
+    // Statuses that moved to another pipeline meanwhile are looked over again.
+    await context.db
+      .update(runs)
+      .set({ sweptAt: sql`now()` })
+      .where(and(eq(runs.id, runId), sql`${runs.pipelineId} is not distinct from ${run.pipelineId}`))
   } catch (error) {
     context.metrics.failures.inc({ verb: 'sweep' })
     // Again after 1, 2, 4 … 64 min, behind all others; after a week nobody is waiting for it.

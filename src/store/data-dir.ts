@@ -1,5 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, rename, unlink, writeFile } from 'node:fs/promises'
+import {
+  access,
+  constants,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  unlink,
+  writeFile,
+} from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { CompopsError, describeError } from '../errors.ts'
@@ -25,8 +36,7 @@ export const dataDirRules = {
  * Throws CompopsError when another process holds it.
  */
 export async function lockDataDir(dataDir: string, rule: keyof typeof dataDirRules = 'embedded'): Promise<DataDirLock> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const directory = await open(dataDir)
+  const directory = await openOwn(dataDir)
   // A socket's path may have 107 bytes at most; through the descriptor it is short whatever the directory is called.
   const base = dataDir.length > 75 && process.platform === 'linux' ? `/proc/self/fd/${directory.fd}` : dataDir
   const own = join(base, `${name}.new-${randomBytes(4).toString('hex')}`)
@@ -140,4 +150,29 @@ function listen(server: Server, path: string): Promise<void> {
 
 function close(server: Server): Promise<void> {
   return new Promise(resolve => server.close(() => resolve()))
+}
+
+/** Root would leave files behind that the service, as another user, cannot open again. */
+async function openOwn(dataDir: string): Promise<FileHandle> {
+  let directory: FileHandle
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    directory = await open(dataDir)
+    await access(dataDir, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    throw new CompopsError(
+      `${dataDir} cannot be used: ${describeError(cause)}. Run this as the user that it belongs to.`,
+      {
+        cause,
+      },
+    )
+  }
+  const { uid } = await directory.stat()
+  if (process.getuid?.() === 0 && uid !== 0) {
+    await directory.close()
+    throw new CompopsError(
+      `${dataDir} belongs to the user with the id ${uid}, and root would leave files there that it cannot open: run this as that user (\`sudo -u '#${uid}' compops …\`).`,
+    )
+  }
+  return directory
 }

@@ -46,8 +46,12 @@ export async function insertDeliveries(
   return batch.map(delivery => (fresh.has(delivery.id) ? 'inserted' : 'duplicate'))
 }
 
+/** Not of a project that another living lane is at: its deliveries are read in order, and a project whose git is slow fills one lane and no more. */
 export async function claimDeliveries(db: Db, claimant: string, limit: number): Promise<DeliveryRow[]> {
-  const condition = isNull(deliveries.doneAt)
+  const elsewhere = sql`exists (select 1 from deliveries o join leases l on l.name = 'process ' || split_part(o.lease_holder, ' ', 1)
+    where o.project_id = ${deliveries.projectId} and o.done_at is null and o.parked_at is null and o.lease_until > now()
+      and o.lease_holder <> ${claimant} and l.until > now())`
+  const condition = and(isNull(deliveries.doneAt), sql`not ${elsewhere}`)
   const claimed = await claim(db, deliveries, { claimant, seconds: 120, limit, condition })
   return claimed.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime() || (a.id < b.id ? -1 : 1))
 }

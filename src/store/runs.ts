@@ -73,6 +73,14 @@ export async function hasRuns(db: Db, projectId: number): Promise<boolean> {
   return found.length > 0
 }
 
+/** For a statement over rows of the runs of a commit. */
+export function runsAt(db: Db, projectId: number, sha: string) {
+  return db
+    .select({ id: runs.id })
+    .from(runs)
+    .where(and(eq(runs.projectId, projectId), eq(runs.sha, sha)))
+}
+
 export async function jobsOf(db: Db, runId: string): Promise<JobRow[]> {
   return db.select().from(jobs).where(eq(jobs.runId, runId)).orderBy(asc(jobs.position))
 }
@@ -80,7 +88,7 @@ export async function jobsOf(db: Db, runId: string): Promise<JobRow[]> {
 export async function attemptsOf(
   db: Db,
   jobIds: readonly string[],
-  collected: 'collected' | 'not collected' = 'collected',
+  collected: 'collected' | 'not collected' = 'not collected',
 ): Promise<AttemptRow[]> {
   if (jobIds.length === 0) return []
   const columns = getTableColumns(attempts)
@@ -97,7 +105,7 @@ export async function attemptsOf(
 export async function loadRun(
   db: Db,
   id: string,
-  collected: 'collected' | 'not collected' = 'collected',
+  collected: 'collected' | 'not collected' = 'not collected',
 ): Promise<Run> {
   const found = await db
     .select({ run: runs, path: projects.path })

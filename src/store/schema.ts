@@ -78,6 +78,7 @@ export const deliveries = pgTable(
   t => [
     index('deliveries_due').on(t.nextAt).where(sql`done_at is null and parked_at is null`),
     index('deliveries_received').on(t.receivedAt),
+    index('deliveries_claimed').on(t.projectId).where(sql`done_at is null and lease_until is not null`),
     index('deliveries_parked').on(t.parkedAt).where(sql`parked_at is not null`),
   ],
 )
@@ -216,6 +217,8 @@ export const attempts = pgTable(
   t => [
     unique('attempts_job_number').on(t.jobId, t.number),
     index('attempts_parked').on(t.parkedAt).where(sql`parked_at is not null`),
+    index('attempts_run').on(t.runId),
+    index('attempts_submitting').on(t.connection, t.nextAt).where(sql`state = 'submitting' and not final`),
     index('attempts_open').on(t.connection, t.id).where(sql`not final`),
     index('attempts_uncollected').on(t.nextAt).where(sql`final and collected is null and collect_problem is null`),
   ],

@@ -81,6 +81,15 @@ describe('compops dump and restore', () => {
     }
   })
 
+  test('a mistyped data directory is told, and becomes neither a directory nor an empty backup', async () => {
+    const file = join(folder, 'typo.gz')
+    expect(await compops('dump', '--config', await config('nowhere'), file)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/nowhere, the data directory of .*, does not exist/),
+    })
+    expect((await readdir(folder)).filter(name => /^nowhere$|^typo\.gz/.test(name))).toEqual([])
+  })
+
   test('write to standard output without a file', async () => {
     const { out } = await compops('dump', '--config', await config('old'))
     expect(out).toMatch(/^\{"compops":"dump"[^\n]*\n(\{[^\n]*\}\n)+\{"end":\{[^\n]*\}\}\n$/)

@@ -305,7 +305,7 @@ describe('each mistake', () => {
       'no webhook secret',
       '  webhook_secret: ${HOOK}\n  webhook_signing_token: ${SIGNING}\n',
       '',
-      'line 7, gitlab.webhook_secret: `webhook_secret` is missing: anybody could send deliveries. Write `webhook_secret: ${COMPOPS_WEBHOOK_SECRET}`, or `webhook_signing_token` (GitLab 19 and later), here or on each project.',
+      'line 7, gitlab.webhook_secret: `webhook_secret` is missing: anybody could send deliveries. Write `webhook_secret: "${COMPOPS_WEBHOOK_SECRET}"`, or `webhook_signing_token` (GitLab 19 and later), here or on each project.',
     ],
     [
       'no port for GitLab',

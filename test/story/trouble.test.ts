@@ -193,7 +193,11 @@ describe('the service', () => {
     for (const secret of [w.token, w.secret]) expect(shown).not.toContain(secret)
     expect(shown).toContain('compops_deliveries_total')
     const audit = await readFile(`${w.place}/data/audit/audit.${new Date().toISOString().slice(0, 10)}.1.log`, 'utf8')
-    expect(audit).toMatch(/"act":"run started","by":"alice"/)
+    const lines = audit
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    expect(lines).toContainEqual(expect.objectContaining({ act: 'run started', by: 'alice' }))
     expect(audit).not.toContain(w.token)
   })
 })
