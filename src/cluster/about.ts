@@ -50,7 +50,7 @@ const AboutFile = z.object({
   attempt: z.object({
     id: Id,
     number: z.number().int().min(1).max(1_000_000),
-    created_at: z.iso.datetime(),
+    created_at: z.iso.datetime().refine(text => Date.parse(text) >= 0),
   }),
 })
 

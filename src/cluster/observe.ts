@@ -13,6 +13,7 @@ import { listAttempts } from './watched.ts'
 const roundDeadline = 120_000
 /** Rows read between two turns of the event loop: some 3 ms. */
 const turn = 1_000
+const mostRestarts = 1_000_000
 
 /**
  * One round: the queue, and for what has left it one command more for accounting and the files of the jobs. Whatever the number of attempts
@@ -116,11 +117,13 @@ async function readPast(
 
 /** `<number of the attempt> <file> <its first line>`. The job's own user can write there: what does not look as our wrapper writes it is no file of ours. */
 function readFile(dialect: Dialect, line: string, gone: readonly WatchedAttempt[], past: Past): void {
-  const found = /^(\d+) (started|exit)\.0 (\S+) (\d{1,12})(?: (\d{1,3}) (\d{1,12}))?$/.exec(line)
+  const found = /^(\d+) (started|exit)\.0 (\S+) (\d{1,10})(?: (\d{1,3}) (\d{1,10}))?$/.exec(line)
   if (found === null) return
   const [, n, file, nativeId = '', first, second, third] = found
   const attempt = gone[Number(n)]
   if (attempt === undefined || !dialect.nativeId.test(nativeId)) return
+  // A number that no column holds would keep the whole round from being written, for all other jobs too.
+  if (file === 'exit' && Number(first) > mostRestarts) return
   if (file === 'started' && second === undefined) {
     past.started.set(attempt.id, { nativeId, at: new Date(Number(first) * 1000) })
   } else if (file === 'exit' && second !== undefined) {

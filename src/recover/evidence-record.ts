@@ -13,7 +13,11 @@ export type EvidenceRecord = z.infer<typeof Record>
 export const recordBytes = 512 * 1024
 
 const Text = z.string().max(2_000)
-const Time = z.iso.datetime().transform(text => new Date(text))
+// What no column holds would keep the whole project from being recovered.
+const Time = z.iso
+  .datetime()
+  .transform(text => new Date(text))
+  .refine(time => time.getTime() >= 0)
 const state = z.enum(jobStateNames as [(typeof jobStateNames)[number]]).refine(isFinal)
 const reason = z.enum(failureReasonNames as [(typeof failureReasonNames)[number]])
 // An id, a version or a name of digits alone may have been read as a number.
@@ -29,9 +33,9 @@ const Attempt = z.object({
   queued_at: Time.nullish(),
   started_at: Time.nullish(),
   ended_at: Time.nullish(),
-  exit_code: z.number().int().nullish(),
-  signal: z.number().int().nullish(),
-  restarts: z.number().int().default(0),
+  exit_code: z.int32().nullish(),
+  signal: z.int32().nullish(),
+  restarts: z.int32().default(0),
   script: z.object({ sha256: Text }).nullish(),
 })
 

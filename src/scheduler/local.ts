@@ -155,7 +155,12 @@ scheduler_queue() {
 
 scheduler_past() {
   while read -r _id _name _dir; do
-    [ -s "$_dir/killed.0" ] && read -r _why _when <"$_dir/killed.0" && printf '%s\\037%s\\037%s\\037%s\\n' "$_id" "$_name" "$_why" "$_when"
+    [ -f "$_dir/killed.0" ] || continue
+    # The job could write that file, too: what our watcher did not write says nothing, and must not spoil the answer about the others.
+    _when=$(head -c 64 "$_dir/killed.0" 2>/dev/null)
+    case $_when in timeout\\ [0-9]*) _when=\${_when#timeout } ;; *) continue ;; esac
+    case $_when in *[!0-9]* | ???????????*) continue ;; esac
+    printf '%s\\037%s\\037timeout\\037%s\\n' "$_id" "$_name" "$_when"
   done
   return 0
 }

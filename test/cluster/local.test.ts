@@ -285,6 +285,18 @@ describe('what a job leaves behind', () => {
 })
 
 describe('time, signals and cancellation', () => {
+  test('a file about a time limit that the job wrote itself says nothing, and does not hold up the round of the others', async () => {
+    const cluster = service()
+    const jobs = await Promise.all(
+      ['x', 'timeout 999999999999', 'timeout 1 \\035', 'timeout', ''].map(async text => {
+        const request = submitRequest({ source, spec: { script: [`printf '${text}\\n' >"\${0%/*}/killed.0"`] } })
+        return { request, nativeId: await start(cluster, request) }
+      }),
+    )
+    for (const { request, nativeId } of jobs)
+      expect(await ended(cluster, request, nativeId)).toMatchObject({ queue: null, exit: { code: 0 } })
+  })
+
   test('a time limit ends the commands, which may write what they have, and is the reason', async () => {
     const { seen, code, log } = await run({
       resources: { time: 1 },

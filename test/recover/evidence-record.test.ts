@@ -53,11 +53,19 @@ describe('a record of evidence', () => {
     expect(await readRecord(path, long)).toMatchObject({ run: id, state: 'completed', jobs: {} })
   })
 
+  it('with a number that no column holds is read as far as its jobs', async () => {
+    expect(text).toMatch(/exit_code: \d+/)
+    const odd = text.replace(/exit_code: \d+/, 'exit_code: 3000000000')
+    const record = await readRecord(path, odd)
+    expect([record?.run, record?.jobs]).toEqual([id, {}])
+  })
+
   it.each([
     ['under the path of another run', (t: string) => t.replace(id, '01a1f9f7-619f-7778-98f3-881fdbde3bc7')],
     ['of another branch', (t: string) => t.replace(/^branch: .*$/m, 'branch: main')],
     ['of no commit', (t: string) => t.replaceAll(run.sha, 'HEAD')],
     ['of a state that is none', (t: string) => t.replace(/^state: .*$/m, 'state: glorious')],
+    ['of a time that no column holds', (t: string) => t.replace(/^ended_at: .*$/m, 'ended_at: 0000-01-01T00:00:00Z')],
     ['that is cut', (t: string) => t.slice(0, 60)],
     ['with a key that is a trap', (t: string) => t.replace(/^state: .*$/m, '__proto__: { state: completed }')],
     ['that is no YAML', () => '\0\0: [}'],

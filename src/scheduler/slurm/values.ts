@@ -6,7 +6,9 @@ import { UnreadableError } from '../../errors.ts'
 export function readTime(text: string): Date | null {
   if (text === '' || text === 'N/A' || text === 'Unknown' || text === 'None' || text === '(null)') return null
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/.test(text)) throw new UnreadableError(`not a time of Slurm: ${show(text)}`)
-  return new Date(`${text}Z`)
+  const at = new Date(`${text}Z`)
+  if (Number.isNaN(at.getTime())) throw new UnreadableError(`not a time of Slurm: ${show(text)}`)
+  return at
 }
 
 /** `[days-[hours:]]minutes:seconds[.fraction]`, as TotalCPU and Elapsed (sacct(1)), in seconds. */
