@@ -3,6 +3,7 @@ import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { StringDecoder } from 'node:string_decoder'
 import { createGzip } from 'node:zlib'
 import { type Place, readPlace } from '../config/index.ts'
 import { CompopsError, describeError } from '../errors.ts'
@@ -85,11 +86,12 @@ async function writeFile(source: Source, file: string): Promise<Counts> {
   }
 }
 
-/** Waits where the reader of a pipe is slower than we are. */
+/** Waits where the reader of a pipe is slower than we are. What comes from the service is cut anywhere, in the middle of a letter too. */
 function toStdout({ stdout }: Io): Writable {
+  const decoder = new StringDecoder('utf8')
   return new Writable({
     write(chunk: Buffer, _, done) {
-      if (stdout.write(chunk.toString('utf8')) === false && stdout instanceof Writable) stdout.once('drain', done)
+      if (stdout.write(decoder.write(chunk)) === false && stdout instanceof Writable) stdout.once('drain', done)
       else done()
     },
   })

@@ -90,6 +90,22 @@ describe('compops dump and restore', () => {
     expect((await readdir(folder)).filter(name => /^nowhere$|^typo\.gz/.test(name))).toEqual([])
   })
 
+  test('letters of several bytes arrive whole, wherever the service cuts what it sends', async () => {
+    const file = await config('letters')
+    await cp(await emptyDatabase(), join(folder, 'letters'), { recursive: true })
+    const service = await startService(await loadConfig(file, {}), { logTo: { write: () => true } })
+    try {
+      const path = `physics/${'\u20ac'.repeat(1_000)}`
+      for (let id = 1; id <= 150; id++)
+        await saveProject(service.context.db, { id, path: path + id, defaultBranch: null })
+      const { out } = await compops('dump', '--config', file)
+      expect(out).not.toContain('\ufffd')
+      expect(out.match(/\u20ac/g)).toHaveLength(150_000)
+    } finally {
+      await service.stop()
+    }
+  })
+
   test('write to standard output without a file', async () => {
     const { out } = await compops('dump', '--config', await config('old'))
     expect(out).toMatch(/^\{"compops":"dump"[^\n]*\n(\{[^\n]*\}\n)+\{"end":\{[^\n]*\}\}\n$/)
