@@ -41,7 +41,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
       terminal.verdict(check)
       return check.every(one => one.ok) ? 0 : 1
     }
-    terminal.invite(simulator.url)
+    terminal.invite(simulator.url, seeded.configFile)
     await new Promise<void>(resolve => {
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
     })

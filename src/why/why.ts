@@ -1,4 +1,4 @@
-import { desc, eq, sql } from 'drizzle-orm'
+import { and, desc, eq, sql } from 'drizzle-orm'
 import { nearest } from '../config/index.ts'
 import type { Chain, Near, Why } from '../model/why.ts'
 import { type Db, first } from '../store/open.ts'
@@ -66,7 +66,8 @@ async function nearTo(db: Db, asked: string): Promise<Near[]> {
   const newest = await db
     .select()
     .from(deliveries)
-    .where(path === undefined ? undefined : eq(deliveries.projectPath, path))
+    // Our own notes and evidence coming back are nobody's question.
+    .where(and(eq(deliveries.outcome, 'accepted'), path === undefined ? undefined : eq(deliveries.projectPath, path)))
     .orderBy(desc(deliveries.receivedAt))
     .limit(path === undefined ? 3 : 10)
   return [

@@ -48,5 +48,5 @@ async function findEvidence(
     record.state === 'completed' &&
     jobs.length === 3 &&
     jobs.every(job => job.state === 'completed' && (job.outputs?.length ?? 0) > 0)
-  return right ? `compops/evidence ${path.slice(path.lastIndexOf('/') + 1, path.lastIndexOf('/') + 9)}` : null
+  return right ? `compops/evidence, of ${path.slice(path.lastIndexOf('/') + 1, path.lastIndexOf('/') + 9)}` : null
 }

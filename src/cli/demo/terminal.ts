@@ -49,7 +49,7 @@ export function openTerminal(out: NodeJS.WriteStream = process.stdout) {
           : `\n  Not right: ${missing.map(one => one.what).join(', ')}\n\n`,
       )
     },
-    invite(url: string) {
+    invite(url: string, configFile: string) {
       const login = url.replace('://', '://root:demo@')
       out.write(`
   Look:
@@ -63,6 +63,8 @@ export function openTerminal(out: NodeJS.WriteStream = process.stdout) {
     git commit -am 'finer mesh' && git push -u -o merge_request.create origin calc/mine
 
   and read ${url}/physics/heat/-/merge_requests
+  or ask why it stands as it stands:
+    node src/cli/compops.mjs why calc/mine --config ${configFile}
 
   ${dim('Ctrl-C ends the demo and removes what it made.')}
 `)
