@@ -12,6 +12,7 @@ import {
 } from './config/index.ts'
 import { CompopsError, describeError } from './errors.ts'
 import { type Gate, type Mirror, openMirror } from './git/mirror.ts'
+import { isSuspect } from './git/suspect.ts'
 import { createCircuit, createGitLab, type GitLab, type TokenSource } from './gitlab/gitlab.ts'
 import type { Audit, Log, Secrets } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -210,7 +211,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     async mirror(project) {
       const url = `${config.gitlab.url}/${project.path}.git`
       const known = mirrors.get(project.id)
-      if (known?.url === url) return known.mirror
+      if (known?.url === url && !isSuspect((await known.mirror).dir)) return known.mirror
       const source = ruleOf(project.path)?.token ?? config.gitlab.token
       const token = await tokenSource(source, secrets, tokenChanged)
       const mirror = openMirror({

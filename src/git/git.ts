@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { type ConfigEntry, credentialEntries, gitEnvironment, redact } from './environment.ts'
 import { GitError, gitWords, kindOf } from './errors.ts'
 import type { Mirror } from './mirror.ts'
+import { suspect } from './suspect.ts'
 
 export interface GitCall {
   /** Adds the token. Only for commands that talk to GitLab. */
@@ -86,7 +87,9 @@ async function runGit(mirror: Mirror, args: readonly string[], call: GitCall, do
     const words = gitWords(stderr) || `exit code ${end.code}`
     const kind = call.remote ? kindOf(words) : 'git'
     const transient =
-      kind === 'network' || /No space left on device|Cannot allocate memory|\.lock': File exists/.test(words)
+      kind === 'network' ||
+      /No space left on device|Cannot allocate memory|\.lock': File exists/.test(words) ||
+      (kind === 'git' && suspect(mirror.dir, words))
     throw new GitError(kind, `${doing}${where}: ${words}${advice(kind)}`, { transient })
   }
   return { code: end.code, stdout: end.stdout, stderr }

@@ -6,6 +6,7 @@ import { GitError, gitWords } from './errors.ts'
 import { git } from './git.ts'
 import { inTurn } from './lock.ts'
 import { checkSha, isRefName, isSha } from './names.ts'
+import { isSuspect, lookedOver } from './suspect.ts'
 
 export { GitError, type GitErrorKind } from './errors.ts'
 export { type Commit, isAncestor, listFiles, mergeBase, readCommit, readFile } from './read.ts'
@@ -44,7 +45,7 @@ let version: Promise<void> | undefined
 
 /**
  * Opens the mirror, and makes it where there is none. What a killed process left behind (locks, half packs, scratch) is removed;
- * a directory that git does not take for a repository is made anew, since everything in it can be fetched again.
+ * a directory that git does not take for a repository, or in which something is missing, is made anew, since everything in it can be fetched again.
  */
 export async function openMirror(options: MirrorOptions): Promise<Mirror> {
   const mirror: Mirror = { ...options, dir: resolve(options.dir) }
@@ -55,7 +56,9 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
     throw error
   })
   await inTurn(mirror.dir, async () => {
-    if (!(await isRepository(mirror))) await makeRepository(mirror)
+    const sound = (await isRepository(mirror)) && !(isSuspect(mirror.dir) && (await isDamaged(mirror)))
+    if (!sound) await makeRepository(mirror)
+    lookedOver(mirror.dir, !sound)
     if (!opened.has(mirror.dir)) {
       await removeLeftovers(mirror)
       await rm(join(mirror.dir, SCRATCH), { recursive: true, force: true })
@@ -94,12 +97,23 @@ async function isRepository(mirror: Mirror): Promise<boolean> {
   const asked = await git(mirror, ['rev-parse', '--is-bare-repository'], { accept: [128] })
   const listed = await git(mirror, ['for-each-ref', '--count=1'], { accept: [128] })
   const sound = asked.code === 0 && asked.stdout.toString().trim() === 'true' && listed.code === 0
-  const trouble = /Permission denied|Input\/output error|Too many open files|Cannot allocate memory|Stale file handle/
-  if (!sound && trouble.test(asked.stderr + listed.stderr)) {
-    // The repository may well be sound: removing it would lose what was pinned.
-    throw new GitError('git', `${mirror.dir}: ${gitWords(asked.stderr + listed.stderr)}`, { transient: true })
-  }
+  if (!sound) throwTrouble(mirror, asked.stderr + listed.stderr)
   return sound
+}
+
+/** The repository may well be sound: removing it would lose what was pinned. */
+function throwTrouble(mirror: Mirror, stderr: string): void {
+  const trouble = /Permission denied|Input\/output error|Too many open files|Cannot allocate memory|Stale file handle/
+  if (trouble.test(stderr)) throw new GitError('git', `${mirror.dir}: ${gitWords(stderr)}`, { transient: true })
+}
+
+/** Whether what its refs need is all there. Content that git would not write today, which old projects have, is no damage (bit 1 of the exit code). */
+async function isDamaged(mirror: Mirror): Promise<boolean> {
+  const accept = Array.from({ length: 255 }, (_, code) => code)
+  const found = await git({ ...mirror, deadline: GC_DEADLINE }, ['fsck', '--no-dangling', '--progress'], { accept })
+  if ((found.code & ~1) === 0) return false
+  throwTrouble(mirror, found.stderr)
+  return true
 }
 
 async function sizeOf(path: string): Promise<number> {

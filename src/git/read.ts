@@ -37,7 +37,8 @@ export async function readFile(
   const listing = await git(mirror, ['ls-tree', '-z', '-l', '--full-tree', sha, '--', path])
   const line = listing.stdout.toString().split('\0')[0] ?? ''
   if (line === '') return 'absent'
-  const [, mode = '', type, oid = '', size] = /^(\d+) (\w+) ([0-9a-f]+) +(\d+|-)\t/.exec(line) ?? []
+  // `BAD` is the size of what is missing here: git says so when it is read.
+  const [, mode = '', type, oid = '', size] = /^(\d+) (\w+) ([0-9a-f]+) +(\d+|-|BAD)\t/.exec(line) ?? []
   if (type !== 'blob' || mode === '120000') return 'not a file'
   if (Number(size) > limits.maxBytes) return 'too large'
   const { stdout } = await git(mirror, ['cat-file', 'blob', oid])

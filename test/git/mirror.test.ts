@@ -337,6 +337,37 @@ describe('opening', () => {
     }
   })
 
+  test('one in which git meets something broken is made anew when it is opened again, and until then nothing is given up', async () => {
+    const { dir } = await scene.server.create('broken')
+    const breaks: ((place: string, sha: string) => Promise<unknown>)[] = [
+      // As a power cut leaves them.
+      (at, sha) => writeFile(join(at, 'refs/compops/keep', sha), ''),
+      at => writeFile(join(at, 'packed-refs'), 'garbage\n'),
+      async (at, sha) => {
+        const packs = join(at, 'objects/pack')
+        const pack = (await readdir(packs)).find(name => name.endsWith('.pack'))!
+        const input = await readBytes(join(packs, pack))
+        await rm(packs, { recursive: true })
+        await runGit(at, ['unpack-objects', '-q'], { input })
+        const blob = (await runGit(dir, ['rev-parse', `${sha}:a`])).trim()
+        await rm(join(at, 'objects', blob.slice(0, 2), blob.slice(2)))
+      },
+    ]
+    for (const [n, damage] of breaks.entries()) {
+      const place = `broken-${n}.git`
+      const old = await commitFiles(dir, { a: `${n}` }, { ref: 'refs/heads/main' })
+      const mirror = await scene.mirror('broken', { place })
+      expect(await ensureCommit(mirror, old)).toBe(true)
+      await damage(mirror.dir, old)
+      const sha = await commitFiles(dir, { a: `${n}`, b: '1' }, { ref: 'refs/heads/main', parents: [old] })
+      const look = async () => (await ensureCommit(mirror, sha)) && readFile(mirror, sha, 'a', { maxBytes: 10 })
+      await expect(look(), String(damage)).rejects.toMatchObject({ kind: 'git', transient: true })
+      await scene.mirror('broken', { place })
+      expect(await look(), String(damage)).toMatchObject({ text: `${n}` })
+      expect(await ensureCommit(mirror, old)).toBe(true)
+    }
+  })
+
   test('after a kill in mid-fetch the next process fetches as if nothing had been', async () => {
     const { dir } = await scene.server.create('killed')
     const big = Buffer.from(Array.from({ length: 400_000 }, (_, i) => (i * 7919) % 251))
