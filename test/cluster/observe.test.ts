@@ -185,6 +185,11 @@ test('what the user of one job puts into its directory does not hold up the roun
   rmSync(inside(pipe, 'exit.0'))
   execFileSync('mkfifo', [inside(pipe, 'exit.0')])
   writeFileSync(inside(huge, 'exit.0'), Buffer.alloc(20_000_000, 'x'))
+  // In the name of the third, whose number the first could guess.
+  rmSync(inside(good, 'exit.0'))
+  writeFileSync(inside(pipe, 'exit.x\n2 exit.0 3 0 0 1795175269\n'), 'x\n')
+  expect((await cluster.observe(attempts)).seen.get(good!.id)?.exit).toBeNull()
+  writeFileSync(inside(good, 'exit.0'), '3 0 0 1795175269\n')
   const { seen } = await cluster.observe(attempts)
   expect(seen.get(pipe!.id)).toMatchObject({ exit: null, started: { nativeId: '1' } })
   expect(seen.get(huge!.id)).toMatchObject({ exit: null, started: { nativeId: '2' } })
