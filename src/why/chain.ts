@@ -136,6 +136,7 @@ async function jobSteps(
   const all = await attemptsOf(
     db,
     list.map(job => job.id),
+    'collected',
   )
   const latest = new Map(all.map(attempt => [attempt.jobId, attempt]))
   const counts = Map.groupBy(all, attempt => attempt.jobId)
