@@ -2,6 +2,8 @@ import { createWriteStream } from 'node:fs'
 import { open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createGunzip, createGzip } from 'node:zlib'
 import { Hono } from 'hono'
 import type { Log, Secrets } from './log.ts'
 import { isId, newId } from './model/id.ts'
@@ -51,9 +53,16 @@ export function createOperatorApp(context: OperatorContext): Hono {
   app.get('/dump', async () => {
     const file = join(context.dataDir, `${dumpName}${newId()}`)
     try {
-      await dumpTo(context.db, createWriteStream(file, { flags: 'wx', mode: 0o600 }))
+      const gzip = createGzip()
+      // Compressed: it is for minutes, but on the disk that the embedded database must not fill.
+      await Promise.all([
+        dumpTo(context.db, gzip),
+        pipeline(gzip, createWriteStream(file, { flags: 'wx', mode: 0o600 })),
+      ])
       const handle = await open(file)
-      return new Response(Readable.toWeb(handle.createReadStream()) as ReadableStream, {
+      const lines = createGunzip()
+      pipeline(handle.createReadStream(), lines).catch(() => {})
+      return new Response(Readable.toWeb(lines) as ReadableStream, {
         headers: { 'content-type': 'application/x-ndjson' },
       })
     } finally {
