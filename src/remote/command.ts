@@ -186,8 +186,9 @@ async function feed(shell: Shell, frame: Buffer, input: RemoteRequest['input'], 
   for await (const chunk of input) {
     if (done.aborted || stdin.destroyed) return
     if (!stdin.write(chunk)) {
-      const drained = once(stdin, 'drain', { signal: done })
-      await Promise.race([drained, shell.closed]).finally(() => drained.catch(() => {}))
+      // A pipe that closes meanwhile ends the waiting, and is seen above.
+      const drained = once(stdin, 'drain', { signal: done }).catch(() => {})
+      await Promise.race([drained, shell.closed])
     }
   }
   stdin.end()
