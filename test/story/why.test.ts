@@ -150,14 +150,15 @@ describe('compops why', () => {
       })
       await w.push('calc/heat', hello)
       // Away from the start: nothing is handed over before it was looked at once.
-      const away = await until('the trouble to be told', () =>
-        told(w, 'calc/heat', 'It stands at: hello, waiting (falcon)'),
-      )
+      const away = await until('the trouble to be told', () => told(w, 'calc/heat', 'falcon does not answer: '))
+      expect(away).toContain('It stands at: hello, waiting (falcon)')
       expect(away).toMatch(/falcon has not answered: .*\d\d:\d\d:\d\d CES?T/)
       expect(away).toMatch(/falcon does not answer: .*; next: falcon is asked every 1 s to /)
       // It answers, but its scheduler does not.
       proxy.accept(true)
-      const tried = await until('a submission to be tried again', () => told(w, 'calc/heat hello', /↻ next try/))
+      const tried = await until('a submission to be tried again', () =>
+        told(w, 'calc/heat hello', 'falcon takes no jobs: '),
+      )
       expect(tried).toMatch(/falcon takes no jobs: .*Unable to contact slurm controller/)
       expect(tried).toMatch(/↻ next try (in \d+ s|at once), \d+ tr(y|ies) so far/)
       expect(tried).toMatch(
