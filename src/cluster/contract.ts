@@ -104,6 +104,8 @@ export type SubmitOutcome =
   | { readonly kind: 'accepted'; readonly nativeId: string; readonly roundTrips: number }
   /** The scheduler's own words, and ours. The same attempt is refused again whenever it is asked for. */
   | { readonly kind: 'refused'; readonly message: string }
+  /** Fenced by a cancellation before it was submitted: it never will be. */
+  | { readonly kind: 'given up' }
   /** A job may exist or not: ask again, nothing is submitted twice. */
   | { readonly kind: 'unsure'; readonly message: string; readonly askAgainInMs: number }
   /** Not submitted: the job has an attempt there that is not among the siblings. The database was put back. */

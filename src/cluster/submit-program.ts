@@ -5,6 +5,7 @@ import { locks, preamble, short } from './preamble.ts'
  *
  *     id          the native id: accepted
  *     refused     the scheduler's words
+ *     fenced      given up by a cancellation: it is never submitted
  *     submitting  when sbatch was begun, by the cluster's clock: until `settle` seconds have passed a job may still appear under our name
  *     lock/       its holder is between the first look and the last of these files
  *
@@ -54,7 +55,7 @@ known() {
     read -r id _ <"$file"
     keep_id "\${id%%_*}"
   done
-  if [ -e fenced ]; then printf 'REFUSED %s\\n%s\\n' $asked 'this attempt was given up before it was submitted'; exit 0; fi
+  if [ -e fenced ]; then echo "GIVENUP $asked"; exit 0; fi
 }
 known
 

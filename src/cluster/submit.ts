@@ -95,6 +95,8 @@ export async function submitAttempt(reach: Reach, request: SubmitRequest): Promi
         return { kind: 'accepted', nativeId: value, roundTrips }
       case 'REFUSED':
         return { kind: 'refused', message: `${reach.name} did not accept the job: ${said(message)}` }
+      case 'GIVENUP':
+        return { kind: 'given up' }
       case 'OVERTAKEN':
         return {
           kind: 'overtaken',

@@ -4,6 +4,7 @@ import type { SubmitRequest } from '../cluster/cluster.ts'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
+import { isFinal } from '../model/job-state.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
@@ -101,6 +102,10 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
         await refused(context, attempt, outcome.message)
         log.warn({ step: 'submit', err: outcome.message }, `${job.name} was not accepted`)
         auditSubmission(context, job, request, null, `refused: ${outcome.message}`)
+        break
+      case 'given up':
+        await givenUp(context, attempt)
+        log.info({ step: 'submit' }, `${job.name} was given up before it was submitted`)
         break
       case 'overtaken':
         await foundOld(context, connection, outcome.message)
@@ -229,15 +234,32 @@ async function accepted(
   for (const topic of ['poll', 'compose', 'prepare'] as const) context.wake.call(topic)
 }
 
-/** Whoever has closed the attempt meanwhile (a cancellation, whose fence also looks like a refusal) has the last word. */
+/** The scheduler's no is the end of the attempt, and of its job. */
 async function refused(context: Context, attempt: AttemptRow, message: string): Promise<void> {
+  await close(context, attempt, { state: 'failed', reason: 'submit', message })
+}
+
+/**
+ * A cancellation fenced the attempt and could not write that down (it was killed, or the commit was wanted again meanwhile): the attempt is as
+ * canceled as if it had. Its job waits anew where somebody wants it.
+ */
+async function givenUp(context: Context, attempt: AttemptRow): Promise<void> {
+  await close(context, attempt, { state: 'canceled', reason: null, message: 'given up before it was submitted' })
+}
+
+/** Ends an attempt that was never handed over. Whoever has closed it meanwhile (a cancellation) has the last word. */
+async function close(
+  context: Context,
+  attempt: AttemptRow,
+  { state, reason, message }: { state: 'failed' | 'canceled'; reason: 'submit' | null; message: string },
+): Promise<void> {
   const told = await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     const closed = await tx
       .update(attempts)
       .set({
-        state: 'failed',
-        reason: 'submit',
+        state,
+        reason,
         message,
         final: true,
         endedAt: sql`now()`,
@@ -246,22 +268,24 @@ async function refused(context: Context, attempt: AttemptRow, message: string): 
       })
       .where(and(eq(attempts.id, attempt.id), eq(attempts.state, 'submitting'), eq(attempts.final, false)))
       .returning({ id: attempts.id })
-    if (closed.length === 0) return false
+    if (closed.length === 0) return null
     const again = sql`${jobs.runAgain}`
-    await tx
+    const after = await tx
       .update(jobs)
       .set({
-        state: sql`case when ${again} then 'waiting' when ${jobs.cancelReason} is not null then 'canceled' else 'failed' end`,
-        reason: sql`case when ${again} or ${jobs.cancelReason} is not null then null else 'submit' end`,
+        state: sql`case when ${again} then 'waiting' when ${jobs.cancelReason} is not null then 'canceled' else ${state}::text end`,
+        reason: sql`case when ${again} or ${jobs.cancelReason} is not null then null else ${reason}::text end`,
         message: sql`case when ${again} then null else coalesce(${jobs.cancelReason}, ${message}::text) end`,
         runAgain: false,
       })
       .where(and(eq(jobs.id, attempt.jobId), eq(jobs.state, 'submitting')))
+      .returning({ state: jobs.state, reason: jobs.reason })
     await touchRuns(tx, [attempt.runId])
-    return true
+    return after[0] ?? null
   })
-  if (!told) return
-  context.metrics.jobsEnded.inc({ connection: attempt.connection, state: 'failed', reason: 'submit' })
+  if (told === null) return
+  if (isFinal(told.state))
+    context.metrics.jobsEnded.inc({ connection: attempt.connection, state: told.state, reason: told.reason ?? '' })
   for (const topic of ['compose', 'prepare', 'finish'] as const) context.wake.call(topic)
 }
 

@@ -274,10 +274,7 @@ describe('the fence', () => {
     expect(await cluster.cancel([{ ...never, id: never.attemptId, nativeId: null }])).toEqual(
       new Map([[never.attemptId, 'gone']]),
     )
-    expect(await cluster.submit(never)).toEqual({
-      kind: 'refused',
-      message: 'falcon did not accept the job: this attempt was given up before it was submitted',
-    })
+    expect(await cluster.submit(never)).toEqual({ kind: 'given up' })
     expect(slurm.calls('sbatch')).toHaveLength(1)
   })
 

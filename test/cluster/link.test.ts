@@ -54,7 +54,7 @@ async function service(server: Sshd = sshd, port = proxy.port): Promise<Cluster>
 
 async function start(cluster: Cluster, request: SubmitRequest): Promise<WatchedAttempt> {
   const outcome = await cluster.submit(request)
-  if (outcome.kind !== 'accepted') throw new Error(`${outcome.kind}: ${outcome.message}`)
+  if (outcome.kind !== 'accepted') throw new Error(JSON.stringify(outcome))
   return watched(request, outcome.nativeId)
 }
 

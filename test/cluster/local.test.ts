@@ -35,7 +35,7 @@ function service(): Cluster {
 
 async function start(cluster: Cluster, request: SubmitRequest): Promise<string> {
   const outcome = await cluster.submit(request)
-  if (outcome.kind !== 'accepted') throw new Error(`${outcome.kind}: ${outcome.message}`)
+  if (outcome.kind !== 'accepted') throw new Error(JSON.stringify(outcome))
   return outcome.nativeId
 }
 

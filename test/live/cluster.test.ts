@@ -43,7 +43,7 @@ const request = (spec: Partial<JobSpec>, changes: Partial<Omit<SubmitRequest, 's
 
 async function start(job: SubmitRequest, on = cluster): Promise<WatchedAttempt> {
   const outcome = await on.submit(job)
-  if (outcome.kind !== 'accepted') throw new Error(`${outcome.kind}: ${outcome.message}`)
+  if (outcome.kind !== 'accepted') throw new Error(JSON.stringify(outcome))
   return watched(job, outcome.nativeId)
 }
 

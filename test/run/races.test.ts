@@ -84,7 +84,7 @@ describe('a kill after the scheduler has let go of a dependant', () => {
 })
 
 describe('a cancellation', () => {
-  it('that comes while a submission is under way has the last word over the refusal that its fence causes', async () => {
+  it('that comes while a submission is under way has the last word over what its fence makes of that', async () => {
     const asked = gate()
     const answer = gate<SubmitOutcome>()
     rows.cluster = {
@@ -100,9 +100,30 @@ describe('a cancellation', () => {
     await asked.opened
     await rows.db.update(jobs).set({ cancelReason: 'superseded by 12345678' }).where(eq(jobs.id, ids.a!.job))
     await cancelJobs(rows.context, 'falcon')
-    answer.open({ kind: 'refused', message: 'this attempt was given up before it was submitted' })
+    answer.open({ kind: 'given up' })
     await submission
     expect(await rows.states(runId)).toEqual({ a: 'canceled / canceled' })
+  })
+
+  it('that was killed after its fence, of a commit that is wanted again, leaves a canceled attempt and a job that waits anew', async () => {
+    rows.cluster = { plan, cancel: gone, submit: async () => ({ kind: 'given up' }) }
+    const { runId, ids } = await rows.run([
+      { name: 'again', state: 'submitting', attempt: { state: 'submitting' } },
+      { name: 'no-more', state: 'submitting', attempt: { state: 'submitting' } },
+      { name: 'by-nobody', state: 'submitting', attempt: { state: 'submitting' } },
+    ])
+    await rows.db.update(jobs).set({ runAgain: true }).where(eq(jobs.id, ids.again!.job))
+    // One that is not wanted any more is left to the cancellation, which asks the cluster itself.
+    await rows.db.update(jobs).set({ cancelReason: 'superseded by 12345678' }).where(eq(jobs.id, ids['no-more']!.job))
+    await submitJobs(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({
+      again: 'waiting / canceled',
+      'no-more': 'submitting / submitting',
+      'by-nobody': 'canceled / canceled',
+    })
+    await cancelJobs(rows.context, 'falcon')
+    expect(await rows.states(runId)).toMatchObject({ 'no-more': 'canceled / canceled' })
+    await rows.db.update(jobs).set({ state: 'canceled' }).where(eq(jobs.runId, runId))
   })
 
   it('of what waits leaves a job alone that has begun since the last round', async () => {
