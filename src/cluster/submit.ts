@@ -196,5 +196,6 @@ function toJobRequest(reach: Pick<Reach, 'root'>, request: SubmitRequest): JobRe
       COMPOPS_PARENT_DIR: request.parentDir ?? '',
     },
     dependsOn: request.dependsOn,
+    array: null,
   }
 }

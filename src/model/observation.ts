@@ -2,9 +2,19 @@ import type { JobState } from './job-state.ts'
 
 /** What a scheduler and our own files say about attempts. Text has been read; nothing has been concluded yet. */
 
+/** Tasks of an array by the scheduler's own numbers, both ends included. */
+export interface TaskRange {
+  readonly from: number
+  readonly to: number
+  readonly step: number
+}
+
 /** One row of the scheduler's queue. */
 export interface QueueRow {
+  /** Of an array that of the whole array, in each of its rows. */
   readonly nativeId: string
+  /** The tasks that this row speaks of; null where the job is no array, or the row speaks of all of it. */
+  readonly tasks: readonly TaskRange[] | null
   /** The name we gave it, `compops-<attempt id>`; a native id whose row has another name is somebody else's. */
   readonly name: string
   /** `ended` states are shown by some queues for a while (Slurm: MinJobAge). */
@@ -27,9 +37,11 @@ export interface QueueRow {
 /** How something ended in the scheduler's eyes. */
 export type Verdict = 'completed' | 'exit' | 'timeout' | 'memory' | 'node' | 'preempted' | 'canceled' | 'never started'
 
-/** One record of accounting, for the whole job. */
+/** One record of accounting, for the whole job or for tasks of an array. */
 export interface AccountingRow {
   readonly nativeId: string
+  /** As in {@link QueueRow}. */
+  readonly tasks: readonly TaskRange[] | null
   readonly name: string
   readonly nativeState: string
   /** null while accounting says that it has not ended. */
@@ -82,6 +94,8 @@ export interface ClusterFacts {
   /** Seconds the queue remembers an ended job (Slurm: MinJobAge). */
   readonly remembers: number
   readonly nativeDependencies: boolean
+  /** Tasks that one array may have; null where there is no such limit. */
+  readonly maxArraySize: number | null
 }
 
 export interface OutputFile {

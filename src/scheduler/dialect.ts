@@ -44,6 +44,7 @@ export interface Dialect {
   readDirectives(text: string): BatchDirectives
   /** Whether a site's list of globs allows a raw directive; else the reason why not. */
   allowedDirective(allowed: readonly string[], directive: string): true | string
+  readonly array: ArrayDialect
   /** Arguments behind the script's path for `scheduler_submit`. */
   submitArguments(request: JobRequest): readonly string[]
   /** The native id in the scheduler's answer. Throws UnreadableError. */
@@ -55,6 +56,17 @@ export interface Dialect {
   readPast(text: string): Iterable<PastRow>
   /** Why a job waits, for people. */
   reasonInWords(reason: string): string
+}
+
+/** How a scheduler numbers the tasks of an array. */
+export interface ArrayDialect {
+  /** The variable in which a task finds its number, e.g. SLURM_ARRAY_TASK_ID. Tasks whose number here is not the researcher's get it set to that. */
+  readonly variable: string
+  /**
+   * Whether it can give tasks these numbers (ascending). Where not, they are numbered 1, 2, 3 … there, and the wrapper translates: LSF and Grid
+   * Engine know no 0, PBS and Grid Engine no list.
+   */
+  canNumber(tasks: readonly number[], maxArraySize: ClusterFacts['maxArraySize']): boolean
 }
 
 export type Refusal = 'refused' | 'transient' | 'unknown'
@@ -106,6 +118,8 @@ export interface JobRequest {
   readonly variables: Readonly<Record<string, string>>
   /** Native ids that must have completed first. */
   readonly dependsOn: readonly string[]
+  /** The scheduler's own numbers of the tasks, ascending, and how many may run at once; null where the job is no array. */
+  readonly array: { readonly numbers: readonly number[]; readonly throttle: number | null } | null
 }
 
 /** Separates records and fields in what we ask schedulers to print; they occur in no name, reason or node list. */

@@ -22,6 +22,7 @@ compops_restarts=0
 compops_nodes=$(command uname -n)
 `,
   hooks: localHooks(),
+  array: { variable: 'COMPOPS_ARRAY_INDEX', canNumber: () => true },
   // Nobody gives out processors or memory here; the time limit is kept by the wrapper itself.
   directives: ({ directives }) => {
     if (directives.length > 0)
@@ -48,7 +49,13 @@ compops_nodes=$(command uname -n)
   readFacts(text) {
     const system = /^local (.+)$/m.exec(text)?.[1]
     if (system === undefined) throw new UnreadableError(`uname did not answer: ${JSON.stringify(text.slice(0, 200))}`)
-    return { version: `local ${system}`, accounting: false, remembers: 0, nativeDependencies: false }
+    return {
+      version: `local ${system}`,
+      accounting: false,
+      remembers: 0,
+      nativeDependencies: false,
+      maxArraySize: null,
+    }
   },
   *readQueue(text) {
     const [before = '', head, ...records] = text.split(recordMark)
@@ -81,6 +88,7 @@ compops_nodes=$(command uname -n)
 const states: Readonly<Record<string, QueueRow['state']>> = { RUNNING: 'running', STOPPED: 'suspended' }
 
 const blank = {
+  tasks: null,
   verdict: null,
   reason: null,
   queue: null,

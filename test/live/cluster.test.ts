@@ -71,6 +71,7 @@ test('what the cluster tells about itself', async () => {
     accounting: true,
     remembers: 300,
     nativeDependencies: true,
+    maxArraySize: 20001,
   })
 })
 

@@ -3,7 +3,13 @@ import { type Before, nextState } from '../../src/model/next-state.ts'
 import type { AccountingRow, ExitRecord, QueueRow, Seen, Verdict } from '../../src/model/observation.ts'
 
 const now = new Date('2026-11-20T12:00:00Z')
-const facts = { version: 'slurm 22.05.8', accounting: true, remembers: 300, nativeDependencies: true }
+const facts = {
+  version: 'slurm 22.05.8',
+  accounting: true,
+  remembers: 300,
+  nativeDependencies: true,
+  maxArraySize: 1001,
+}
 const before: Before = {
   state: 'running',
   nativeId: '4711',
@@ -20,6 +26,7 @@ const nothing: Seen = { queue: null, accounting: null, exit: null, started: null
 function row(state: QueueRow['state'], more: Partial<QueueRow> = {}): QueueRow {
   return {
     nativeId: '4711',
+    tasks: null,
     name: 'compops-x',
     state,
     nativeState: state.toUpperCase(),
@@ -38,6 +45,7 @@ function row(state: QueueRow['state'], more: Partial<QueueRow> = {}): QueueRow {
 function accounted(verdict: Verdict | null, more: Partial<AccountingRow> = {}): AccountingRow {
   return {
     nativeId: '4711',
+    tasks: null,
     name: 'compops-x',
     nativeState: (verdict ?? 'running').toUpperCase(),
     verdict,

@@ -57,6 +57,7 @@ export function attempt(more: Partial<Attempt> = {}): Attempt {
 export function accounting(more: Partial<AccountingRow> = {}): AccountingRow {
   return {
     nativeId: '4711',
+    tasks: null,
     name: 'compops-0190f3c2-7d00-7abc-8def-aaaaaaaaaaaa',
     nativeState: 'COMPLETED',
     verdict: 'completed',

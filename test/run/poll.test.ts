@@ -19,6 +19,7 @@ const hostile = `'; drop table jobs; -- "quoted" \\ back\0slash \ud83d \u{1f600}
 
 const accounted: AccountingRow = {
   nativeId: '7',
+  tasks: null,
   name: 'compops-x',
   nativeState: 'FAILED',
   verdict: 'exit',

@@ -15,6 +15,7 @@ export function jobRequest(spec: Partial<JobSpec>, changes: Partial<Omit<JobRequ
       COMPOPS_BRANCH: 'calc/4d',
     },
     dependsOn: [],
+    array: null,
     ...changes,
     spec: {
       name: 'simulate',

@@ -128,12 +128,19 @@ export async function openRows() {
   }
 }
 
-const facts = { version: 'slurm 22.05.8', accounting: false, remembers: 0, nativeDependencies: true }
+const facts = {
+  version: 'slurm 22.05.8',
+  accounting: false,
+  remembers: 0,
+  nativeDependencies: true,
+  maxArraySize: 1001,
+}
 
 /** What a round saw of one attempt in the queue. */
 export function inQueue(row: Partial<QueueRow>): Seen {
   const queue: QueueRow = {
     nativeId: '2',
+    tasks: null,
     name: 'compops-x',
     state: 'queued',
     nativeState: 'PENDING',

@@ -66,6 +66,7 @@ function toRow(job: Columns, steps: readonly Columns[]): AccountingRow {
   const verdict = verdictOf(word, exit, ran)
   return {
     nativeId: job.JobID,
+    tasks: null,
     name: job.JobName,
     nativeState: job.State,
     verdict,

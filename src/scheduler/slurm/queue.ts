@@ -61,6 +61,7 @@ function readRow(record: string, fields: readonly string[]): QueueRow | null {
   const state = readState(word, reason)
   return {
     nativeId: id,
+    tasks: null,
     name: named,
     state: state.queue,
     nativeState: word,
@@ -104,6 +105,8 @@ export function readFacts(text: string): ClusterFacts {
     accounting: storage === 'accounting_storage/slurmdbd',
     remembers: Number.parseInt(age, 10),
     nativeDependencies: true,
+    // slurm.conf(5): one more than the largest number of a task; 1001 where nothing is said.
+    maxArraySize: Number.parseInt(setting(text, 'MaxArraySize') ?? '1001', 10),
   }
 }
 

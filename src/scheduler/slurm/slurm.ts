@@ -22,6 +22,7 @@ compops_restarts=\${SLURM_RESTART_COUNT:-0}
 compops_nodes=\${SLURM_JOB_NODELIST-}
 `,
   hooks: '',
+  array: { variable: 'SLURM_ARRAY_TASK_ID', canNumber: (tasks, size) => size === null || (tasks.at(-1) ?? 0) < size },
   directives,
   readDirectives,
   allowedDirective,

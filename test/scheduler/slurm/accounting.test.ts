@@ -57,6 +57,7 @@ describe('one job', () => {
     expect([...readAccounting(text)]).toEqual([
       {
         nativeId: '7',
+        tasks: null,
         name: usual.JobName,
         nativeState: 'COMPLETED',
         verdict: 'completed',

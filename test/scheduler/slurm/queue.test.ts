@@ -29,6 +29,7 @@ describe('recorded on 22.05', () => {
     const rows = [...readQueue(recorded('slurm/22.05-squeue-final.txt'))]
     expect(rows.find(r => r.nativeId === '20')).toEqual({
       nativeId: '20',
+      tasks: null,
       name: 'compops-00000000-0000-4000-8000-000000000020',
       state: 'ended',
       nativeState: 'COMPLETED',
@@ -136,6 +137,7 @@ describe('what a cluster tells about itself', () => {
       accounting: true,
       remembers: 300,
       nativeDependencies: true,
+      maxArraySize: 20001,
     })
   })
 
