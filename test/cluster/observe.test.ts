@@ -393,7 +393,7 @@ describe('cancel', () => {
     expect((await cluster.submit(request)).kind).toBe('unsure')
     const attempt = watched(request, null)
     expect(await cluster.cancel([attempt])).toEqual(new Map([[attempt.id, 'still there']]))
-    expect(await cluster.submit(request)).toMatchObject({ kind: 'refused' })
+    expect(await cluster.submit(request)).toEqual({ kind: 'given up' })
   })
 
   test('a queue that cannot be read says nothing', async () => {
