@@ -78,5 +78,6 @@ scheduler_active() {
 
 # Of what scancel says nothing follows: for an unknown id it exits 0, for an ended one 0 or 1. The queue is asked again instead.
 scheduler_kill() {
-  awk '$1 ~ /^[0-9]+(_[0-9]+)?$/ { print $1 }' | xargs scancel 2>&1 || :
+  _ids=$(awk '$1 ~ /^[0-9]+(_[0-9]+)?$/ { print $1 }')
+  [ -z "$_ids" ] || printf '%s\\n' "$_ids" | xargs scancel 2>&1 || :
 }`

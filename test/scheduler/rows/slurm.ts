@@ -1,0 +1,67 @@
+import { accountingColumns } from '../../../src/scheduler/slurm/accounting.ts'
+import { slurm } from '../../../src/scheduler/slurm/slurm.ts'
+import { recorded } from '../recorded.ts'
+import { type DialectRow, ourName } from './row.ts'
+
+const head = '\x1eJOBID\x1fSTATE\x1fREASON\x1fPARTITION\x1fSUBMIT_TIME\x1fSTART_TIME\x1fEND_TIME\x1fNODELIST\x1fNAME\n'
+const line = (id: string, state: string, name: string) =>
+  `\x1e${id}\x1f${state}\x1fNone\x1fmain\x1f2026-11-20T12:27:45\x1f2026-11-20T12:27:47\x1fN/A\x1fn1\x1f${name}\n`
+const ended: Partial<Record<(typeof accountingColumns)[number], string>> = {
+  JobID: '7',
+  State: 'FAILED',
+  ExitCode: '3:0',
+  JobName: ourName(7),
+}
+
+export const slurmRow: DialectRow = {
+  dialect: slurm,
+  programs: ['sbatch', 'squeue', 'sacct', 'scontrol', 'scancel'],
+  nativeIds: ['36', '36_4'],
+  accepted: [
+    { answer: '36\n', id: '36' },
+    { answer: '36;falcon\n', id: '36' },
+    { answer: 'sbatch: your project has 12 % of its hours left\n36\n', id: '36' },
+  ],
+  judged: [
+    {
+      rc: 1,
+      stderr: 'sbatch: error: Batch job submission failed: Invalid partition name specified',
+      meaning: 'refused',
+    },
+    { rc: 1, stderr: 'sbatch: error: Batch job submission failed: Socket timed out', meaning: 'unknown' },
+    { rc: 1, stderr: 'sbatch: error: Slurm temporarily unable to accept job', meaning: 'transient' },
+  ],
+  queue: {
+    listed: `${head}${line('8', 'PENDING', ourName(8))}${line('9', 'RUNNING', 'a "stranger"')}${line('7', 'FAILED', ourName(7))}`,
+    rows: [
+      [ourName(8), 'queued'],
+      [ourName(7), 'ended'],
+    ],
+    empty: `${head}\x1dSlurmctld(primary) at vm is UP\n`,
+    silent: [head, `${head}\x1d`, `${head}\x1dSlurmctld(primary) at vm is DOWN\n`],
+    unheardOf: `${head}${line('8', 'QUANTUM', ourName(8))}`,
+  },
+  past: {
+    ended: `${accountingColumns.map(column => ended[column] ?? '').join('\x1f')}\n`,
+    name: ourName(7),
+    // sacct of an unknown id exits 0 and says nothing.
+    unknown: '',
+  },
+  facts: recorded('slurm/22.05-scontrol-config.txt'),
+  resources: [
+    { partition: 'main', account: 'physics', time: 5_400, nodes: 2, ntasks: 8, cpus_per_task: 4, mem: 16_384 },
+    { gpus: { type: 'a100', count: 2 }, mem_per_cpu: 2_000, exclusive: true, licenses: 'ansys:2', nice: 10 },
+  ],
+  allowed: ['--hint=nomultithread'],
+  never: ['--output=x', '--job-name=x', '--array=1-3', '--dependency=afterok:1', '--hold'],
+  identified: [
+    { env: { SLURM_JOB_ID: '36' }, native: '36', index: '', restarts: '0' },
+    {
+      env: { SLURM_JOB_ID: '41', SLURM_ARRAY_JOB_ID: '36', SLURM_ARRAY_TASK_ID: '4', SLURM_RESTART_COUNT: '2' },
+      native: '36_4',
+      index: '4',
+      restarts: '2',
+    },
+  ],
+  array: { can: [[0, 1, 2], [5], [1, 7, 900]], cannot: [[0, 1001]], maxArraySize: 1001 },
+}
