@@ -11,13 +11,18 @@ import { createWebhookRoute, type ProjectSecret } from './webhook/route.ts'
 /** The HTTP face: webhook, health, metrics. Config in, nothing read from the environment. */
 export async function createApp(context: Context): Promise<Hono> {
   const { config, metrics } = context
-  const secrets = await projectSecrets(context)
   const health = createHealth(context)
   const app = new Hono()
 
-  app.route(
-    '/',
-    createWebhookRoute({
+  if (config.gitlab.webhook) app.route('/', await webhookRoute())
+  else
+    app.all('/webhooks/*', c =>
+      c.json({ error: 'webhooks are off here (gitlab.webhook: off): heads and merge requests are looked at' }, 404),
+    )
+
+  async function webhookRoute(): Promise<Hono> {
+    const secrets = await projectSecrets(context)
+    return createWebhookRoute({
       secretsFor: () => secrets,
       botIds: context.botIds,
       evidenceBranch: path => projectFor(config, path)?.evidence.branch ?? '',
@@ -36,8 +41,8 @@ export async function createApp(context: Context): Promise<Hono> {
       now: () => context.clock.now(),
       log: (fields, message) => context.log.info({ step: 'webhook', ...fields }, message),
       count: (_, labels) => metrics.deliveries.inc({ result: labels.result ?? '', kind: labels.kind ?? '' }),
-    }),
-  )
+    })
+  }
 
   /** Alive: the event loop turns. Nothing else is asked, so that a sick peer never gets a healthy process killed. */
   app.get('/healthz', c => c.json({ status: 'ok' }))

@@ -43,8 +43,12 @@ export function describeConfig(config: Config): string {
       ['time zone', config.timeZone],
       ['GitLab', gitlab.url],
       ['  token', describe(gitlab.token)],
-      ['  webhook secret', describe(gitlab.webhookSecret)],
-      ['  webhook signing token', describe(gitlab.webhookSigningToken)],
+      ...(gitlab.webhook
+        ? [
+            ['  webhook secret', describe(gitlab.webhookSecret)],
+            ['  webhook signing token', describe(gitlab.webhookSigningToken)],
+          ]
+        : [['  webhooks', `off: heads and merge requests are looked at every ${formatInterval(gitlab.pollInterval)}`]]),
       ['  certificates', gitlab.caFile ?? 'those of the system'],
     ]),
     formatTable([

@@ -1,5 +1,5 @@
 import { asSwitch, join } from './fields.ts'
-import type { GitLabConfig, SecretSource } from './schema.ts'
+import type { GitLabConfig, Intervals, SecretSource } from './schema.ts'
 import type { Section } from './section.ts'
 import {
   asInterval,
@@ -22,11 +22,16 @@ export const gitlabKeys = [
   'webhook_signing_token',
   'webhook_signing_token_file',
   'webhook',
+  'poll_interval',
   'ci_pipeline_wait',
   'timeout',
 ]
 
-export function readGitLab(section: Section, around: Surroundings): GitLabConfig | undefined {
+export function readGitLab(
+  section: Section,
+  intervals: Pick<Intervals, 'shortestPoll'>,
+  around: Surroundings,
+): GitLabConfig | undefined {
   const url = section.need(
     'url',
     asUrl,
@@ -44,16 +49,35 @@ export function readGitLab(section: Section, around: Surroundings): GitLabConfig
     )
   const { webhookSecret, webhookSigningToken } = readWebhookSecrets(section, around)
   const webhook = section.read('webhook', asSwitch) ?? true
-  if (!webhook)
+  const pollInterval = section.read('poll_interval', asInterval) ?? 30_000
+  if (webhook && section.has('poll_interval'))
     section.complain(
-      'webhook',
-      '`webhook: off` is not supported yet.',
-      'Leave it out: the service needs a port that GitLab reaches.',
+      'poll_interval',
+      '`poll_interval` is for `webhook: off`.',
+      'Leave it out: what no webhook told is looked for every five minutes.',
     )
+  else if (pollInterval < intervals.shortestPoll)
+    section.complain(
+      'poll_interval',
+      `\`poll_interval\` is shorter than ${intervals.shortestPoll / 1_000} s.`,
+      'Write for example `30s`: each look asks GitLab and git about every project.',
+    )
+  if (!webhook && namesWebhookSecret(section))
+    around.warn('gitlab.webhook is off: nothing is received, and the webhook secrets are not used.')
   const wait = section.read('ci_pipeline_wait', asInterval) ?? 60_000
   const timeout = section.read('timeout', asInterval) ?? 20_000
   if (url === undefined || token === undefined || token === null) return undefined
-  return { url, caFile, token, webhookSecret, webhookSigningToken, webhook, ciPipelineWait: wait / 1_000, timeout }
+  return {
+    url,
+    caFile,
+    token,
+    webhookSecret,
+    webhookSigningToken,
+    webhook,
+    pollInterval,
+    ciPipelineWait: wait / 1_000,
+    timeout,
+  }
 }
 
 export function readWebhookSecrets(

@@ -123,7 +123,7 @@ function readTop(
     (node, path, tell) => openSection(node, path, '`gitlab`', gitlabKeys, tell),
     'Write `gitlab:` and below it `url`, `token` and `webhook_secret`.',
   )
-  const gitlab = gitlabSection === undefined ? undefined : readGitLab(gitlabSection, around)
+  const gitlab = gitlabSection === undefined ? undefined : readGitLab(gitlabSection, intervals, around)
 
   let clusterNames: readonly string[] = []
   const clusters = section.need(
@@ -141,7 +141,7 @@ function readTop(
     'Write `projects:` and below it, for example, `- path: group/project`.',
   )
   if (projects?.length === 0) around.warn('projects is empty: nothing will ever run.')
-  checkWebhookSecrets(gitlabSection, projects ?? [])
+  if (gitlab?.webhook !== false) checkWebhookSecrets(gitlabSection, projects ?? [])
   if (gitlab === undefined || clusters === undefined || projects === undefined) return undefined
 
   const plainProjects = projects.map(({ place: _place, namesWebhookSecret: _names, ...project }) => project)

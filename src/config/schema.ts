@@ -27,7 +27,10 @@ export interface GitLabConfig {
   readonly token: SecretSource
   readonly webhookSecret: SecretSource | null
   readonly webhookSigningToken: SecretSource | null
+  /** false: GitLab cannot reach us; heads and merge requests are looked at instead, every `pollInterval`. */
   readonly webhook: boolean
+  /** Milliseconds; holds where `webhook` is off. */
+  readonly pollInterval: number
   /** Seconds to wait for the pipeline of a commit that has a CI file. */
   readonly ciPipelineWait: number
   /** Milliseconds that a call may stay without its answer; git, six times as long without a sign of life. */

@@ -28,6 +28,7 @@ const count = async (done: Promise<number>) => ({ more: (await done) > 0 })
 
 /** When things happen: the table of verbs and intervals. `leases` tells which clusters and shared duties this process owns. */
 export function duties(context: Context, leases: Leases): Duty[] {
+  const { gitlab } = context.config
   /** Only while we own it; the verb gets the lease, and writes nothing when it has passed to another meanwhile. */
   const as =
     (name: string, work: Work): Work =>
@@ -78,7 +79,7 @@ export function duties(context: Context, leases: Leases): Duty[] {
     {
       name: 'compare heads',
       topic: 'heads',
-      every: context.config.intervals.heads,
+      every: gitlab.webhook ? context.config.intervals.heads : gitlab.pollInterval,
       run: as('heads', async c => {
         await compareHeads(c)
         return { more: false }

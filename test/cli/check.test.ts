@@ -103,3 +103,12 @@ test.each([[[]], [['help']], [['--help']], [['check', '--help']]])('%j shows hel
 test('--version', async () => {
   expect((await compops(['--version'])).out).toMatch(/^\d+\.\d+\.\d+\n$/)
 })
+
+test('check says that nothing is received where webhooks are off', async () => {
+  const file = join(folder, 'off.yml')
+  await writeFile(file, config.replace('webhook_secret: ${HOOK}', 'webhook: off'))
+  const { code, out } = await compops(['check', '--config', file], env)
+  expect(code).toBe(0)
+  expect(out).toContain('    webhooks      off: heads and merge requests are looked at every 30 s\n')
+  expect(out).not.toContain('webhook secret')
+})

@@ -87,6 +87,16 @@ function mistakes(text: string): string[] {
   return 'mistakes' in result ? result.mistakes : []
 }
 
+test('without webhooks no secret is needed, and one that stands there is said to be of no use', () => {
+  const off = full.replace('webhook: on', 'webhook: off')
+  const bare = off.replace(/^ +webhook_(?:secret|signing_token): .*\n/gm, '')
+  const read = (text: string) => readConfig(text, join(folder, 'compops.config.yml'), env)
+  expect(read(bare)).toMatchObject({ config: { gitlab: { webhook: false, pollInterval: 30_000 }, warnings: [] } })
+  expect(read(off)).toMatchObject({
+    config: { warnings: ['gitlab.webhook is off: nothing is received, and the webhook secrets are not used.'] },
+  })
+})
+
 test('the whole file, read', async () => {
   const file = join(folder, 'compops.config.yml')
   await writeFile(file, full)
@@ -308,10 +318,16 @@ describe('each mistake', () => {
       'line 7, gitlab.webhook_secret: `webhook_secret` is missing: anybody could send deliveries. Write `webhook_secret: "${COMPOPS_WEBHOOK_SECRET}"`, or `webhook_signing_token` (GitLab 19 and later), here or on each project.',
     ],
     [
-      'no port for GitLab',
+      'how often GitLab is asked, though it calls',
       'webhook: on',
-      'webhook: off',
-      'line 12, gitlab.webhook: `webhook: off` is not supported yet. Leave it out: the service needs a port that GitLab reaches.',
+      'poll_interval: 1m',
+      'line 12, gitlab.poll_interval: `poll_interval` is for `webhook: off`. Leave it out: what no webhook told is looked for every five minutes.',
+    ],
+    [
+      'GitLab asked far too often',
+      'webhook: on',
+      'webhook: off\n  poll_interval: 1s',
+      'line 13, gitlab.poll_interval: `poll_interval` is shorter than 5 s. Write for example `30s`: each look asks GitLab and git about every project.',
     ],
     [
       'a secret file that is short',
