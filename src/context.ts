@@ -19,6 +19,7 @@ import type { Metrics } from './metrics.ts'
 import { newId } from './model/id.ts'
 import { openRemote } from './remote/open.ts'
 import { dialectOf } from './scheduler/index.ts'
+import { openTemplates, type Templates } from './spec/index.ts'
 import { type Lease, unshared } from './store/leases.ts'
 import type { Db, Store } from './store/open.ts'
 import { bots } from './store/schema.ts'
@@ -35,6 +36,8 @@ export interface Context {
   readonly audit: Audit
   readonly metrics: Metrics
   readonly wake: Wake
+  /** Prepared environments of jobs, ours and the site's. */
+  readonly templates: Templates
   /** What must never be shown. */
   readonly secrets: Secrets
   /** This process, as holder of leases. */
@@ -193,6 +196,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
   const holder = newId()
   return {
     ...parts,
+    templates: openTemplates(config.templates),
     db: store.db,
     holder,
     claimant: claimantOf(holder, 'main'),

@@ -9,6 +9,7 @@ import {
 import { ConfigError } from '../errors.ts'
 import { formatResource, type ResourceName } from '../model/resources.ts'
 import { formatWalltime } from '../model/walltime.ts'
+import { openTemplates } from '../spec/index.ts'
 import { configPath, type RunCommand } from './command.ts'
 import { formatTable } from './table.ts'
 
@@ -50,6 +51,10 @@ export function describeConfig(config: Config): string {
           ]
         : [['  webhooks', `off: heads and merge requests are looked at every ${formatInterval(gitlab.pollInterval)}`]]),
       ['  certificates', gitlab.caFile ?? 'those of the system'],
+      [
+        'templates',
+        `${openTemplates(config.templates).names.join(', ')}${config.templates === null ? '' : ` (${config.templates})`}`,
+      ],
     ]),
     formatTable([
       ['CLUSTER', 'SCHEDULER', 'REACHED BY', 'ROOT', 'POLLED EVERY', 'AT MOST', 'DEFAULTS', 'DIRECTIVES'],
@@ -103,6 +108,9 @@ function projectRow(project: ProjectConfig): string[] {
     ['webhook secret', project.webhookSecret],
     ['signing token', project.webhookSigningToken],
   ] as const
+  const jobSecrets = Object.entries(project.secrets).map(
+    ([name, secret]) => [`${name}${secret.protected ? ' (protected branches)' : ''}`, secret.source] as const,
+  )
   return [
     project.path,
     project.clusters.join(', '),
@@ -111,7 +119,9 @@ function projectRow(project: ProjectConfig): string[] {
     project.statuses,
     project.notify,
     project.evidence.branch,
-    secrets.flatMap(([name, source]) => (source === null ? [] : [`${name} ${source.describe()}`])).join(', ') || '-',
+    [...secrets, ...jobSecrets]
+      .flatMap(([name, source]) => (source === null ? [] : [`${name} ${source.describe()}`]))
+      .join(', ') || '-',
   ]
 }
 

@@ -85,6 +85,8 @@ export interface SubmitRequest {
     readonly createdAt: Date
   }
   readonly spec: JobSpec
+  /** Values of the secrets that the spec names. */
+  readonly secrets: Readonly<Record<string, string>>
   /** Native ids. */
   readonly dependsOn: readonly string[]
   /** The checkout as a local tar file. */

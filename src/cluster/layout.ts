@@ -4,9 +4,11 @@ import { CompopsError } from '../errors.ts'
  * Where things lie on a cluster; nobody else builds a path there. Ids only, never names of people's making:
  *
  *     <root>/<project id>/src/<sha>.tar
+ *     <root>/<project id>/cache/                                 COMPOPS_CACHE: environments and images, made by jobs for later ones
  *     <root>/<project id>/runs/<run>/work                       the checkout, shared by the jobs of the run
  *     <root>/<project id>/runs/<run>/jobs/<job>/<attempt>/
  *       script commands params.json      what was submitted
+ *       secrets                          variables of the job, until it has ended
  *       about                            what it is, for a service that has forgotten (about.ts)
  *       lock/ submitting id refused      one submission, ever (see submit-program.ts)
  *       fenced                           given up: a copy that starts later leaves
@@ -28,6 +30,7 @@ export interface AttemptPaths {
   readonly work: string
   readonly attempt: string
   readonly output: string
+  readonly cache: string
 }
 
 /** Throws where the root is no absolute path that a scheduler, a shell and a line of input can all carry. */
@@ -49,7 +52,7 @@ export function pathsOf(root: string, ids: AttemptIds): AttemptPaths {
   const project = `${root}/${ids.projectId}`
   const run = `${project}/runs/${uuid(ids.runId)}`
   const attempt = `${run}/jobs/${uuid(ids.jobId)}/${uuid(ids.attemptId)}`
-  return { project, run, work: `${run}/work`, attempt, output: `${attempt}/output` }
+  return { project, run, work: `${run}/work`, attempt, output: `${attempt}/output`, cache: `${project}/cache` }
 }
 
 export function sourceName(sha: string): string {

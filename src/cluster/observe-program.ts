@@ -59,6 +59,8 @@ for name in root attempt mark log_bytes; do IFS= read -r "$name" || exit 97; don
 [ -d "$root" ] || { echo "$root is not there" >&2; exit 96; }
 # With its root there and itself not, it was removed: asking again brings nothing back.
 [ -d "$attempt" ] || exit 95
+# Of what has ended nobody needs them any more.
+rm -f "$attempt/secrets"
 section() { # FILE NAME BYTES
   printf '\\n%s %s\\n' "$mark" "$2"
   if [ -f "$1" ]; then head -c "$3" "$1"; fi
@@ -146,6 +148,11 @@ if [ -n "$here" ]; then
   done
 fi
 printf '%s\\n' "$here" | awk 'NF { print "still", $2 }'
+# What was given up never reads them.
+printf '%s\\n' "$list" | while IFS= read -r line; do
+  directory=\${line#* * }
+  if [ -n "$line" ] && [ -e "$directory/fenced" ]; then rm -f "$directory/secrets"; fi
+done
 # A submission that was begun and not answered may still make a job; one that passed the fence just before it stood has begun.
 now=$(date +%s)
 printf '%s\\n' "$list" | while IFS= read -r line; do

@@ -150,7 +150,7 @@ fi
 case $meaning in
   refused)
     head -c 4000 "$said" | store refused
-    rm -f submitting
+    rm -f submitting secrets
     echo "REFUSED $asked"
     cat refused
     ;;

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { CompopsError, UnreadableError } from '../errors.ts'
 import { tarOf } from '../git/tar.ts'
 import type { Dialect, JobRequest } from '../scheduler/dialect.ts'
-import { planLines, renderCommands, renderParams, renderScript } from '../scheduler/script.ts'
+import { planLines, renderCommands, renderParams, renderScript, renderSecrets } from '../scheduler/script.ts'
 import { renderAbout } from './about.ts'
 import type { Plan, SubmitOutcome, SubmitRequest } from './contract.ts'
 import { jobName, pathsOf, sourceName } from './layout.ts'
@@ -45,6 +45,7 @@ export function submitInput(
     commands: renderCommands(job),
     'params.json': renderParams(request.spec.params),
     about: renderAbout(request),
+    ...(Object.keys(request.secrets).length === 0 ? {} : { secrets: renderSecrets(request.secrets) }),
   })
   const options = reach.dialect.submitArguments(job)
   const lines = [
@@ -184,6 +185,7 @@ function toJobRequest(reach: Pick<Reach, 'root'>, request: SubmitRequest): JobRe
     directory: paths.attempt,
     work: paths.work,
     outputDirectory: paths.output,
+    cache: paths.cache,
     spec,
     variables: {
       COMPOPS_RUN_ID: request.runId,

@@ -10,7 +10,7 @@ import { type LocatedProject, readProjects } from './project-section.ts'
 import type { Config, Intervals, ProjectConfig, SecretSource } from './schema.ts'
 import { openSection, type Section } from './section.ts'
 import { substitute } from './substitute.ts'
-import { asInterval, asUrl, localPath, type Surroundings } from './values.ts'
+import { asInterval, asUrl, localPath, readableDirectory, type Surroundings } from './values.ts'
 import { type Located, locateYaml, quote } from './yaml.ts'
 
 const topKeys = [
@@ -22,6 +22,7 @@ const topKeys = [
   'gitlab',
   'clusters',
   'projects',
+  'templates',
   'intervals',
 ]
 
@@ -116,6 +117,7 @@ function readTop(
   const dataDir = section.read('data_dir', localPath(around)) ?? resolve(around.folder, 'data')
   const databaseUrl = section.read('database_url', asDatabaseUrl) ?? null
   const timeZone = section.read('time_zone', asTimeZone) ?? 'UTC'
+  const templates = section.read('templates', readableDirectory(around)) ?? null
   const intervals = section.read('intervals', readIntervals) ?? defaultIntervals
 
   const gitlabSection = section.need(
@@ -166,6 +168,7 @@ function readTop(
     gitlab,
     clusters,
     projects: plainProjects,
+    templates,
     intervals,
     warnings: [],
   }
@@ -278,7 +281,13 @@ export function secretSources(config: Config): SecretSource[] {
     webhookSecret,
     webhookSigningToken,
     ...config.clusters.map(c => c.ssh?.passphrase),
-    ...config.projects.flatMap(p => [p.token, p.webhookSecret, p.webhookSigningToken, p.runAs?.passphrase]),
+    ...config.projects.flatMap(p => [
+      p.token,
+      p.webhookSecret,
+      p.webhookSigningToken,
+      p.runAs?.passphrase,
+      ...Object.values(p.secrets).map(secret => secret.source),
+    ]),
   ].filter(source => source !== null && source !== undefined)
 }
 

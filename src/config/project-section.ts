@@ -1,13 +1,14 @@
-import { asLine, asSwitch, choice, join, listOf, nameOf, type Read, type Report } from './fields.ts'
+import { asLine, asMap, asSwitch, choice, join, listOf, nameOf, type Read, type Report } from './fields.ts'
 import { namesWebhookSecret, readWebhookSecrets } from './gitlab-section.ts'
 import { nearest } from './nearest.ts'
-import type { ProjectConfig, RunAs } from './schema.ts'
+import type { JobSecret, ProjectConfig, RunAs } from './schema.ts'
 import { openSection } from './section.ts'
 import {
   anySecret,
   asBranch,
   asGlob,
   asUser,
+  jobSecret,
   keyFile,
   longSecret,
   readSecret,
@@ -32,6 +33,7 @@ const projectKeys = [
   'evidence',
   'notify',
   'submodules',
+  'secrets',
 ]
 
 export interface LocatedProject extends ProjectConfig {
@@ -65,6 +67,7 @@ export function readProject(
   const evidence = section.read('evidence', readEvidence) ?? { branch: 'compops/evidence' }
   const notify = section.read('notify', choice(['failed', 'finished', 'never'])) ?? 'failed'
   const submodules = section.read('submodules', someOf(asGlob)) ?? []
+  const jobSecrets = section.read('secrets', jobSecretsReader(around)) ?? {}
   if (glob === undefined || clusters === undefined || clusters.length === 0) return undefined
   return {
     path: glob,
@@ -78,6 +81,7 @@ export function readProject(
     evidence,
     notify,
     submodules,
+    secrets: jobSecrets,
     place: section.at('path'),
     namesWebhookSecret: namesWebhookSecret(section),
   }
@@ -136,6 +140,38 @@ const readEvidence: Read<{ branch: string }> = (node, path, report) => {
   const section = openSection(node, path, '`evidence`', ['branch'], report)
   const branch = section?.need('branch', asBranch, 'Write the branch, for example `branch: compops/evidence`.')
   return branch === undefined ? undefined : { branch }
+}
+
+/** `NAME: ${FROM_ENV}`, or `NAME: { value | value_file, protected: true }`. */
+function jobSecretsReader(around: Surroundings): Read<Record<string, JobSecret>> {
+  return (node, path, report) => {
+    const secrets: Record<string, JobSecret> = {}
+    for (const entry of asMap(node, path, report)?.entries ?? []) {
+      const here = join(path, entry.key)
+      if (!/^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(entry.key) || entry.key.startsWith('COMPOPS_')) {
+        report(
+          entry,
+          here,
+          `${quote(entry.key)} cannot be the name of a secret.`,
+          'It becomes a variable of the job: letters, digits and `_`, no digit and no `COMPOPS_` in front.',
+        )
+        continue
+      }
+      const place = { line: entry.line, column: entry.column }
+      const asSection: Located =
+        entry.value.kind === 'map'
+          ? entry.value
+          : { ...place, kind: 'map', entries: [{ ...place, key: 'value', value: entry.value }] }
+      const section = openSection(asSection, here, 'a secret', ['value', 'value_file', 'protected'], report)
+      if (section === undefined) continue
+      const source = readSecret(section, 'value', jobSecret, around)
+      const isProtected = section.read('protected', asSwitch) ?? false
+      if (source === undefined)
+        section.complain('value', '`value` is missing.', 'Write `value: "${NAME}"`, or `value_file` with a path.')
+      if (source != null) secrets[entry.key] = { source, protected: isProtected }
+    }
+    return secrets
+  }
 }
 
 export function readProjects(

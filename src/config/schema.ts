@@ -15,6 +15,8 @@ export interface Config {
   readonly clusters: readonly ClusterConfig[]
   /** The first that matches a project holds. */
   readonly projects: readonly ProjectConfig[]
+  /** A directory of the site's own job templates, `<name>.sh.hbs`; null: only ours. */
+  readonly templates: string | null
   readonly intervals: Intervals
   /** What is not wrong but should be known; `compops check` shows it. */
   readonly warnings: readonly string[]
@@ -82,6 +84,14 @@ export interface ProjectConfig {
   readonly notify: 'failed' | 'finished' | 'never'
   /** Globs of other projects that may come in as submodules: they are read with the service's token, which may see more than the person who pushed. */
   readonly submodules: readonly string[]
+  /** What jobs may have as variables, by name. */
+  readonly secrets: Readonly<Record<string, JobSecret>>
+}
+
+export interface JobSecret {
+  readonly source: SecretSource
+  /** Only for branches that are protected in GitLab. */
+  readonly protected: boolean
 }
 
 export interface RunAs {

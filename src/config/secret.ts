@@ -38,10 +38,25 @@ export function withoutLineEnd(text: string): string {
 
 /** Why a file cannot be read, in words, or null. */
 export function refuseFile(path: string): string | null {
-  try {
+  return refuse(() => {
     if (!statSync(path).isFile()) return 'is not a file'
     accessSync(path, constants.R_OK)
     return null
+  })
+}
+
+/** The same of a directory. */
+export function refuseDirectory(path: string): string | null {
+  return refuse(() => {
+    if (!statSync(path).isDirectory()) return 'is not a directory'
+    accessSync(path, constants.R_OK | constants.X_OK)
+    return null
+  })
+}
+
+function refuse(look: () => string | null): string | null {
+  try {
+    return look()
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : ''
     if (code === 'ENOENT') return 'does not exist'

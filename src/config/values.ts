@@ -2,7 +2,14 @@ import { homedir } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
 import { asLine, asList, asScalar, nameOf, type Read } from './fields.ts'
 import type { SecretSource } from './schema.ts'
-import { isOpenToOthers, readSecretFile, refuseFile, secretFromFile, secretFromText } from './secret.ts'
+import {
+  isOpenToOthers,
+  readSecretFile,
+  refuseDirectory,
+  refuseFile,
+  secretFromFile,
+  secretFromText,
+} from './secret.ts'
 import type { Section } from './section.ts'
 import { quote } from './yaml.ts'
 
@@ -48,6 +55,22 @@ export function readableFile(around: Surroundings): Read<string> {
   }
 }
 
+export function readableDirectory(around: Surroundings): Read<string> {
+  return (node, path, report) => {
+    const directory = localPath(around)(node, path, report)
+    if (directory === undefined) return undefined
+    const refusal = refuseDirectory(directory)
+    if (refusal === null) return directory
+    report(
+      node,
+      path,
+      `${nameOf(path)}: ${quote(directory, 200)} ${refusal}.`,
+      'Give the path of a directory that the service can read.',
+    )
+    return undefined
+  }
+}
+
 /** A private key: readable by the service, and by nobody else. */
 export function keyFile(around: Surroundings): Read<string> {
   return (node, path, report) => {
@@ -65,6 +88,21 @@ export interface SecretKind {
 
 export const anySecret: SecretKind = {
   refuse: value => (value === '' ? { message: 'is empty', remedy: 'Write the value.' } : null),
+}
+
+/** Several lines are fine (a key); what is shorter than the shortest that can be redacted would show in logs. */
+export const jobSecret: SecretKind = {
+  refuse: value =>
+    value.length < 6
+      ? {
+          message: 'is shorter than 6 characters',
+          remedy: 'So short a value cannot be taken out of logs: use a longer one, or `env`.',
+        }
+      : value.includes('\0')
+        ? { message: 'holds a NUL character', remedy: 'No variable can hold one: encode it.' }
+        : Buffer.byteLength(value) > 64 * 1024
+          ? { message: 'is longer than 64 KiB', remedy: 'Keep it in a file on the cluster.' }
+          : null,
 }
 
 export const longSecret: SecretKind = {

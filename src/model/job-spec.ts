@@ -52,6 +52,9 @@ export interface JobSpec {
   readonly cluster: string
   /** Names of jobs of the same run that must have completed. */
   readonly needs: readonly string[]
+  /** Environment modules, loaded on the node before everything else. */
+  readonly modules?: readonly string[]
+  /** The lines of the template, and the job's own. */
   readonly setup: readonly string[]
   /** Exactly one of `script` and `file` is set. */
   readonly script: readonly string[] | null
@@ -65,6 +68,10 @@ export interface JobSpec {
   readonly directives: readonly string[]
   /** The scheduler's own requeue after node failure or preemption. */
   readonly requeue: boolean
+  /** What the commands run in: a URI such as `docker://…`, or the path of an image file, on the cluster or in the checkout. Left out: on the node itself. */
+  readonly image?: string
+  /** Names of the site's secrets that it gets as variables. The values are never part of a spec. */
+  readonly secrets?: readonly string[]
   /** Key (e.g. `time`, `env.OMP_NUM_THREADS`, `directives[0]`) to where its value came from. */
   readonly origins: Readonly<Record<string, Origin>>
 }

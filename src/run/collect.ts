@@ -35,7 +35,7 @@ export async function collectResults(context: Context, connection: string): Prom
 async function collect(context: Context, attempt: AttemptRow): Promise<void> {
   const log = context.log.child({ step: 'collect', run: attempt.runId, job: attempt.jobId, attempt: attempt.id })
   try {
-    const collected = storable(await context.clusterOf(attempt.connection).collect(attempt))
+    const collected = redacted(context, storable(await context.clusterOf(attempt.connection).collect(attempt)))
     await close(context, attempt, { collected })
     log.info({ outputs: collected.outputs.length, metrics: Object.keys(collected.metrics).length }, 'results collected')
   } catch (thrown) {
@@ -49,6 +49,14 @@ async function collect(context: Context, attempt: AttemptRow): Promise<void> {
       return close(context, attempt, { collectProblem: describeError(error) })
     await putBack(context.db, attempts, attempt, new CompopsError(error.message, { transient: true, cause: error }))
   }
+}
+
+/** What a job printed goes into notes and evidence: no secret that it was given, or that it found out about us. */
+function redacted<T>(context: Context, value: T): T {
+  if (typeof value === 'string') return context.secrets.redact(value) as T
+  if (Array.isArray(value)) return value.map(item => redacted(context, item)) as T
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redacted(context, item)])) as T
 }
 
 async function close(

@@ -1,10 +1,12 @@
-import type { ClusterConfig } from '../config/index.ts'
+import type { ClusterConfig, ProjectConfig } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { type Mirror, readFile } from '../git/mirror.ts'
 import type { ComputationSpec, SpecProblem } from '../model/job-spec.ts'
 import { storable } from '../model/storable.ts'
 import { dialectOf } from '../scheduler/index.ts'
 import { describeProblem, parseSpec, type SpecCluster, specLimits } from '../spec/index.ts'
+import type { ProjectRow } from '../store/projects.ts'
+import { shortBranch } from '../store/runs.ts'
 
 /** What the branch's file says at a commit: a spec, or every mistake with its line and remedy. */
 export interface Computation {
@@ -19,7 +21,10 @@ export interface Computation {
 }
 
 export interface ComputationToRead {
-  readonly rule: { readonly clusters: readonly string[] }
+  readonly rule: Pick<ProjectConfig, 'clusters' | 'secrets'>
+  /** Whose secrets it may name; left out where nothing will be started: all of the rule's. */
+  readonly project?: ProjectRow
+  readonly branch?: { readonly ref: string }
   readonly sha: string
   readonly mirror: Mirror
   readonly file: { readonly text: string } | 'too large' | 'not a file'
@@ -29,7 +34,8 @@ export async function readComputation(context: Context, start: ComputationToRead
   return storable(await read(context, start))
 }
 
-async function read(context: Context, { rule, sha, mirror, file }: ComputationToRead): Promise<Computation> {
+async function read(context: Context, start: ComputationToRead): Promise<Computation> {
+  const { rule, sha, mirror, file } = start
   if (file === 'too large' || file === 'not a file') {
     const message =
       file === 'too large'
@@ -50,7 +56,10 @@ async function read(context: Context, { rule, sha, mirror, file }: ComputationTo
     )
   }
   const clusters = rule.clusters.map(name => context.config.clusters.find(cluster => cluster.name === name)!)
+  const secrets = await secretsOf(context, start)
   const answer = await parseSpec(file.text, {
+    templates: context.templates,
+    secrets,
     clusters: clusters.map(toSpecCluster),
     async readFile(path) {
       const found = await readFile(mirror, sha, path, { maxBytes: specLimits.batchFile + 1 })
@@ -69,6 +78,15 @@ async function read(context: Context, { rule, sha, mirror, file }: ComputationTo
     sha256: answer.sha256,
     notices: answer.notices,
   }
+}
+
+/** Names that jobs of the branch may use: GitLab says whether a branch is protected, and only where that matters is it asked. */
+async function secretsOf(context: Context, { rule, project, branch }: ComputationToRead): Promise<string[]> {
+  const all = Object.entries(rule.secrets)
+  if (project === undefined || branch === undefined || !all.some(([, secret]) => secret.protected))
+    return all.map(([name]) => name)
+  const found = await context.gitlabOf(project.path).branch(project.id, shortBranch(branch.ref))
+  return all.flatMap(([name, secret]) => (secret.protected && found?.protected !== true ? [] : [name]))
 }
 
 function wrong(problems: readonly SpecProblem[], text: string | null, sha256: string | null): Computation {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { and, eq, sql } from 'drizzle-orm'
 import type { SubmitRequest } from '../cluster/cluster.ts'
-import { projectFor } from '../config/index.ts'
+import { type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
 import { isFinal } from '../model/job-state.ts'
@@ -192,9 +192,23 @@ export async function submitRequest(
       createdAt: attempt.createdAt,
     },
     spec: job.spec,
+    secrets: await secretsFor(context, rule, job),
     dependsOn: attempt.dependsOn,
     source: await sourceOf(context, project, run.sha),
   }
+}
+
+/** Read again each time, since a site may replace them. A name that is gone from the configuration is no secret any more. */
+async function secretsFor(context: Context, rule: ProjectConfig, job: JobRow): Promise<Record<string, string>> {
+  const values: Record<string, string> = {}
+  for (const name of job.spec.secrets ?? []) {
+    const secret = Object.hasOwn(rule.secrets, name) ? rule.secrets[name] : undefined
+    if (secret === undefined)
+      throw new CompopsError(`the secret ${name}, which ${job.name} needs, stands in the configuration no more`)
+    values[name] = await secret.source.read()
+    context.secrets.add(values[name])
+  }
+  return values
 }
 
 async function accepted(

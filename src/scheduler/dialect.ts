@@ -113,6 +113,8 @@ export interface JobRequest {
   readonly work: string
   /** COMPOPS_OUTPUT_DIR */
   readonly outputDirectory: string
+  /** COMPOPS_CACHE: what jobs of the project keep for later ones, environments and images. */
+  readonly cache: string
   readonly spec: JobSpec
   /** `COMPOPS_…` for the job, without those that only the job itself can know. */
   readonly variables: Readonly<Record<string, string>>

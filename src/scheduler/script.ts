@@ -1,6 +1,7 @@
 import { CompopsError } from '../errors.ts'
 import type { JobSpec, ParamValue } from '../model/job-spec.ts'
 import type { Dialect, JobRequest } from './dialect.ts'
+import { enterImage, findContainerTool } from './image.ts'
 import { quote, quoteArray } from './quote.ts'
 import { prologue, wrapper, wrapperBody } from './wrapper.ts'
 
@@ -60,6 +61,7 @@ function valueLines(request: JobRequest, { hashLimit = 2 ** 30, listLimit = 2_00
       Object.entries({
         ...variables,
         COMPOPS_OUTPUT_DIR: request.outputDirectory,
+        COMPOPS_CACHE: request.cache,
         COMPOPS_PARAMS_FILE: `${request.directory}/params.json`,
       }).map(([name, value]) => `${environmentName(name)}=${value}`),
     )}`,
@@ -108,6 +110,13 @@ function paramText(value: ParamValue): string {
   return value === null ? '' : JSON.stringify(value)
 }
 
+/** Read by the wrapper and by nobody else; never part of a script, a spec or an argument. */
+export function renderSecrets(secrets: Readonly<Record<string, string>>): string {
+  return Object.entries(secrets)
+    .map(([name, value]) => `export ${environmentName(name)}=${quote(value)}\n`)
+    .join('')
+}
+
 export function renderParams(params: JobSpec['params']): string {
   return `${JSON.stringify(params, null, 2)}\n`
 }
@@ -123,6 +132,16 @@ export function renderCommands(request: JobRequest): string {
     // Whom the wrapper passes signals on to.
     `printf '%s\\n' "$$" >${own}"\${COMPOPS_ARRAY_INDEX:-0}"`,
     'set -eo pipefail',
+    ...(spec.image === undefined
+      ? loadModules(spec)
+      : [
+          // The same file again, in the image.
+          'if [ "${1-}" != inside ]; then',
+          ...loadModules(spec),
+          findContainerTool,
+          ...enterImage(request),
+          'fi',
+        ]),
     ...spec.setup.flatMap(shown),
     captureEnvironment(request.directory),
   ]
@@ -130,6 +149,12 @@ export function renderCommands(request: JobRequest): string {
   else if (spec.file !== null) lines.push(...runFile(spec.file))
   return `${lines.join('\n')}\n`
 }
+
+function loadModules({ modules = [] }: JobSpec): string[] {
+  return modules.length === 0 ? [] : shown(`module load ${modules.map(quoteWord).join(' ')}`)
+}
+
+const quoteWord = (name: string) => (/^[A-Za-z0-9_.+/:@=~-]+$/.test(name) ? name : quote(name))
 
 function shown(line: string): string[] {
   if (line.includes('\0')) throw new CompopsError('a line of the script holds a NUL byte')
@@ -149,7 +174,10 @@ function runFile({ path, interpreter }: NonNullable<JobSpec['file']>): string[] 
 }
 
 function commandLines(spec: JobSpec): ScriptLine[] {
-  const lines: ScriptLine[] = spec.setup.map((text, i) => ({ text, key: `setup[${i}]` }))
+  const lines: ScriptLine[] = []
+  if (spec.image !== undefined) lines.push({ text: `(in the image ${spec.image})`, key: 'image' })
+  if (spec.modules !== undefined) lines.push({ text: `module load ${spec.modules.join(' ')}`, key: 'modules' })
+  lines.push(...spec.setup.map((text, i) => ({ text, key: `setup[${i}]` })))
   if (spec.script !== null) lines.push(...spec.script.map((text, i) => ({ text, key: `script[${i}]` })))
   if (spec.file !== null) lines.push({ text: [...spec.file.interpreter, spec.file.path].join(' '), key: 'file' })
   return lines

@@ -90,6 +90,8 @@ for compops_name in HUP INT QUIT TERM USR1 USR2 XCPU; do
   trap "compops_pass_on $compops_name" "$compops_name"
 done
 
+# Not by arguments, which everybody on the node can see.
+[ ! -f "$compops_dir/secrets" ] || . "$compops_dir/secrets"
 command mkdir -p -- "$compops_output"
 if builtin cd -- "$compops_work"; then
   compops_launch "$(type -P env)" \\
@@ -228,6 +230,8 @@ if [ "\${#compops_patterns[@]}" -gt 0 ]; then
 fi
 if [ -n "$compops_metrics" ]; then compops_copy_metrics 2>/dev/null || compops_untold 'the metrics'; fi
 
+# Tasks of an array share the file: it goes when the results are fetched.
+[ -n "$compops_index" ] || command rm -f -- "$compops_dir/secrets"
 # The last act.
 printf '%s %s %s %s\\n' "$compops_native" "$compops_restarts" "$compops_code" "$(command date +%s)" | compops_store "exit.$compops_i" ||
   compops_untold 'the exit code'

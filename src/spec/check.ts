@@ -10,20 +10,21 @@ import { emptyLevel, type Level, readLevel, type Written } from './level.ts'
 import { findCycles } from './needs.ts'
 import type { Problems } from './problems.ts'
 
-/** What the tree names as `file`, so that the files can be fetched before the checking, which waits for nothing. */
+/** What the tree names as `file`, and templates that are files, so that they can be fetched before the checking, which waits for nothing. */
 export function namedFiles(root: Located): string[] {
-  const jobs = root.kind === 'map' ? root.entries.find(entry => entry.key === 'jobs')?.value : undefined
-  if (jobs?.kind !== 'map') return []
-  const files = jobs.entries.flatMap(({ value }) =>
-    value.kind === 'map' ? value.entries.filter(e => e.key === 'file' || e.key === 'sbatch').map(e => e.value) : [],
-  )
-  return [
-    ...new Set(
-      files.flatMap(node =>
-        node.kind === 'scalar' && typeof node.value === 'string' ? [node.value.replace(/^\.\//, '')] : [],
-      ),
-    ),
-  ]
+  if (root.kind !== 'map') return []
+  const below = (key: string) => root.entries.find(entry => entry.key === key)?.value
+  const jobs = below('jobs')
+  const levels = [below('defaults'), ...(jobs?.kind === 'map' ? jobs.entries.map(entry => entry.value) : [])]
+  const paths = levels.flatMap(level => (level?.kind === 'map' ? level.entries.flatMap(namedIn) : []))
+  return [...new Set(paths)]
+}
+
+function namedIn({ key, value }: LocatedEntry): string[] {
+  if (value.kind !== 'scalar' || typeof value.value !== 'string') return []
+  const text = value.value
+  const names = key === 'file' || key === 'sbatch' || (key === 'template' && text.includes('/'))
+  return names ? [text.replace(/^\.\//, '')] : []
 }
 
 interface Checked {

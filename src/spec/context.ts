@@ -1,4 +1,4 @@
-import type { ComputationSpec, Resources, SpecProblem } from '../model/job-spec.ts'
+import type { ComputationSpec, ParamValue, Resources, SpecProblem } from '../model/job-spec.ts'
 
 /** What a batch script's own directive lines say, as the dialect of a cluster reads them. Line numbers count from 1. */
 export interface BatchDirectives {
@@ -58,7 +58,24 @@ export interface SpecContext<File = string | null> {
   readBatchDirectives(cluster: SpecCluster, text: string): BatchDirectives
   /** true, or the reason why a raw option of the scheduler is not allowed. */
   allowedDirective(cluster: SpecCluster, directive: string): true | string
+  readonly templates: Templates
+  /** Names of the secrets that jobs of this branch may have. */
+  readonly secrets: readonly string[]
   readonly limits?: Partial<SpecLimits>
+}
+
+/** Prepared environments by name: shell text for a job's `setup`. */
+export interface Templates {
+  readonly names: readonly string[]
+  /** Throws CompopsError where the template itself is wrong. */
+  render(name: string, job: TemplateJob): string
+}
+
+export interface TemplateJob {
+  /** e.g. `slurm` */
+  readonly scheduler: string
+  readonly resources: Resources
+  readonly params: Readonly<Record<string, ParamValue>>
 }
 
 export type SpecResult =

@@ -98,7 +98,7 @@ export function buildJob(
   const directives = checkDirectives(level, defaults, batch, cluster, context, problems, origins)
   const env = mergeMaps<string>('env', defaults.env, level.env, origins)
   const params = mergeMaps<ParamValue>('params', defaults.params, level.params, origins)
-  const nearer = <K extends 'setup' | 'outputs' | 'metrics' | 'requeue'>(key: K) => {
+  const nearer = <K extends 'setup' | 'outputs' | 'metrics' | 'requeue' | 'image' | 'modules'>(key: K) => {
     const written = level[key] ?? defaults[key]
     if (written !== undefined) origins[key] = lineOf(written.place)
     return written?.value as NonNullable<Level[K]>['value'] | undefined
@@ -107,11 +107,27 @@ export function buildJob(
     const written = level[key]
     if (written !== undefined) origins[key] = lineOf(written.place)
   }
+  const setup = templateLines(
+    level,
+    defaults,
+    cluster,
+    { resources: resources as Resources, params },
+    context,
+    problems,
+  )
+  const own = nearer('setup') ?? []
+  setup.forEach(({ origin }, i) => {
+    origins[`setup[${i}]`] = origin
+  })
+  const image = nearer('image')
+  const modules = nearer('modules') ?? []
+  const secrets = namedSecrets(level, defaults, context, problems, origins)
   return {
     name: level.name,
     cluster: cluster.name,
     needs: level.needs?.value.map(need => need.value) ?? [],
-    setup: nearer('setup') ?? [],
+    ...(modules.length === 0 ? {} : { modules }),
+    setup: [...setup.map(one => one.text), ...own],
     script: level.script?.value ?? null,
     file: batch === null ? null : { path: batch.path, interpreter: batch.interpreter },
     resources: resources as Resources,
@@ -121,8 +137,85 @@ export function buildJob(
     metrics: nearer('metrics') ?? null,
     directives,
     requeue: nearer('requeue') ?? false,
+    ...(image === undefined ? {} : { image }),
+    ...(secrets.length === 0 ? {} : { secrets }),
     origins,
   }
+}
+
+/** What comes before the job's own `setup`: the template. */
+function templateLines(
+  level: JobLevel,
+  defaults: Level,
+  cluster: SpecCluster,
+  job: { readonly resources: Resources; readonly params: Readonly<Record<string, ParamValue>> },
+  context: SpecContext,
+  problems: Problems,
+): { text: string; origin: Origin }[] {
+  const lines: { text: string; origin: Origin }[] = []
+  const from = level.template === undefined ? defaults : level
+  const { template } = from
+  if (template === undefined) return lines
+  const origin = `template ${template.value}, ${lineOf(template.place)}`
+  const refuse = (message: string, remedy: string) =>
+    problems.report(template.place, join(from.path, 'template'), message, remedy)
+  if (template.value.includes('/')) {
+    const path = template.value.replace(/^\.\//, '')
+    if (context.readFile(path) === null)
+      refuse(
+        `There is no file ${quote(path)} in this commit.`,
+        'Commit it, or correct the path; it begins at the top folder of the repository.',
+      )
+    else lines.push({ text: `. ./${shellWord(path)}`, origin })
+    return lines
+  }
+  const { templates } = context
+  if (!templates.names.includes(template.value)) {
+    const near = nearest(template.value, templates.names)
+    refuse(
+      `There is no template ${quote(template.value)}.`,
+      `${near === null ? '' : `Did you mean ${quote(near)}? `}There are ${templates.names.map(name => quote(name)).join(', ')}; or write the path of a shell file of the repository, \`./jobs/env.sh\`.`,
+    )
+    return lines
+  }
+  try {
+    lines.push({ text: templates.render(template.value, { scheduler: cluster.dialectName, ...job }), origin })
+  } catch (error) {
+    if (!(error instanceof CompopsError)) throw error
+    refuse(
+      `The template ${quote(template.value)} cannot be used: ${inert(describeError(error))}.`,
+      'Tell who runs the service.',
+    )
+  }
+  return lines
+}
+
+function shellWord(text: string): string {
+  return /^[A-Za-z0-9_./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}
+
+function namedSecrets(
+  level: JobLevel,
+  defaults: Level,
+  context: SpecContext,
+  problems: Problems,
+  origins: Record<string, Origin>,
+): string[] {
+  const from = level.secrets === undefined ? defaults : level
+  const written = from.secrets
+  if (written === undefined) return []
+  origins.secrets = lineOf(written.place)
+  for (const { value, place } of written.value) {
+    if (context.secrets.includes(value)) continue
+    const near = nearest(value, context.secrets)
+    problems.report(
+      place,
+      join(from.path, 'secrets'),
+      `This project has no secret ${quote(value)}${context.secrets.length === 0 ? '' : ' on this branch'}.`,
+      `${near === null ? '' : `Did you mean ${quote(near)}? `}${context.secrets.length === 0 ? 'Ask who runs the service to add it under `secrets` of the project.' : `It has ${context.secrets.map(name => quote(name)).join(', ')}.`}`,
+    )
+  }
+  return [...new Set(written.value.map(one => one.value))]
 }
 
 function mergeMaps<T>(

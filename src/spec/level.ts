@@ -13,6 +13,7 @@ import {
 import { inQuotes, type Located, type LocatedEntry, type LocatedMap, type Place, quote } from '../config/yaml.ts'
 import type { ParamValue, Resources } from '../model/job-spec.ts'
 import { type ResourceName, readResource } from '../model/resources.ts'
+import { readSurroundings } from './environment.ts'
 import { refusePath } from './glob.ts'
 import { canonicalJobKeys, isInDefaults, type KeyMeaning, laterRemedy, meaningOf } from './keys.ts'
 import type { Problems } from './problems.ts'
@@ -31,6 +32,10 @@ export interface Level {
   readonly params: Map<string, Written<ParamValue>>
   cluster?: Written<string>
   needs?: Written<readonly Written<string>[]>
+  modules?: Written<readonly string[]>
+  template?: Written<string>
+  image?: Written<string>
+  secrets?: Written<readonly Written<string>[]>
   setup?: Written<readonly string[]>
   script?: Written<readonly string[]>
   file?: Written<string>
@@ -129,6 +134,18 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
     case 'needs': {
       const value = asList(node, path, report)?.items.flatMap((item, i) => readNeed(item, `${path}[${i}]`, report))
       if (value !== undefined) level.needs = { value, place }
+      return
+    }
+    case 'modules':
+    case 'template':
+    case 'image':
+    case 'secrets': {
+      const value = readSurroundings(key, node, path, report)
+      if (value === undefined) return
+      for (const one of value) weigh(level, one.value)
+      if (key === 'secrets') level.secrets = { value, place }
+      else if (key === 'modules') level.modules = { value: value.map(one => one.value), place }
+      else if (value[0] !== undefined) level[key] = { value: value[0].value, place }
       return
     }
     case 'setup':

@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -74,6 +75,39 @@ async function nobodyLeft(request: SubmitRequest): Promise<void> {
 
 const directory = (request: SubmitRequest) =>
   join(root, '42/runs', request.runId, 'jobs', request.jobId, request.attemptId)
+
+describe('secrets', () => {
+  const secrets = { WANDB_API_KEY: 'hush-hush-123', KEY: "two\nlines' $(id)" }
+
+  test('reach the job as variables, by no argument, script or readable file, and are gone when it has ended', async () => {
+    const { request, code, log } = await run(
+      {
+        script: [
+          'stat -c %a ../jobs/*/*/secrets',
+          'tr "\\0" "\\n" </proc/$PPID/cmdline | grep -c "h[u]sh" || :',
+          'printf %s "$WANDB_API_KEY$KEY" | sha256sum',
+        ],
+        secrets: Object.keys(secrets),
+      },
+      { secrets },
+    )
+    expect(code).toBe(0)
+    const digest = createHash('sha256').update(`${secrets.WANDB_API_KEY}${secrets.KEY}`).digest('hex')
+    expect(log.split('\n').filter(line => !line.startsWith('$ '))).toEqual(['600', '0', `${digest}  -`, ''])
+    expect(readdirSync(directory(request))).not.toContain('secrets')
+    for (const file of readdirSync(directory(request), { withFileTypes: true }))
+      if (file.isFile()) expect(readFileSync(join(directory(request), file.name), 'utf8')).not.toContain('hush-hush')
+  })
+
+  test('of a job that was given up are taken away too', async () => {
+    const cluster = service()
+    const request = submitRequest({ source, secrets, spec: { script: ['sleep 60'], secrets: Object.keys(secrets) } })
+    const nativeId = await start(cluster, request)
+    expect(readdirSync(directory(request))).toContain('secrets')
+    await cluster.cancel([watched(request, nativeId)], { fence: true })
+    expect(readdirSync(directory(request))).not.toContain('secrets')
+  })
+})
 
 describe('the log and the exit code', () => {
   test('each line is shown before it runs, as in GitLab; the first that fails ends the job', async () => {

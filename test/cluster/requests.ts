@@ -72,6 +72,7 @@ export function submitRequest(
       by: { id: 3, username: 'ada', name: 'Ada' },
       createdAt: new Date('2026-03-01T12:00:00Z'),
     },
+    secrets: {},
     dependsOn: [],
     source: changes.source ?? makeSource(),
     ...rest,

@@ -109,6 +109,7 @@ test('the whole file, read', async () => {
     dataDir: join(folder, 'data'),
     databaseUrl: 'postgres://compops:p%40ss-word@db.example.org/compops',
     timeZone: 'Europe/Berlin',
+    templates: null,
     intervals: { heads: 300_000, note: 1_000, accounting: 60_000, settle: 90_000, shortestPoll: 5_000, lease: 30_000 },
     warnings: [],
   })
@@ -167,6 +168,7 @@ test('the whole file, read', async () => {
     evidence: { branch: 'compops/evidence' },
     notify: 'failed',
     submodules: [],
+    secrets: {},
   })
   expect(projects[1]).toMatchObject({
     runAs: { user: 'chem', identityFile: join(folder, '.ssh/id'), passphrase: null, root: '/scratch/chem' },

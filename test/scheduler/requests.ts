@@ -9,6 +9,7 @@ export function jobRequest(spec: Partial<JobSpec>, changes: Partial<Omit<JobRequ
     directory: '/scratch/attempt',
     work: '/scratch/work',
     outputDirectory: '/scratch/attempt/output',
+    cache: '/scratch/cache',
     variables: {
       COMPOPS_RUN_ID: '00000000-0000-4000-8000-000000000001',
       COMPOPS_JOB: 'simulate',

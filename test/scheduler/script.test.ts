@@ -32,7 +32,7 @@ describe('the whole script', () => {
   })
 
   test('its head, to be read beside sbatch(1)', () => {
-    expect(renderScript(jobRequest(simulate), slurm).split('\n').slice(0, 31).join('\n')).toBe(`#!/bin/bash -l
+    expect(renderScript(jobRequest(simulate), slurm).split('\n').slice(0, 32).join('\n')).toBe(`#!/bin/bash -l
 #SBATCH --partition=main
 #SBATCH --time=04:00:00
 #SBATCH --nodes=2
@@ -55,6 +55,7 @@ compops_variables=(
   'COMPOPS_JOB=simulate'
   'COMPOPS_BRANCH=calc/4d'
   'COMPOPS_OUTPUT_DIR=/scratch/attempt/output'
+  'COMPOPS_CACHE=/scratch/cache'
   'COMPOPS_PARAMS_FILE=/scratch/attempt/params.json'
 )
 compops_patterns=(

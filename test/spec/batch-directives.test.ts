@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { dialectOf } from '../../src/scheduler/index.ts'
-import { describeProblem, readSpec } from '../../src/spec/index.ts'
+import { describeProblem, openTemplates, readSpec } from '../../src/spec/index.ts'
 
 const slurm = dialectOf('slurm')
 
@@ -9,6 +9,8 @@ function read(script: string) {
     clusters: [
       { name: 'falcon', dialectName: 'slurm', directivePrefix: slurm.prefix, defaults: {}, allowDirectives: [] },
     ],
+    templates: openTemplates(null),
+    secrets: [],
     readFile: () => script,
     readBatchDirectives: (_, text) => slurm.readDirectives(text),
     allowedDirective: (cluster, directive) => slurm.allowedDirective(cluster.allowDirectives, directive),

@@ -1,4 +1,10 @@
-import type { BatchDirectives, SpecCluster, SpecContext, SpecResult } from '../../src/spec/index.ts'
+import {
+  type BatchDirectives,
+  openTemplates,
+  type SpecCluster,
+  type SpecContext,
+  type SpecResult,
+} from '../../src/spec/index.ts'
 
 export const falcon: SpecCluster = {
   name: 'falcon',
@@ -25,6 +31,8 @@ export function contextWith(
 ): SpecContext {
   return {
     clusters: [falcon, hawk],
+    templates: openTemplates(null),
+    secrets: ['WANDB_API_KEY'],
     readFile: path => (Object.hasOwn(files, path) ? (files[path] ?? null) : null),
     readBatchDirectives: () => batch,
     allowedDirective: (cluster, directive) =>

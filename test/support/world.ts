@@ -1,6 +1,6 @@
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { loadConfig } from '../../src/config/index.ts'
 import { type Service, startService } from '../../src/main.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
@@ -26,6 +26,8 @@ export interface WorldOptions {
   readonly databaseUrl?: string
   readonly tokenFile?: boolean
   readonly hook?: boolean
+  /** Files beside the configuration. */
+  readonly files?: Readonly<Record<string, string>>
   /** Time for service, database and GitLab alike: `fastClock(60)` makes a minute of a second. Programs and networks take as long as ever. */
   readonly clock?: FastClock
 }
@@ -91,6 +93,10 @@ ${options.rule ?? '    clusters: [laptop]'}
 ${options.more ?? 'intervals: { note: 200ms }'}
 `,
   )
+  for (const [path, text] of Object.entries(options.files ?? {})) {
+    await mkdir(dirname(join(place, path)), { recursive: true })
+    await writeFile(join(place, path), text)
+  }
   const hook =
     options.hook === false
       ? null
