@@ -53,6 +53,7 @@ test('check says what the configuration means, and never a secret', async () => 
     webhook secret         set, from $HOOK
     webhook signing token  not set
     certificates           those of the system
+  templates                hydra, julia, mpi, nccl, python
 
   CLUSTER  SCHEDULER  REACHED BY    ROOT          POLLED EVERY  AT MOST   DEFAULTS  DIRECTIVES
   here     local      this machine  /srv/compops  2 s to 2 m    500 jobs  time 1h   -
