@@ -175,6 +175,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
       remote,
       root: runAs?.root ?? cluster.root,
       settle: config.intervals.settle / 1000,
+      events: cluster.events,
       now: () => clock.now(),
       ...(cluster.path === undefined ? {} : { shellPath: cluster.path }),
     })

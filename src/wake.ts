@@ -4,9 +4,9 @@ import { type Clock, systemClock } from './clock.ts'
 export interface Wake {
   call(topic: Topic): void
   /** The number of calls so far: taken before looking, so that a call made while looking is not missed. */
-  mark(topic: Topic): number
-  /** Resolves when the topic has been called since `mark`, after `ms`, or when `signal` aborts. */
-  wait(topic: Topic, mark: number, ms: number, signal: AbortSignal): Promise<void>
+  mark(...topics: readonly Topic[]): number
+  /** Resolves when one of the topics has been called since `mark`, after `ms`, or when `signal` aborts. */
+  wait(topics: Topic | readonly Topic[], mark: number, ms: number, signal: AbortSignal): Promise<void>
 }
 
 export type Topic =
@@ -27,26 +27,28 @@ export type Topic =
   | 'back'
   | 'prune'
   | 'recover'
+  /** Jobs of this connection have said something. */
+  | `news ${string}`
 
 export function createWake(clock: Clock = systemClock): Wake {
   const calls = new Map<Topic, number>()
   const sleepers = new Map<Topic, Set<() => void>>()
+  const mark = (...topics: readonly Topic[]) => topics.reduce((sum, topic) => sum + (calls.get(topic) ?? 0), 0)
   return {
     call(topic) {
       calls.set(topic, (calls.get(topic) ?? 0) + 1)
       for (const stop of [...(sleepers.get(topic) ?? [])]) stop()
     },
-    mark: topic => calls.get(topic) ?? 0,
-    async wait(topic, mark, ms, signal) {
-      if ((calls.get(topic) ?? 0) > mark || signal.aborted) return
+    mark,
+    async wait(topics, since, ms, signal) {
+      const list = typeof topics === 'string' ? [topics] : topics
+      if (mark(...list) > since || signal.aborted) return
       const called = new AbortController()
       const stop = () => called.abort()
-      const here = sleepers.get(topic) ?? new Set()
-      sleepers.set(topic, here)
-      here.add(stop)
+      for (const topic of list) sleepers.set(topic, (sleepers.get(topic) ?? new Set()).add(stop))
       signal.addEventListener('abort', stop, { once: true })
       await clock.sleep(ms, called.signal)
-      here.delete(stop)
+      for (const topic of list) sleepers.get(topic)?.delete(stop)
       signal.removeEventListener('abort', stop)
     },
   }

@@ -2,6 +2,7 @@ import { cancelAttempts } from './cancel.ts'
 import { collectAttempt } from './collect.ts'
 import type { Cluster, ClusterOptions } from './contract.ts'
 import { openDirectories } from './directories.ts'
+import { listenForEvents } from './events.ts'
 import { observeAttempts } from './observe.ts'
 import { openReach } from './reach.ts'
 import { planSubmission, submitAttempt } from './submit.ts'
@@ -20,6 +21,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     plan: request => planSubmission(reach, request),
     submit: request => submitAttempt(reach, request),
     observe: attempts => observeAttempts(reach, attempts),
+    listen: listening => listenForEvents(reach, listening),
     collect: (attempt, asked) => collectAttempt(reach, attempt, asked),
     cancel: (attempts, asked) => cancelAttempts(reach, attempts, asked),
     directories: openDirectories(reach),

@@ -4,9 +4,10 @@ import type { Cause, Person } from '../model/run.ts'
 import type { Remote, RemoteStats } from '../remote/remote.ts'
 import type { Dialect } from '../scheduler/dialect.ts'
 import type { About } from './about.ts'
+import type { ClusterEvent, Listening } from './events.ts'
 import type { AttemptIds } from './layout.ts'
 
-export type { About, AttemptIds }
+export type { About, AttemptIds, ClusterEvent, Listening }
 
 /** A cluster, as the verbs of a run see it. Every method may throw a RemoteError: then nothing was learnt. */
 export interface Cluster {
@@ -23,6 +24,8 @@ export interface Cluster {
   submit(request: SubmitRequest): Promise<SubmitOutcome>
   /** One round for any number of attempts. Throws where it was not whole: then it says nothing about any of them. */
   observe(attempts: readonly WatchedAttempt[]): Promise<Round>
+  /** News of jobs as they come, until the signal or some minutes are over: hints to observe. Throws where it broke off. */
+  listen(listening: Listening): Promise<void>
   collect(attempt: WatchedAttempt, options?: { logBytes?: number }): Promise<Collected>
   /**
    * Ends jobs, found by name, and asks the queue again. `fence` first makes sure that a copy which starts later leaves at once; an attempt
@@ -145,6 +148,8 @@ export interface ClusterOptions {
   readonly settle?: number
   /** Directories put before PATH on the cluster, where the scheduler's commands are not on it. */
   readonly shellPath?: string
+  /** Whether jobs leave news of their own (events.ts). Default: no. */
+  readonly events?: boolean
   /** What a round is dated by. Default: this machine's clock. */
   readonly now?: () => Date
 }

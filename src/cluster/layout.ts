@@ -14,8 +14,9 @@ import { CompopsError } from '../errors.ts'
  *       fenced                           given up: a copy that starts later leaves
  *       started.<i> exit.<i> log.<i>     written by the job, one per task of an array, else 0
  *       outputs.<i> metrics.<i> environment.<i>
- *       pid.<i> code.<i> group.<i> killed.<i>     between the parts of the wrapper
+ *       pid.<i> code.<i> group.<i> killed.<i> progress.<i> bin/     between the parts of the wrapper
  *       scheduler.log output/            what was said before the log was open; COMPOPS_OUTPUT_DIR
+ *     <root>/events/<attempt>.<i>.{start,progress,end}         news of jobs, removed by whoever listens (events-program.ts)
  */
 export interface AttemptIds {
   readonly projectId: number
@@ -54,6 +55,9 @@ export function pathsOf(root: string, ids: AttemptIds): AttemptPaths {
   const attempt = `${run}/jobs/${uuid(ids.jobId)}/${uuid(ids.attemptId)}`
   return { project, run, work: `${run}/work`, attempt, output: `${attempt}/output`, cache: `${project}/cache` }
 }
+
+/** Where jobs leave news. */
+export const eventsDirectory = (root: string): string => `${root === '/' ? '' : root}/events`
 
 export function sourceName(sha: string): string {
   if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(sha))

@@ -14,6 +14,8 @@ export interface Reach {
   readonly root: string
   /** Whole seconds. */
   readonly settle: number
+  /** Whether jobs leave news. */
+  readonly events: boolean
   now(): Date
   /** `<project id> <sha>` of sources that were seen there: only a hint. */
   readonly brought: Set<string>
@@ -33,6 +35,8 @@ export interface Program {
   readonly urgent?: boolean
   /** ms */
   readonly deadline?: number
+  /** As in RemoteRequest. */
+  onStdout?(bytes: Buffer): void
 }
 
 export function openReach(options: ClusterOptions): Reach {
@@ -45,7 +49,7 @@ export function openReach(options: ClusterOptions): Reach {
   let schedulerCommands = 0
   let probed: { readonly facts: Promise<ClusterFacts>; connects: number } | null = null
 
-  function run({ text, lines, rest, urgent, deadline }: Program): Promise<RemoteAnswer> {
+  function run({ text, lines, rest, urgent, deadline, onStdout }: Program): Promise<RemoteAnswer> {
     roundTrips++
     const head = [shellPath, ...lines].map(line => `${oneLine(line)}\n`).join('')
     const input =
@@ -61,6 +65,7 @@ export function openReach(options: ClusterOptions): Reach {
       input,
       ...(urgent === true ? { lane: 'urgent' as const } : {}),
       ...(deadline === undefined ? {} : { deadline }),
+      ...(onStdout === undefined ? {} : { onStdout }),
     })
   }
 
@@ -94,6 +99,7 @@ export function openReach(options: ClusterOptions): Reach {
     dialect,
     root,
     settle: Math.ceil(settle),
+    events: options.events ?? false,
     now,
     brought: new Set(),
     facts,

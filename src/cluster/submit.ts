@@ -6,7 +6,7 @@ import type { Dialect, JobRequest } from '../scheduler/dialect.ts'
 import { planLines, renderCommands, renderParams, renderScript, renderSecrets } from '../scheduler/script.ts'
 import { renderAbout } from './about.ts'
 import type { Plan, SubmitOutcome, SubmitRequest } from './contract.ts'
-import { jobName, pathsOf, sourceName } from './layout.ts'
+import { eventsDirectory, jobName, pathsOf, sourceName } from './layout.ts'
 import { notWhole, type Reach } from './reach.ts'
 import { submitProgram, uploadProgram } from './submit-program.ts'
 
@@ -34,7 +34,7 @@ export function planSubmission(reach: Reach, request: SubmitRequest): Plan {
 
 /** Everything the guarded program reads, in order; `inline` is how many bytes of the sources follow the files. Exported for exact-text tests. */
 export function submitInput(
-  reach: Pick<Reach, 'root' | 'dialect' | 'settle' | 'name'>,
+  reach: Pick<Reach, 'root' | 'dialect' | 'settle' | 'name' | 'events'>,
   request: SubmitRequest,
   inline = 0,
 ) {
@@ -173,7 +173,7 @@ function ids(request: Pick<SubmitRequest, 'projectId' | 'runId' | 'jobId' | 'att
   return { projectId, runId, jobId, attemptId }
 }
 
-function toJobRequest(reach: Pick<Reach, 'root'>, request: SubmitRequest): JobRequest {
+function toJobRequest(reach: Pick<Reach, 'root' | 'events'>, request: SubmitRequest): JobRequest {
   const paths = pathsOf(reach.root, ids(request))
   const { spec } = request
   if (!Number.isSafeInteger(request.attempt) || request.attempt < 1)
@@ -186,6 +186,7 @@ function toJobRequest(reach: Pick<Reach, 'root'>, request: SubmitRequest): JobRe
     work: paths.work,
     outputDirectory: paths.output,
     cache: paths.cache,
+    ...(reach.events ? { events: eventsDirectory(reach.root) } : {}),
     spec,
     variables: {
       COMPOPS_RUN_ID: request.runId,

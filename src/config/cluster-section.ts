@@ -76,6 +76,7 @@ export function readCluster(
     )
   const maxSubmitted = section.read('max_submitted', wholeNumber(1, 1_000_000)) ?? 500
   const allowDirectives = section.read('allow_directives', listOf(asDirectivePattern)) ?? []
+  const events = section.read('events', asSwitch) ?? true
   const defaults = section.read('defaults', readDefaults) ?? {}
   const searchPath = section.read('path', asSearchPath)
   refuseLater(section)
@@ -88,6 +89,7 @@ export function readCluster(
     pollInterval,
     maxPollInterval,
     maxSubmitted,
+    events,
     allowDirectives,
     defaults,
     ...(searchPath === undefined ? {} : { path: searchPath }),
@@ -147,8 +149,6 @@ function refuseLater(section: Section): void {
     section.complain('transport', notYet('transport', 'openssh'), 'Leave it out: ssh2 is used.')
   else if (transport !== undefined && transport !== 'ssh2')
     section.complain('transport', `There is no transport ${quote(transport)}.`, 'Leave it out: ssh2 is used.')
-  if (section.read('events', asSwitch) === true)
-    section.complain('events', notYet('events', 'on'), 'Leave it out: the cluster is polled.')
   if (section.has('keep'))
     section.complain(
       'keep',

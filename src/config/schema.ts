@@ -50,6 +50,8 @@ export interface ClusterConfig {
   readonly pollInterval: number
   readonly maxPollInterval: number
   readonly maxSubmitted: number
+  /** Whether jobs leave news beside what polls find. */
+  readonly events: boolean
   readonly allowDirectives: readonly string[]
   readonly defaults: Resources
   /** Directories to put before PATH on the cluster, `/opt/slurm/bin:/opt/x/bin`. */

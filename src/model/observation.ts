@@ -106,6 +106,15 @@ export interface OutputFile {
   readonly at: string
 }
 
+/** How far a job says that it is. */
+export interface Progress {
+  /** 0 to 100; null where it only says something. */
+  readonly percent: number | null
+  readonly text: string
+  /** Which task of an array said so; null where the job is no array. */
+  readonly task: number | null
+}
+
 /** What is fetched once an attempt has ended. */
 export interface Collected {
   readonly outputs: readonly OutputFile[]

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { ComputationSpec, JobSpec, SpecProblem } from './job-spec.ts'
 import type { FailureReason, JobState } from './job-state.ts'
-import type { AccountingRow, Collected } from './observation.ts'
+import type { AccountingRow, Collected, Progress } from './observation.ts'
 
 /** Why a run exists; unique with (project, ref, sha). */
 export type Cause = `head:${number}` | `note:${number}` | `tick:${string}` | `api:${string}` | `ci:${number}`
@@ -32,6 +32,8 @@ export interface Attempt {
   readonly exitCode: number | null
   readonly signal: number | null
   readonly accounting: AccountingRow | null
+  /** How far it last said that it is, while it runs. */
+  readonly progress?: Progress | null
   readonly collected: Collected | null
   readonly scriptSha256: string | null
   readonly restarts: number

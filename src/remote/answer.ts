@@ -20,8 +20,9 @@ export interface AnswerReader {
   noise(): string
 }
 
-export function createAnswerReader(nonce: string, maxStdout: number): AnswerReader {
-  const out = createFrame(nonce, maxStdout)
+/** `take` gets what the program prints as it comes; then nothing of it is kept. */
+export function createAnswerReader(nonce: string, maxStdout: number, take?: (bytes: Buffer) => void): AnswerReader {
+  const out = createFrame(nonce, maxStdout, take)
   const err = createFrame(nonce, STDERR_KEPT)
   return {
     stdout: out.push,
@@ -42,7 +43,7 @@ export function createAnswerReader(nonce: string, maxStdout: number): AnswerRead
 }
 
 /** One stream: noise, begin marker with the process id, content, end marker with the exit code, noise. */
-function createFrame(nonce: string, max: number) {
+function createFrame(nonce: string, max: number, take?: (bytes: Buffer) => void) {
   const begin = Buffer.from(`compops-begin ${nonce} `)
   const end = Buffer.from(`compops-end ${nonce} `)
   const kept: Buffer[] = []
@@ -56,6 +57,10 @@ function createFrame(nonce: string, max: number) {
   let pending: Buffer = Buffer.alloc(0)
 
   function keep(bytes: Buffer): void {
+    if (take !== undefined) {
+      if (bytes.length > 0) take(bytes)
+      return
+    }
     const room = Math.min(bytes.length, max - keptBytes)
     if (room > 0) kept.push(bytes.subarray(0, room))
     keptBytes += room

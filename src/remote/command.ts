@@ -101,7 +101,7 @@ async function converse(
 ): Promise<RemoteAnswer> {
   const { input, maxStdout = MAX_STDOUT } = request
   const nonce = randomBytes(16).toString('hex')
-  const reader = createAnswerReader(nonce, maxStdout)
+  const reader = createAnswerReader(nonce, maxStdout, request.onStdout)
   const { promise, resolve, reject } = Promise.withResolvers<RemoteAnswer>()
   const done = new AbortController()
   const cut = (message: string, options: { cause?: unknown; maybeRan?: boolean } = {}) => {

@@ -15,6 +15,8 @@ export interface RemoteRequest {
   deadline?: number
   /** Bytes of standard output, default 64 MiB; more is a RemoteError of kind 'cut', never a shortened answer. */
   maxStdout?: number
+  /** Gets what the program prints while it runs; then the answer's `stdout` is empty and `maxStdout` says nothing. Must not throw. */
+  onStdout?: (bytes: Buffer) => void
   /** May use the channel that is kept free for what must not wait behind reading: submit and cancel. */
   lane?: 'urgent'
 }

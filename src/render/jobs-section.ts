@@ -45,7 +45,7 @@ function jobRow(job: Job, view: PageView) {
         ? inline(job.cluster, 60)
         : `${inline(job.cluster, 60)} ${inline(attempt.nativeId, 40)}`,
     ),
-    state: stateCell(job, view.run),
+    state: stateCell(job, attempt, view.run),
     waited: waited === null ? '–' : together(formatDuration(waited)),
     ran: ran === null ? '–' : together(formatDuration(ran)),
     resources: resourcesCell(job, attempt),
@@ -53,7 +53,7 @@ function jobRow(job: Job, view: PageView) {
   }
 }
 
-function stateCell(job: Job, run: Run): string {
+function stateCell(job: Job, attempt: Attempt | null, run: Run): string {
   const { symbol, label } = jobStates[job.state]
   const again = job.attempts.length > 1 ? `, attempt ${job.attempts.length}` : ''
   const said = job.message === null ? '' : `: ${prose(job.message, 'table', 160)}`
@@ -70,8 +70,15 @@ function stateCell(job: Job, run: Run): string {
     case 'completed':
       return `${symbol} ${label}${again}`
     default:
-      return `${symbol} ${label}${again}${said}`
+      return `${symbol} ${label}${job.state === 'running' ? progressOf(attempt) : ''}${again}${said}`
   }
+}
+
+/** `, 40 %: iteration 400`, in the job's own words. */
+function progressOf(attempt: Attempt | null): string {
+  const { percent = null, text = '', task = null } = attempt?.progress ?? {}
+  const words = [task === null ? '' : `task ${task}`, prose(text, 'table', 100)].filter(part => part !== '').join(': ')
+  return `${percent === null ? '' : `, ${percent} %`}${words === '' ? '' : `: ${words}`}`
 }
 
 /** `8 cores → 31 %, 16 G → 2.1 G, 2 × a100` */

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { and, eq, isNotNull, notInArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError, UnreadableError } from '../errors.ts'
-import { isFinal, mayFollow } from '../model/job-state.ts'
+import { isFinal, type JobState, mayFollow } from '../model/job-state.ts'
 import { nextState } from '../model/next-state.ts'
 import type { ClusterFacts, Conclusion, Seen } from '../model/observation.ts'
 import { type AttemptChange, attemptsUnderWay, type WatchedRow, writeAttempts, writeJobs } from '../store/attempts.ts'
@@ -17,12 +17,18 @@ export interface PollResult {
   readonly changed: number
   /** An end waits for accounting, or a submission is fresh: look again soon. */
   readonly due: boolean
+  /** What became of each; empty where the round was not whole. */
+  readonly states: ReadonlyMap<string, JobState>
+  /** Of the scheduler. */
+  readonly commands: number
 }
+
+const nothingSeen = { changed: 0, due: false, states: new Map<string, JobState>(), commands: 1 }
 
 /** Step 4: one round for all jobs of one account on a cluster. A round that is not whole says nothing about any job. */
 export async function pollCluster(context: Context, connection: string): Promise<PollResult> {
   const watched = await attemptsUnderWay(context.db, connection)
-  if (watched.length === 0 && !(await isAway(context, connection))) return { watched: 0, changed: 0, due: false }
+  if (watched.length === 0 && !(await isAway(context, connection))) return { ...nothingSeen, watched: 0 }
   const cluster = context.clusterOf(connection)
   const log = context.log.child({ step: 'poll', connection })
   try {
@@ -33,6 +39,7 @@ export async function pollCluster(context: Context, connection: string): Promise
     context.metrics.pollRounds.inc({ connection, result: 'whole', reason: '' })
     const cancelling = await cancelRequested(context.db, connection)
     const changes: Change[] = []
+    const states = new Map<string, JobState>()
     let due = false
     for (const attempt of watched) {
       const seen = round.seen.get(attempt.id)
@@ -52,6 +59,7 @@ export async function pollCluster(context: Context, connection: string): Promise
         accountingWait: context.config.intervals.accounting,
         inWords: cluster.inWords,
       })
+      states.set(attempt.id, after.state)
       if (after.awaiting !== null || after.misses > 0 || cancelling.has(attempt.jobId) || fresh(attempt, round.at))
         due = true
       if (changedBy(attempt, after, seen)) changes.push({ attempt, after, seen, at: round.at })
@@ -83,6 +91,8 @@ export async function pollCluster(context: Context, connection: string): Promise
       watched: watched.length,
       changed: written.filter(change => change.after.state !== change.attempt.state).length,
       due,
+      states,
+      commands: round.commands,
     }
   } catch (thrown) {
     const error = toError(thrown)
@@ -93,7 +103,7 @@ export async function pollCluster(context: Context, connection: string): Promise
     context.metrics.failures.inc({ verb: 'poll' })
     await setUnreachable(context, connection, error)
     log.warn({ err: describeError(error) }, 'the round was not whole: no job changes state')
-    return { watched: watched.length, changed: 0, due: false }
+    return { ...nothingSeen, watched: watched.length }
   }
 }
 

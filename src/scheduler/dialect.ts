@@ -115,6 +115,8 @@ export interface JobRequest {
   readonly outputDirectory: string
   /** COMPOPS_CACHE: what jobs of the project keep for later ones, environments and images. */
   readonly cache: string
+  /** Where it leaves news of itself; left out: nowhere. */
+  readonly events?: string
   readonly spec: JobSpec
   /** `COMPOPS_…` for the job, without those that only the job itself can know. */
   readonly variables: Readonly<Record<string, string>>

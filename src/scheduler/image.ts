@@ -10,7 +10,12 @@ import { quote } from './quote.ts'
 export function enterImage(request: JobRequest): string[] {
   const { image, resources } = request.spec
   if (image === undefined) return []
-  const bound = [request.directory, request.work, request.cache]
+  const bound = [
+    request.directory,
+    request.work,
+    request.cache,
+    ...(request.events === undefined ? [] : [request.events]),
+  ]
   const odd = bound.find(path => /[:,]/.test(path))
   if (odd !== undefined)
     throw new CompopsError(

@@ -56,6 +56,7 @@ function valueLines(request: JobRequest, { hashLimit = 2 ** 30, listLimit = 2_00
     `compops_dir=${quote(request.directory)}`,
     `compops_work=${quote(request.work)}`,
     `compops_output=${quote(request.outputDirectory)}`,
+    `compops_events=${quote(request.events ?? '')}`,
     `compops_env=${quoteArray(env)}`,
     `compops_variables=${quoteArray(
       Object.entries({

@@ -27,6 +27,13 @@ compops_leave() {
 # Standard input becomes the file $1 in one step: who reads it sees all of it or nothing.
 compops_store() { command cat >"$compops_dir/new.$1" && command mv -f -- "$compops_dir/new.$1" "$compops_dir/$1"; }
 
+# News: an empty file is a hint to look, and made without a process. That it cannot be made is nobody's trouble: the cluster is polled as well.
+compops_event() {
+  [ -n "$compops_events" ] || return 0
+  [ -d "$compops_events" ] || command mkdir -p -- "$compops_events"
+  : >"$compops_events/\${compops_dir##*/}.$compops_i.$1"
+} 2>/dev/null
+
 # Runs the commands in the foreground of a shell of their own and keeps their exit code in a file. The builtin \`wait\` would lose it now and
 # then: a signal and the child's end at the same moment, which is what every cancellation is, make it return -1 for ever (seen: bash 5.2.15,
 # 18 of 40). The no-op traps keep this shell alive until it has written; the commands start without them.
@@ -68,11 +75,12 @@ done
 # Asked again now that our claim stands: whoever gives the attempt up writes \`fenced\` first and then looks for a claim, so one sees the other.
 [ ! -e "$compops_dir/fenced" ] || compops_leave 75 "this attempt was given up; job $compops_native does nothing"
 
-for compops_name in exit code pid outputs metrics metrics-problem environment killed; do
+for compops_name in exit code pid outputs metrics metrics-problem environment killed progress; do
   command rm -f -- "$compops_dir/$compops_name.$compops_i"
 done
 # By hand rather than by the scheduler's option, which some honour only at the end; append, since a requeued job goes on.
 exec </dev/null >>"$compops_dir/log.$compops_i" 2>&1 || compops_leave ${cannotWrite} "cannot write to $compops_dir/log.$compops_i"
+compops_event start
 [ "$compops_restarts" = 0 ] || printf 'compops: started again by the scheduler (%s)\\n' "$compops_restarts"
 
 {
@@ -92,9 +100,34 @@ done
 
 # Not by arguments, which everybody on the node can see.
 [ ! -f "$compops_dir/secrets" ] || . "$compops_dir/secrets"
+# How commands in whatever language tell how far they are; a function besides, so that a loop in bash may call it as often as it likes.
+if [ ! -x "$compops_dir/bin/compops_progress" ]; then
+  command mkdir -p -- "$compops_dir/bin" && command cat >"$compops_dir/new.tool.$compops_i" <<'COMPOPS_END' &&
+#!/bin/sh
+# compops_progress PERCENT [TEXT], shown on the merge request while the job runs. Never fails: news are no part of the computation.
+at=\${COMPOPS_PARAMS_FILE%/*}
+new=$at/new.progress.\${COMPOPS_ARRAY_INDEX:-0}.$$
+percent=\${1%\\%}
+case $percent in '' | *[!0-9.]*) percent=- ;; *) shift ;; esac
+text=$(printf '%.300s' "$*" | tr '\\n\\r' '  ')
+: >"$at/progress.\${COMPOPS_ARRAY_INDEX:-0}"
+if [ -n "$COMPOPS_PROGRESS_FILE" ]; then printf '%s %s\\n' "$percent" "$text" >"$new" && mv -f "$new" "$COMPOPS_PROGRESS_FILE"; fi
+exit 0
+COMPOPS_END
+    command chmod 700 -- "$compops_dir/new.tool.$compops_i" && command mv -f -- "$compops_dir/new.tool.$compops_i" "$compops_dir/bin/compops_progress"
+fi
+compops_progress() {
+  [ "\${compops_told-}" != "$SECONDS" ] || [ "\${1-}" = 100 ] || return 0
+  compops_told=$SECONDS
+  "\${COMPOPS_PARAMS_FILE%/*}/bin/compops_progress" "$@" 2>/dev/null || :
+}
+export -f compops_progress
+compops_progress_file=
+[ -z "$compops_events" ] || compops_progress_file=$compops_events/\${compops_dir##*/}.$compops_i.progress
+
 command mkdir -p -- "$compops_output"
 if builtin cd -- "$compops_work"; then
-  compops_launch "$(type -P env)" \\
+  compops_launch "$(type -P env)" "PATH=$compops_dir/bin:$PATH" "COMPOPS_PROGRESS_FILE=$compops_progress_file" \\
     "\${compops_env[@]}" "\${compops_variables[@]}" "COMPOPS_ARRAY_INDEX=$compops_index" \\
     "$BASH" --noprofile --norc "$compops_dir/commands"
   while :; do
@@ -235,5 +268,6 @@ if [ -n "$compops_metrics" ]; then compops_copy_metrics 2>/dev/null || compops_u
 # The last act.
 printf '%s %s %s %s\\n' "$compops_native" "$compops_restarts" "$compops_code" "$(command date +%s)" | compops_store "exit.$compops_i" ||
   compops_untold 'the exit code'
+compops_event end
 exit "$compops_code"
 `

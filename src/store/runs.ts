@@ -187,6 +187,7 @@ function toAttempt(row: AttemptRow): Attempt {
     exitCode: row.exitCode,
     signal: row.signal,
     accounting: reviveAccounting(row.accounting),
+    progress: row.progress,
     collected: row.collected satisfies Collected | null,
     scriptSha256: row.scriptSha256,
     restarts: row.restarts,

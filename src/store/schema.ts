@@ -15,7 +15,7 @@ import {
 import type { Event } from '../model/event.ts'
 import type { JobSpec, SpecProblem } from '../model/job-spec.ts'
 import type { FailureReason, JobState } from '../model/job-state.ts'
-import type { AccountingRow, ClusterFacts, Collected } from '../model/observation.ts'
+import type { AccountingRow, ClusterFacts, Collected, Progress } from '../model/observation.ts'
 import type { Cause, Person } from '../model/run.ts'
 
 /** Rows say what should be; workers make it so. Between two steps of the path there is always one of these rows to look at. */
@@ -202,6 +202,8 @@ export const attempts = pgTable(
     exitCode: integer('exit_code'),
     signal: integer('signal'),
     accounting: jsonb('accounting').$type<AccountingRow>(),
+    /** How far it last said that it is. */
+    progress: jsonb('progress').$type<Progress>(),
     collected: jsonb('collected').$type<Collected>(),
     collectProblem: text('collect_problem'),
     scriptSha256: text('script_sha256'),

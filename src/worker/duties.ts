@@ -10,6 +10,7 @@ import { composeReports } from '../run/compose.ts'
 import { releaseDependants } from '../run/dependants.ts'
 import { finishRuns } from '../run/finish.ts'
 import { hurryAfterOutage } from '../run/hurry.ts'
+import { listenToCluster } from '../run/listen.ts'
 import { pollCluster } from '../run/poll.ts'
 import { prepareJobs } from '../run/prepare.ts'
 import { readDeliveries } from '../run/read-delivery.ts'
@@ -21,6 +22,7 @@ import { pruneDeliveries } from '../store/deliveries.ts'
 import { pruneLeases } from '../store/leases.ts'
 import type { Leases } from './leases.ts'
 import type { Duty } from './loop.ts'
+import { createNews } from './news.ts'
 
 type Work = Duty['run']
 
@@ -32,15 +34,15 @@ export function duties(context: Context, leases: Leases): Duty[] {
   /** Only while we own it; the verb gets the lease, and writes nothing when it has passed to another meanwhile. */
   const as =
     (name: string, work: Work): Work =>
-    async c => {
+    async (c, signal) => {
       const lease = leases.of(name)
-      return lease === null ? { more: false } : work({ ...c, lease })
+      return lease === null ? { more: false } : work({ ...c, lease }, signal)
     }
   /** By any process, as long as the others do not take it for dead. */
   const alive =
     (work: Work): Work =>
-    async c =>
-      leases.process.held() ? work({ ...c, lease: leases.process }) : { more: false }
+    async (c, signal) =>
+      leases.process.held() ? work({ ...c, lease: leases.process }, signal) : { more: false }
   return [
     // Several side by side: one project whose git is slow does not hold up the others.
     ...['1', '2', '3', '4'].map(
@@ -107,8 +109,14 @@ export function duties(context: Context, leases: Leases): Duty[] {
 }
 
 function clusterDuties(context: Context, connection: string, asOwner: (work: Work) => Work): Duty[] {
-  const { pollInterval, maxPollInterval } = context.clusterConfig(connection)
+  const { pollInterval, maxPollInterval, events, scheduler } = context.clusterConfig(connection)
   let interval = pollInterval
+  const news = createNews({
+    now: () => context.clock.now().getTime(),
+    gap: Math.min(1_000, pollInterval),
+    // What is promised to those who run a scheduler, see test/bench. To look at the processes of this machine costs nobody anything.
+    rate: scheduler === 'local' ? null : 0.2,
+  })
   // Whether this process has seen that its database is not older than the run directories; what it does about it is in the rows.
   let lookedBack = false
   return [
@@ -157,9 +165,24 @@ function clusterDuties(context: Context, connection: string, asOwner: (work: Wor
         return { more: false }
       }),
     },
+    ...(events
+      ? [
+          {
+            name: `listen to ${connection}`,
+            topic: 'poll',
+            every: maxPollInterval,
+            run: asOwner(async (c, signal) => {
+              const { again } = await listenToCluster(c, connection, news.heard, signal)
+              if (again === null) return { more: false }
+              return again === 0 ? { more: true } : { more: false, notBefore: again, after: 0 }
+            }),
+          } satisfies Duty,
+        ]
+      : []),
     {
       name: `poll ${connection}`,
       topic: 'poll',
+      urgent: `news ${connection}`,
       every: pollInterval,
       run: asOwner(async c => {
         const result = await pollCluster(c, connection)
@@ -168,8 +191,15 @@ function clusterDuties(context: Context, connection: string, asOwner: (work: Wor
           result.watched === 0 || result.changed > 0 || result.due
             ? pollInterval
             : Math.min(maxPollInterval, interval * 1.3)
+        news.looked(result.states, result.commands)
         if (result.watched === 0) return { more: false, after: maxPollInterval }
-        return { more: false, notBefore: pollInterval, after: Math.max(0, interval - pollInterval) }
+        const sooner = news.sooner()
+        return {
+          more: false,
+          notBefore: pollInterval,
+          after: Math.max(0, interval - pollInterval),
+          ...(sooner === null ? {} : { sooner }),
+        }
       }),
     },
   ]

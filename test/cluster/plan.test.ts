@@ -65,7 +65,10 @@ function unpacked(tar: Buffer): Record<string, string> {
 }
 
 test('what a submission sends, line by line', () => {
-  const { lines, files } = submitInput({ name: 'falcon', dialect, root: '/scratch/compops', settle: 90 }, request)
+  const { lines, files } = submitInput(
+    { name: 'falcon', dialect, root: '/scratch/compops', settle: 90, events: false },
+    request,
+  )
   const plan = cluster.plan(request)
   const attempt = `/scratch/compops/42/runs/${uuid(1)}/jobs/${uuid(2)}/${uuid(3)}`
   const about = renderAbout(request)

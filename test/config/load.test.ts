@@ -139,6 +139,7 @@ test('the whole file, read', async () => {
       pollInterval: 15_000,
       maxPollInterval: 120_000,
       maxSubmitted: 100,
+      events: false,
       allowDirectives: ['--hint=*'],
       defaults: { partition: 'main', time: 3_600 },
       path: '/opt/slurm/bin',
@@ -151,6 +152,7 @@ test('the whole file, read', async () => {
       pollInterval: 500,
       maxPollInterval: 120_000,
       maxSubmitted: 500,
+      events: true,
       allowDirectives: [],
       defaults: {},
     },
@@ -388,8 +390,8 @@ describe('each mistake', () => {
     [
       'events',
       'events: off',
-      'events: on',
-      'line 27, clusters.falcon.events: `events: on` is not supported yet. Leave it out: the cluster is polled.',
+      'events: sometimes',
+      'line 27, clusters.falcon.events: `events` cannot be `sometimes`. Write `true` or `false`.',
     ],
     [
       'keep',

@@ -32,7 +32,7 @@ describe('the whole script', () => {
   })
 
   test('its head, to be read beside sbatch(1)', () => {
-    expect(renderScript(jobRequest(simulate), slurm).split('\n').slice(0, 32).join('\n')).toBe(`#!/bin/bash -l
+    expect(renderScript(jobRequest(simulate), slurm).split('\n').slice(0, 33).join('\n')).toBe(`#!/bin/bash -l
 #SBATCH --partition=main
 #SBATCH --time=04:00:00
 #SBATCH --nodes=2
@@ -44,6 +44,7 @@ describe('the whole script', () => {
 compops_dir='/scratch/attempt'
 compops_work='/scratch/work'
 compops_output='/scratch/attempt/output'
+compops_events=''
 compops_env=(
   'OMP_NUM_THREADS=4'
   'QUOTED=it'\\''s "here" $(id)'
