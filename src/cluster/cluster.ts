@@ -3,6 +3,7 @@ import { collectAttempt } from './collect.ts'
 import type { Cluster, ClusterOptions } from './contract.ts'
 import { openDirectories } from './directories.ts'
 import { listenForEvents } from './events.ts'
+import { openRunFiles } from './files.ts'
 import { observeAttempts } from './observe.ts'
 import { openReach } from './reach.ts'
 import { planSubmission, submitAttempt } from './submit.ts'
@@ -25,6 +26,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     collect: (attempt, asked) => collectAttempt(reach, attempt, asked),
     cancel: (attempts, asked) => cancelAttempts(reach, attempts, asked),
     directories: openDirectories(reach),
+    files: openRunFiles(reach),
     stats: reach.stats,
     close: () => options.remote.close(),
   }

@@ -3,6 +3,7 @@ import { CompopsError, UnreadableError } from '../errors.ts'
 import type { Collected, OutputFile } from '../model/observation.ts'
 import type { WatchedAttempt } from './contract.ts'
 import { pathsOf } from './layout.ts'
+import { readMetrics } from './metrics.ts'
 import { collectProgram } from './observe-program.ts'
 import { notWhole, type Reach } from './reach.ts'
 
@@ -10,7 +11,7 @@ import { notWhole, type Reach } from './reach.ts'
 export async function collectAttempt(
   reach: Reach,
   attempt: WatchedAttempt,
-  { logBytes = 16 * 1024 }: { logBytes?: number } = {},
+  { logBytes = 16 * 1024, metricsFile }: { logBytes?: number; metricsFile?: string } = {},
 ): Promise<Collected> {
   const { projectId, runId, jobId, id } = attempt
   const paths = pathsOf(reach.root, { projectId, runId, jobId, attemptId: id })
@@ -27,7 +28,7 @@ export async function collectAttempt(
 
   const part = (name: string) => sections.get(name) ?? ''
   const { outputs, omitted } = readOutputs(part('outputs'), { checkout: paths.work, output: paths.output })
-  const metrics = readMetrics(part('metrics'))
+  const metrics = await readMetrics(part('metrics'), metricsFile)
   const problem = part('metrics-problem').trim()
   const logSize = Number(part('log-size')) || 0
   return {
@@ -68,33 +69,6 @@ export function readOutputs(
     outputs.push({ path, size: Number(found[2]), sha256: found[3] === '-' ? null : found[3]!, at: `${place}/${path}` })
   }
   return { outputs, omitted: Math.max(0, total - outputs.length) }
-}
-
-const metricLimit = 500
-
-/** Numbers of a JSON object; nested ones by dotted names. Everything else in it is no metric. */
-export function readMetrics(text: string): { values: Record<string, number>; problem: string | null } {
-  if (text.trim() === '') return { values: {}, problem: null }
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(text)
-  } catch {
-    return { values: {}, problem: 'the metrics file is not JSON' }
-  }
-  if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed))
-    return { values: {}, problem: 'the metrics file is not a JSON object' }
-  const values = new Map<string, number>()
-  const open: [string, object][] = [['', parsed]]
-  for (let at = 0; at < open.length && values.size <= metricLimit; at++) {
-    const [prefix, object] = open[at]!
-    for (const [key, value] of Object.entries(object)) {
-      const name = `${prefix}${key}`.slice(0, 200)
-      if (typeof value === 'number' && Number.isFinite(value)) values.set(name, value)
-      else if (value !== null && typeof value === 'object' && open.length < 10_000) open.push([`${name}.`, value])
-    }
-  }
-  const problem = values.size > metricLimit ? `the metrics file has more than ${metricLimit} numbers` : null
-  return { values: Object.fromEntries([...values].slice(0, metricLimit)), problem }
 }
 
 /** `<key> <value>`; a later line wins, an empty value says nothing. */

@@ -26,7 +26,8 @@ export interface Cluster {
   observe(attempts: readonly WatchedAttempt[]): Promise<Round>
   /** News of jobs as they come, until the signal or some minutes are over: hints to observe. Throws where it broke off. */
   listen(listening: Listening): Promise<void>
-  collect(attempt: WatchedAttempt, options?: { logBytes?: number }): Promise<Collected>
+  /** `metricsFile`: its name, which tells how it is read. */
+  collect(attempt: WatchedAttempt, options?: { logBytes?: number; metricsFile?: string }): Promise<Collected>
   /**
    * Ends jobs, found by name, and asks the queue again. `fence` first makes sure that a copy which starts later leaves at once; an attempt
    * without a native id is always fenced, unless it has begun: then it is left alone and its native id told. Throws where the queue could not
@@ -35,6 +36,8 @@ export interface Cluster {
   cancel(attempts: readonly WatchedAttempt[], options?: { fence?: boolean }): Promise<ReadonlyMap<string, Fate>>
   /** What lies on the cluster, asked when our own rows may be older than it. */
   readonly directories: Directories
+  /** What jobs left behind, piece by piece. */
+  readonly files: RunFiles
   stats(): ClusterStats
   close(): Promise<void>
 }
@@ -46,6 +49,29 @@ export interface Directories {
   runsYoungerThan(runId: string | null, limit: number): Promise<readonly string[]>
   describe(attempts: readonly AttemptIds[]): Promise<readonly DescribedAttempt[]>
 }
+
+export interface RunFiles {
+  /** A piece for each that is asked, in their order. Only regular files that no link leads to. */
+  read(attempt: WatchedAttempt, asked: readonly PieceAsked[]): Promise<readonly Piece[]>
+  /** A piece of what the job printed; a negative offset counts from the end. */
+  log(attempt: WatchedAttempt, asked: { offset: number; bytes: number; task?: number }): Promise<Piece>
+}
+
+export interface PieceAsked {
+  /** The checkout, COMPOPS_OUTPUT_DIR, or the attempt's own directory. */
+  readonly in: 'checkout' | 'output' | 'attempt'
+  /** Relative to it. */
+  readonly path: string
+  /** Bytes; negative: from the end. */
+  readonly offset: number
+  readonly bytes: number
+}
+
+export type Piece =
+  /** `size`: of the whole file at that moment. */
+  | { readonly offset: number; readonly size: number; readonly bytes: Buffer }
+  /** Behind the file's name in a sentence: `is not there any more`. */
+  | { readonly problem: string }
 
 export interface DescribedAttempt {
   readonly ids: AttemptIds

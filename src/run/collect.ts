@@ -35,7 +35,12 @@ export async function collectResults(context: Context, connection: string): Prom
 async function collect(context: Context, attempt: AttemptRow): Promise<void> {
   const log = context.log.child({ step: 'collect', run: attempt.runId, job: attempt.jobId, attempt: attempt.id })
   try {
-    const collected = redacted(context, storable(await context.clusterOf(attempt.connection).collect(attempt)))
+    const [job] = await context.db.select({ spec: jobs.spec }).from(jobs).where(eq(jobs.id, attempt.jobId))
+    const metricsFile = job?.spec.metrics ?? undefined
+    const found = await context
+      .clusterOf(attempt.connection)
+      .collect(attempt, { ...(metricsFile === undefined ? {} : { metricsFile }) })
+    const collected = redacted(context, storable(found))
     await close(context, attempt, { collected })
     log.info({ outputs: collected.outputs.length, metrics: Object.keys(collected.metrics).length }, 'results collected')
   } catch (thrown) {

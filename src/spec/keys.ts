@@ -27,7 +27,7 @@ export const ownKeys = {
     'retrieve_list',
     'artifacts',
   ]),
-  metrics: own('A JSON file of numbers that the job writes.', []),
+  metrics: own('A file of numbers that the job writes: JSON, YAML, or CSV of which the last row counts.', []),
   directives: own('Raw options of the scheduler that the site allows.', [
     'scheduler_parameters',
     'SCHEDULER_PARAMETERS',

@@ -56,7 +56,7 @@ async function run(spec: Partial<JobSpec>, changes: Partial<Omit<SubmitRequest, 
   const request = submitRequest({ source, ...changes, spec })
   const nativeId = await start(cluster, request)
   const seen = await ended(cluster, request, nativeId)
-  const collected = await cluster.collect(watched(request, nativeId))
+  const collected = await cluster.collect(watched(request, nativeId), { metricsFile: request.spec.metrics ?? '' })
   return { request, nativeId, seen, collected, code: seen.exit?.code ?? null, log: collected.logTail }
 }
 
@@ -272,6 +272,14 @@ describe('what a job leaves behind', () => {
     const { collected } = await run({ script: [`echo '${json}' > m.json`], metrics: 'm.json' })
     expect(collected.metrics).toEqual({ energy: -1.5, 'a.b': 2, '__proto__.p': 3 })
     expect(collected.metricsProblem).toBeNull()
+  })
+
+  test('metrics of a table that grew: its names and its last row', async () => {
+    const { collected } = await run({
+      script: ['echo step,loss > m.csv', 'seq 1 40000 | sed "s/$/,0.12345/" >> m.csv', 'echo >> m.csv'],
+      metrics: 'm.csv',
+    })
+    expect(collected).toMatchObject({ metrics: { step: 40_000, loss: 0.12345 }, metricsProblem: null })
   })
 
   test('metrics that are none, each with the reason', async () => {
