@@ -1,3 +1,4 @@
+import { type CopyLimits, usualCopyLimits } from '../model/copies.ts'
 import { asLine, asMap, asSwitch, choice, join, listOf, nameOf, type Read, type Report } from './fields.ts'
 import { namesWebhookSecret, readWebhookSecrets } from './gitlab-section.ts'
 import { nearest } from './nearest.ts'
@@ -14,6 +15,7 @@ import {
   readSecret,
   remoteDirectory,
   type Surroundings,
+  sizeUpTo,
 } from './values.ts'
 import { type Located, type Place, quote } from './yaml.ts'
 
@@ -31,6 +33,7 @@ const projectKeys = [
   'branches',
   'statuses',
   'evidence',
+  'collect',
   'notify',
   'submodules',
   'secrets',
@@ -65,6 +68,7 @@ export function readProject(
   const branches = section.read('branches', someOf(asBranchRule)) ?? null
   const statuses = section.read('statuses', choice(['all', 'final', 'none'])) ?? 'all'
   const evidence = section.read('evidence', readEvidence) ?? { branch: 'compops/evidence' }
+  const collect = section.read('collect', readCollect) ?? usualCopyLimits
   const notify = section.read('notify', choice(['failed', 'finished', 'never'])) ?? 'failed'
   const submodules = section.read('submodules', someOf(asGlob)) ?? []
   const jobSecrets = section.read('secrets', jobSecretsReader(around)) ?? {}
@@ -79,6 +83,7 @@ export function readProject(
     branches,
     statuses,
     evidence,
+    collect,
     notify,
     submodules,
     secrets: jobSecrets,
@@ -172,6 +177,19 @@ function jobSecretsReader(around: Surroundings): Read<Record<string, JobSecret>>
     }
     return secrets
   }
+}
+
+const off: CopyLimits = { file: 0, run: 0 }
+// A piece of a file is 4 MiB at most (cluster/files.ts); a repository is no place for more than this.
+const [largestCopy, largestCopies] = [4 * 1024 ** 2, 100 * 1024 ** 2]
+
+/** `{ file: 1M, run: 10M }`, or `off`. */
+const readCollect: Read<CopyLimits> = (node, path, report) => {
+  if (node.kind === 'scalar' && (node.value === 'off' || node.value === false)) return off
+  const section = openSection(node, path, '`collect`', ['file', 'run'], report)
+  if (section === undefined) return undefined
+  const file = section.read('file', sizeUpTo(largestCopy)) ?? usualCopyLimits.file
+  return { file, run: section.read('run', sizeUpTo(largestCopies)) ?? Math.max(file, usualCopyLimits.run) }
 }
 
 export function readProjects(

@@ -1,3 +1,4 @@
+import type { CopyLimits } from '../model/copies.ts'
 import type { Resources } from '../model/job-spec.ts'
 
 /** What compops.config.yml says, checked, with every default applied. Paths are absolute, times in the unit their comment names. */
@@ -83,6 +84,8 @@ export interface ProjectConfig {
   readonly branches: readonly string[] | null
   readonly statuses: 'all' | 'final' | 'none'
   readonly evidence: { readonly branch: string }
+  /** Outputs that come back beside the record. */
+  readonly collect: CopyLimits
   readonly notify: 'failed' | 'finished' | 'never'
   /** Globs of other projects that may come in as submodules: they are read with the service's token, which may see more than the person who pushed. */
   readonly submodules: readonly string[]

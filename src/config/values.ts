@@ -248,6 +248,27 @@ export function wholeNumber(least: number, most: number): Read<number> {
   }
 }
 
+/** Bytes, `300K`, `1M`: binary multiples, as of memory. */
+export function sizeUpTo(most: number): Read<number> {
+  return (node, path, report) => {
+    const scalar = asScalar(node, path, report)
+    if (scalar === undefined) return undefined
+    const [, amount, unit = ''] = /^(\d{1,12}(?:\.\d{1,3})?)\s*([KMG]?)(?:i?B)?$/i.exec(String(scalar.value)) ?? []
+    const bytes =
+      amount === undefined ? Number.NaN : Math.round(Number(amount) * 1024 ** ' KMG'.indexOf(unit.toUpperCase() || ' '))
+    if (bytes <= most) return bytes
+    report(
+      node,
+      path,
+      Number.isNaN(bytes)
+        ? `${quote(scalar.source)} is no size.`
+        : `${nameOf(path)} is more than ${most / 1024 ** 2}M.`,
+      'Write for example `300K` or `1M`.',
+    )
+    return undefined
+  }
+}
+
 export const asPort: Read<number> = wholeNumber(1, 65_535)
 
 /** A directory on the cluster. */

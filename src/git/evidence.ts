@@ -16,9 +16,23 @@ export interface EvidenceCommit {
   /** From the data, not from the clock: the same facts give the same commit. */
   readonly date: Date
   /** What the files should hold, seen from the branch as it is; null removes one. Called again when somebody else was faster. */
-  readonly build: (read: (path: string) => Promise<string | null>) => Promise<ReadonlyMap<string, string | null>>
+  readonly build: (
+    read: (path: string) => Promise<string | null>,
+    tip: EvidenceTip,
+  ) => Promise<ReadonlyMap<string, EvidenceContent | null>>
   /** Beside `ci.skip`. */
   readonly pushOptions?: readonly string[]
+}
+
+/** Text, bytes, or what git has here already under this name. */
+export type EvidenceContent = string | Uint8Array | { readonly blob: string }
+
+/** The branch as it is, with all its objects here. */
+export interface EvidenceTip {
+  /** Paths of the files below a folder. */
+  list(folder: string): Promise<string[]>
+  /** Which of these blobs are not here. */
+  lacking(blobs: readonly string[]): Promise<ReadonlySet<string>>
 }
 
 export interface EvidenceResult {
@@ -69,7 +83,7 @@ async function commitOnce(
   const remote = await readHead(mirror, ref)
   const tip = remote ?? (await lastKnown(mirror, evidence.branch))
   if (remote !== null) await follow(mirror, evidence.branch, remote)
-  const changes = await evidence.build(path => readAt(mirror, tip, path))
+  const changes = await evidence.build(path => readAt(mirror, tip, path), tipOf(mirror, tip))
   const tree = await buildTree(mirror, tip, changes, dir)
   const same = tip === null ? changes.size === 0 : tree === (await treeOf(mirror, tip))
   if (same && (remote !== null || tip === null)) return { sha: tip ?? NO_COMMIT, base: tip, pushed: false }
@@ -144,6 +158,34 @@ async function readAt(mirror: Mirror, tip: string | null, path: string): Promise
   return oid === undefined ? null : (await git(mirror, ['cat-file', 'blob', oid])).stdout.toString()
 }
 
+function tipOf(mirror: Mirror, tip: string | null): EvidenceTip {
+  return {
+    async list(folder) {
+      checkPath(folder)
+      if (tip === null) return []
+      const { stdout } = await git(mirror, ['ls-tree', '-r', '-z', '--name-only', '--full-tree', tip, '--', folder])
+      return stdout.toString().split('\0').filter(Boolean)
+    },
+    async lacking(blobs) {
+      if (blobs.length === 0) return new Set()
+      const input = blobs.map(blob => `${blob}\n`).join('')
+      const { stdout } = await git(mirror, ['cat-file', '--batch-check=%(objectname) %(objecttype)'], { input })
+      const answers = stdout.toString().split('\n')
+      return new Set(blobs.filter((_, index) => !answers[index]?.endsWith(' blob')))
+    },
+  }
+}
+
+/** A file of the evidence branch by git's name for it; the branch is fetched where it is not here. null where it holds no such thing. */
+export async function readEvidenceBlob(
+  mirror: Mirror,
+  { branch, tip, blob }: { readonly branch: string; readonly tip: string; readonly blob: string },
+): Promise<Buffer | null> {
+  await asWriter(mirror, () => follow(mirror, branch, tip))
+  const answer = await git(mirror, ['cat-file', 'blob', blob], { accept: [128] })
+  return answer.code === 0 ? answer.stdout : null
+}
+
 function checkPath(path: string): void {
   if (!isTreePath(path)) {
     throw new CompopsError(
@@ -160,16 +202,16 @@ async function treeOf(mirror: Mirror, commit: string): Promise<string> {
 async function buildTree(
   mirror: Mirror,
   tip: string | null,
-  changes: ReadonlyMap<string, string | null>,
+  changes: ReadonlyMap<string, EvidenceContent | null>,
   dir: string,
 ): Promise<string> {
   const environment = { GIT_INDEX_FILE: join(dir, 'index') }
   await git(mirror, ['read-tree', ...(tip === null ? ['--empty'] : [tip])], { environment })
   for (const path of changes.keys()) checkPath(path)
-  const written = [...changes].filter((change): change is [string, string] => change[1] !== null)
+  const written = [...changes].filter((change): change is [string, EvidenceContent] => change[1] !== null)
   const oids = await storeBlobs(
     mirror,
-    written.map(([, text]) => text),
+    written.map(([, content]) => content),
     dir,
   )
   const expected = new Set(await listIndex(mirror, environment))
@@ -193,14 +235,20 @@ async function listIndex(mirror: Mirror, environment: Record<string, string>): P
   return stdout.toString().split('\0').filter(Boolean)
 }
 
-/** All in one process: git reads them from files that we name. */
-async function storeBlobs(mirror: Mirror, texts: string[], dir: string): Promise<string[]> {
-  const paths = texts.map((_, index) => join(dir, `blob-${index}`))
-  for (const [index, text] of texts.entries()) await writeFile(paths[index]!, text)
+/** All in one process: git reads them from files that we name. Returns their names, in order. */
+async function storeBlobs(mirror: Mirror, contents: readonly EvidenceContent[], dir: string): Promise<string[]> {
+  const paths: string[] = []
+  for (const [index, content] of contents.entries()) {
+    if (typeof content !== 'string' && 'blob' in content) continue
+    const path = join(dir, `blob-${index}`)
+    await writeFile(path, content)
+    paths.push(path)
+  }
   const { stdout } = await git(mirror, ['hash-object', '-w', '--no-filters', '--stdin-paths'], {
     input: paths.map(path => `${path}\n`).join(''),
   })
-  return stdout.toString().split('\n').filter(Boolean)
+  const made = stdout.toString().split('\n').filter(Boolean).values()
+  return contents.map(content => (typeof content !== 'string' && 'blob' in content ? content.blob : made.next().value!))
 }
 
 async function commitTree(mirror: Mirror, evidence: EvidenceCommit, tree: string, tip: string | null): Promise<string> {

@@ -9,6 +9,7 @@ import { projectCalls } from './project.ts'
 import type { CallCount, RequesterOptions } from './requester.ts'
 import { commitStatusCalls } from './status-row.ts'
 import { tokenCalls } from './token.ts'
+import { uploadCalls } from './upload.ts'
 import { type User, userCalls } from './user.ts'
 
 export interface GitLabOptions extends RequesterOptions {
@@ -63,6 +64,7 @@ export function createGitLab(options: GitLabOptions) {
     ...fileCalls(client),
     ...noteCalls(client),
     ...commitStatusCalls(client),
+    ...uploadCalls(client),
   }
 }
 

@@ -47,6 +47,8 @@ export interface Requester {
   readonly requesterFn: ReturnType<typeof createRequesterFn>
   /** For the calls that gitbeaker does not know; keys are decamelized as it does. */
   get(path: string, query?: Record<string, unknown>): Promise<unknown>
+  /** Sends a form, as files are sent. */
+  postForm(path: string, form: FormData): Promise<unknown>
   counts(): CallCount[]
   reachability(): Reachability
   /** Milliseconds for which GitLab wants no call at all (its rate limit); 0 for none. */
@@ -126,7 +128,12 @@ export function createRequester(options: RequesterOptions): Requester {
     }
   }
 
-  async function call(method: string, path: string, query: string, body: string | undefined): Promise<Answer> {
+  async function call(
+    method: string,
+    path: string,
+    query: string,
+    body: string | FormData | undefined,
+  ): Promise<Answer> {
     if (path.split('/').some(part => part === '' || /^(\.|%2e){1,2}$/i.test(part))) {
       throw new GitLabError(`${method} ${path}: not a path of GitLab's API`, { kind: 'invalid' })
     }
@@ -147,7 +154,7 @@ export function createRequester(options: RequesterOptions): Requester {
     method: string,
     path: string,
     query: string,
-    body: string | undefined,
+    body: string | FormData | undefined,
     token: string,
   ): Promise<Answer> {
     const route = routeOf(path)
@@ -192,7 +199,8 @@ export function createRequester(options: RequesterOptions): Requester {
         accept: 'application/json',
         'user-agent': options.userAgent ?? 'compops',
         ...(options.token.kind === 'oauth' ? { authorization: `Bearer ${token}` } : { 'private-token': token }),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        // The type of a form names its boundary: fetch writes it.
+        ...(typeof body === 'string' ? { 'content-type': 'application/json' } : {}),
       }
       response = await (options.fetch ?? fetch)(`${api}${path}${query === '' ? '' : `?${query}`}`, {
         method,
@@ -306,6 +314,9 @@ export function createRequester(options: RequesterOptions): Requester {
     requesterFn,
     async get(path, query) {
       return (await call('GET', path, formatQuery(query), undefined)).body
+    },
+    async postForm(path, form) {
+      return (await call('POST', path, '', form)).body
     },
     counts: () => [...counts.values()],
     reachability: circuit.state,

@@ -104,6 +104,10 @@ export interface OutputFile {
   readonly size: number
   readonly sha256: string | null
   readonly at: string
+  /** Where it came back to, below the folder beside the record (links.ts `copiesFolder`). */
+  readonly copy?: string
+  /** Why it did not come back although it is small: `changed after the job had ended`. */
+  readonly copyProblem?: string
 }
 
 /** How far a job says that it is. */

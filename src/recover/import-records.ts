@@ -32,7 +32,9 @@ export async function importRecords(
   rule: ProjectConfig,
   { mirror, tip }: { readonly mirror: Mirror; readonly tip: string },
 ): Promise<ImportedRecords> {
-  const files = await listEvidence(mirror, { branch: rule.evidence.branch, tip, folder: 'runs' })
+  const all = await listEvidence(mirror, { branch: rule.evidence.branch, tip, folder: 'runs' })
+  // Beside the records lie outputs, which anybody's job wrote.
+  const files = all.filter(file => !file.path.includes('+outputs/'))
   const count = { records: files.length, runs: 0, leftAlone: 0 }
   const wanted = await unfinishedHere(context.db, files)
   // Once for all: records of old commits, which GitLab may not have any more, must not each ask for them.

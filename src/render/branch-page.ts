@@ -12,6 +12,7 @@ import {
   footerSection,
   historySection,
   mistakesSection,
+  plotsSection,
   treeSection,
   verdictSection,
 } from './sections.ts'
@@ -52,6 +53,7 @@ export function branchPage(view: PageView): { readonly yml: string; readonly md:
       jobs: jobsSection({ ...view, evidenceUrl: relativeUrl(path, evidencePath(run)) }, effort),
       metrics: metricsSection(view, effort),
       failures: failuresSection(view, effort),
+      plots: plotsSection(view, plot => relativeUrl(path, plot.file)),
       history: historySection(view),
       footer: footerSection({ ...view, evidenceUrl: relativeUrl(path, evidencePath(run)) }),
     }),

@@ -5,7 +5,7 @@
 import { Document, type Node, Scalar, YAMLMap, YAMLSeq } from 'yaml'
 import type { Resources } from '../model/job-spec.ts'
 import type { Attempt, Job, Run } from '../model/run.ts'
-import { evidencePath } from './links.ts'
+import { copiesFolder, evidencePath } from './links.ts'
 import { oneLine } from './markdown.ts'
 import { coreSeconds, cpuEfficiency } from './outcome.ts'
 
@@ -54,10 +54,11 @@ export function* evidenceParts(run: Run, options: EvidenceOptions = {}): Generat
   )
   if (run.jobs.length > 0) yield 'jobs:\n'
   for (const job of run.jobs.toSorted((a, b) => (a.name < b.name ? -1 : 1)))
-    yield write(null, block({ jobs: mapOf([[job.name, jobRecord(job)]]) })).slice('jobs:\n'.length)
+    yield write(null, block({ jobs: mapOf([[job.name, jobRecord(job, run)]]) })).slice('jobs:\n'.length)
 }
 
-function jobRecord(job: Job): Node {
+function jobRecord(job: Job, run: Run): Node {
+  const folder = copiesFolder(run).replace(/^.*\//, '')
   const collected = job.attempts.at(-1)?.collected ?? null
   return block({
     state: job.state,
@@ -72,7 +73,17 @@ function jobRecord(job: Job): Node {
     attempts: job.attempts.map(attempt => attemptRecord(attempt, job.spec.resources)),
     outputs: (collected?.outputs ?? [])
       .toSorted((a, b) => (a.path < b.path ? -1 : 1))
-      .map(({ path, size, sha256, at }) => flow({ path, size, sha256, at })),
+      .map(({ path, size, sha256, at, copy, copyProblem }) =>
+        flow({
+          path,
+          size,
+          sha256,
+          at,
+          // Relative to this file.
+          copy: copy === undefined ? null : `${folder}/${copy}`,
+          not_copied: text(copyProblem),
+        }),
+      ),
     outputs_omitted: collected === null || collected.outputsOmitted === 0 ? null : collected.outputsOmitted,
     metrics: sortedMap(new Map(Object.entries(collected?.metrics ?? {}))),
     metrics_problem: text(collected?.metricsProblem),

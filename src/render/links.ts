@@ -15,6 +15,14 @@ export function evidencePath(run: Pick<Run, 'id' | 'branch' | 'sha'>): string {
   return `runs/${branchFile(run.branch)}/${run.sha.slice(0, 8)}-${run.id}.yml`
 }
 
+/**
+ * `runs/calc/heat/4d/1adad2a7-0190…+outputs`: small outputs beside the record. No folder of a branch can be called so (branchFile encodes the
+ * plus sign), thus none of these files can pass for a record.
+ */
+export function copiesFolder(run: Pick<Run, 'id' | 'branch' | 'sha'>): string {
+  return evidencePath(run).replace(/\.yml$/, '+outputs')
+}
+
 /** `branches/calc/heat/4d.md` */
 export function branchPath(branch: string, kind: 'yml' | 'md'): string {
   return `branches/${branchFile(branch)}.${kind}`

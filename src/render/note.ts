@@ -10,6 +10,7 @@ import {
   footerSection,
   historySection,
   mistakesSection,
+  plotsSection,
   treeSection,
   verdictSection,
 } from './sections.ts'
@@ -59,6 +60,7 @@ function noteSections(view: NoteView, effort: Effort): object {
     jobs: jobsSection(view, effort),
     metrics: metricsSection(view, effort),
     failures: failuresSection(view, effort),
+    plots: plotsSection(view, plot => plot.upload),
     history: historySection(view),
     footer: footerSection(view),
   }

@@ -23,6 +23,8 @@ export interface PageView {
   /** Older runs of this branch, newest first. */
   readonly history?: readonly PastRun[]
   readonly evidenceUrl?: string | null
+  /** Pictures among the outputs that came back. */
+  readonly plots?: readonly Plot[]
   /** GitLab's words, while it does not take the run's evidence. */
   readonly evidenceRefused?: string | null
   /** Whether there are pages of ours to point at: a log to follow, a dashboard. Default true. */
@@ -44,6 +46,16 @@ export interface ClusterAway {
   readonly since: Date
   /** e.g. `connection refused` */
   readonly why: string
+}
+
+export interface Plot {
+  readonly job: string
+  /** Of the output. */
+  readonly path: string
+  /** On the evidence branch. */
+  readonly file: string
+  /** GitLab's address of it for Markdown; null while it has not been uploaded. */
+  readonly upload: string | null
 }
 
 export interface PastRun {

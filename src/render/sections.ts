@@ -15,9 +15,9 @@ import {
   ranSeconds,
   verdictOf,
 } from './outcome.ts'
-import type { Effort, PageView } from './page.ts'
+import type { Effort, PageView, Plot } from './page.ts'
 
-export type { ClusterAway, Comparison, PageView, PastRun } from './page.ts'
+export type { ClusterAway, Comparison, PageView, PastRun, Plot } from './page.ts'
 
 export function verdictSection(view: PageView) {
   const { run, at } = view
@@ -153,6 +153,29 @@ function failure(job: Job, view: PageView, effort: Effort) {
         : `${lines.length === 1 ? 'The last line' : `The last ${lines.length} lines`} of its ${logLink(view, job, log)}:`,
     tail: lines.length === 0 ? null : fence(lines.join('\n'), 'text'),
     advice: advised === null ? null : `**Try:** ${advised}`,
+  }
+}
+
+/** More than this nobody looks at in a note; all of them are in the evidence. */
+export const mostPlots = 6
+
+/** `sourceOf`: the address of a picture where this page stands; null where it has none there. */
+export function plotsSection(view: PageView, sourceOf: (plot: Plot) => string | null) {
+  const all = view.plots ?? []
+  const shown = all.flatMap(plot => {
+    const source = sourceOf(plot)
+    return source === null ? [] : [{ plot, source }]
+  })
+  if (shown.length === 0) return null
+  const rest = all.length - Math.min(shown.length, mostPlots)
+  return {
+    summary: `plots (${all.length})`,
+    shown: shown.slice(0, mostPlots).map(({ plot, source }) => ({
+      title: `${inline(plot.job, 80)} · ${code(plot.path, 'paragraph', 200)}`,
+      // The words in the brackets are ours: a name could end them.
+      image: `!${link('plot', source)}`,
+    })),
+    rest: rest > 0 ? `and ${countOf(rest, 'more')} in the evidence` : null,
   }
 }
 

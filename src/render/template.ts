@@ -15,7 +15,7 @@ function engine(): Handlebars {
   made = (require('handlebars') as Handlebars).create()
   for (const [name, write] of Object.entries(helpers))
     made.registerHelper(name, (value: unknown) => write(String(value ?? '')))
-  for (const name of ['away', 'mistakes', 'tree', 'jobs', 'metrics', 'failures', 'history', 'footer'])
+  for (const name of ['away', 'mistakes', 'tree', 'jobs', 'metrics', 'failures', 'plots', 'history', 'footer'])
     made.registerPartial(name, made.compile(source(name), settings))
   return made
 }

@@ -1,12 +1,14 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
+import type { Collected } from '../model/observation.ts'
 import { storable } from '../model/storable.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { type AttemptRow, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
 import { claim, putBack, sideBySide } from '../store/work.ts'
+import { type Brought, bringCopies, keepCopies, nothingOf } from './copies.ts'
 
 // After this long the record is written without what could not be fetched.
 const patience = 24 * 3_600_000
@@ -35,13 +37,18 @@ export async function collectResults(context: Context, connection: string): Prom
 async function collect(context: Context, attempt: AttemptRow): Promise<void> {
   const log = context.log.child({ step: 'collect', run: attempt.runId, job: attempt.jobId, attempt: attempt.id })
   try {
-    const [job] = await context.db.select({ spec: jobs.spec }).from(jobs).where(eq(jobs.id, attempt.jobId))
+    const [job] = await context.db
+      .select({ name: jobs.name, spec: jobs.spec })
+      .from(jobs)
+      .where(eq(jobs.id, attempt.jobId))
     const metricsFile = job?.spec.metrics ?? undefined
     const found = await context
       .clusterOf(attempt.connection)
       .collect(attempt, { ...(metricsFile === undefined ? {} : { metricsFile }) })
-    const collected = redacted(context, storable(found))
-    await close(context, attempt, { collected })
+    const brought = await bring(context, attempt, job?.name ?? attempt.jobId, storable(found))
+    // Behind the fetching: a file is found by the name that it has.
+    const collected = redacted(context, brought.collected)
+    await close(context, attempt, { brought: { ...brought, collected } })
     log.info({ outputs: collected.outputs.length, metrics: Object.keys(collected.metrics).length }, 'results collected')
   } catch (thrown) {
     if (thrown instanceof LeaseLost) throw thrown
@@ -64,18 +71,30 @@ function redacted<T>(context: Context, value: T): T {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redacted(context, item)])) as T
 }
 
+/** Copies are a kindness: whatever else is wrong with them must not keep back the rest of what the job left behind. */
+async function bring(context: Context, attempt: AttemptRow, job: string, collected: Collected): Promise<Brought> {
+  try {
+    return await bringCopies(context, attempt, job, collected)
+  } catch (error) {
+    if (error instanceof CompopsError && error.transient && attempt.attempts - attempt.interrupted < 5) throw error
+    context.log.warn({ step: 'collect', attempt: attempt.id, err: describeError(error) }, 'no copies of outputs came')
+    return nothingOf(collected)
+  }
+}
+
 async function close(
   context: Context,
   attempt: AttemptRow,
-  what: Partial<Pick<AttemptRow, 'collected' | 'collectProblem'>>,
+  what: { readonly brought: Brought } | { readonly collectProblem: string },
 ): Promise<void> {
   await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
+    const found = 'brought' in what ? { collected: await keepCopies(tx, attempt, what.brought) } : what
     await tx
       .update(attempts)
-      .set({ ...what, leaseUntil: null })
+      .set({ ...found, leaseUntil: null })
       .where(eq(attempts.id, attempt.id))
-    if (what.collectProblem != null) {
+    if ('collectProblem' in what) {
       const said = `its results could not be collected: ${what.collectProblem}`
       await tx
         .update(jobs)

@@ -1,14 +1,15 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
-import { commitEvidence } from '../git/evidence.ts'
+import { commitEvidence, type EvidenceContent, type EvidenceTip } from '../git/evidence.ts'
 import { GitError } from '../git/mirror.ts'
+import { copyFolder } from '../model/copies.ts'
 import type { Run } from '../model/run.ts'
 import { branchPage } from '../render/branch-page.ts'
 import { evidenceParts } from '../render/evidence.ts'
-import { branchPath, evidencePath } from '../render/links.ts'
+import { branchPath, copiesFolder, evidencePath } from '../render/links.ts'
 import { coreSeconds, verdictOf } from '../render/outcome.ts'
 import { type ReadmeNode, renderReadme } from '../render/readme.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
@@ -16,8 +17,9 @@ import { rows, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
 import { upToDate } from '../store/recovery.ts'
 import { loadRun, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
-import { projects, reports, runs } from '../store/schema.ts'
+import { copies, projects, reports, runs } from '../store/schema.ts'
 import { claim, putBack } from '../store/work.ts'
+import { type CopyRow, copiesOf } from './copies.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
 import { pageOf } from './page.ts'
 
@@ -46,6 +48,11 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       (a, b) => (a.id < b.id ? -1 : 1),
     )
     const files = await filesFor(context, project, ended)
+    const brought = await copiesOf(
+      context.db,
+      ended.map(run => run.id),
+      'with content',
+    )
     const one = ended.length === 1 ? ended[0] : undefined
     const result = await commitEvidence(await context.mirror(project), {
       branch: rule.evidence.branch,
@@ -57,9 +64,9 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       author: { name: 'ComputationalOps', email: 'compops@noreply.invalid' },
       date: new Date(Math.max(...ended.map(run => (run.endedAt ?? run.createdAt).getTime()))),
       // Asked before each push: a former owner's pages are older than the branch.
-      async build() {
+      async build(_, tip) {
         mustHold(context.lease)
-        return files
+        return withCopies(files, ended, brought, tip)
       },
     })
     await transact(context.db, async tx => {
@@ -68,6 +75,9 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       if (project.evidenceSha === null || project.evidenceSha === result.base)
         await tx.update(projects).set({ evidenceSha: result.sha }).where(eq(projects.id, projectId))
       await touchRuns(tx, withRefusal(group))
+      // From now on git has them.
+      const held = brought.filter(copy => copy.content !== null).map(copy => copy.id)
+      if (held.length > 0) await tx.update(copies).set({ content: null }).where(inArray(copies.id, held))
       for (const report of group) {
         await tx
           .update(reports)
@@ -159,6 +169,40 @@ async function filesFor(context: Context, project: ProjectRow, ended: readonly R
     }),
   )
   return files
+}
+
+/** Beside the pages the small outputs; those of an earlier attempt that nobody names any more go. */
+async function withCopies(
+  pages: ReadonlyMap<string, string>,
+  ended: readonly Run[],
+  brought: readonly CopyRow[],
+  tip: EvidenceTip,
+): Promise<Map<string, EvidenceContent | null>> {
+  const files = new Map<string, EvidenceContent | null>(pages)
+  const committed = brought.filter(copy => copy.content === null).map(copy => copy.blob)
+  const lacking = await tip.lacking(committed)
+  for (const run of ended) {
+    const folder = copiesFolder(run)
+    const stale = await namesOfEarlierAttempts(run, folder, tip)
+    for (const { runId, name, content, blob } of brought) {
+      if (runId !== run.id) continue
+      const path = `${folder}/${name}`
+      stale.delete(path)
+      if (content !== null) files.set(path, Buffer.from(content, 'base64'))
+      // Gone only where mirror and branch were both made anew since: nobody has the bytes any more.
+      else if (!lacking.has(blob)) files.set(path, { blob })
+    }
+    for (const path of stale) files.set(path, null)
+  }
+  return files
+}
+
+/** Only of jobs that ran again: what is known of others may have been read from this very branch. */
+async function namesOfEarlierAttempts(run: Run, folder: string, tip: EvidenceTip): Promise<Set<string>> {
+  const again = run.jobs.filter(job => job.attempts.length > 1).map(job => `${folder}/${copyFolder(job.name)}`)
+  if (again.length === 0) return new Set()
+  const there = await tip.list(folder)
+  return new Set(there.filter(path => again.some(of => path.startsWith(`${of}/`) || path.startsWith(`${of}+output/`))))
 }
 
 /** What stands on the branch's page: the run that it shows, or while that is under way the newest that has ended. */

@@ -19,6 +19,7 @@ import { claim, putBack, stillClaimed } from '../store/work.ts'
 import { rememberMergeRequest } from './merge-request.ts'
 import { asOutage } from './outage.ts'
 import { comparisonsWith, pageOf } from './page.ts'
+import { wantUploads } from './upload-plots.ts'
 
 /** Between steps 5 and 6: turns what has changed of runs into what GitLab should show. Returns how many runs were claimed. */
 export async function composeReports(context: Context): Promise<number> {
@@ -101,6 +102,7 @@ async function compose(context: Context, row: RunRow): Promise<void> {
     // Another replica that composed a newer version was faster: what we have is old.
     if (!(await markReported(tx, row))) return
     await writeReports(tx, wanted)
+    if (shown.length > 0) await wantUploads(tx, run.id)
     if (!reply || !latest) return
     for (const { iid } of open) {
       const marker = replyMarker(run, iid)

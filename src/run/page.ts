@@ -3,12 +3,12 @@ import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { isFinal } from '../model/job-state.ts'
 import type { Run } from '../model/run.ts'
-import { evidencePath, pathUrl } from '../render/links.ts'
+import { copiesFolder, evidencePath, pathUrl } from '../render/links.ts'
 import { verdictOf } from '../render/outcome.ts'
-import type { Comparison, PageView, PastRun } from '../render/sections.ts'
+import type { Comparison, PageView, PastRun, Plot } from '../render/sections.ts'
 import type { Db } from '../store/open.ts'
 import { latestRunsOf, loadRun, type RunRow } from '../store/runs.ts'
-import { branches, connections, jobs, reports } from '../store/schema.ts'
+import { branches, connections, copies, jobs, reports } from '../store/schema.ts'
 
 /** Everything the note and the branch's page say of a run. */
 export async function pageOf(context: Context, row: RunRow, run: Run): Promise<PageView> {
@@ -25,11 +25,32 @@ export async function pageOf(context: Context, row: RunRow, run: Run): Promise<P
     specText: row.specText,
     evidenceRefused: await evidenceRefused(context.db, run),
     history: history.map(toPastRun),
+    plots: await plotsOf(context.db, run),
     evidenceUrl:
       run.endedAt === null
         ? null
         : `${context.config.gitlab.url}/${run.projectPath}/-/blob/${pathUrl(evidenceBranch)}/${pathUrl(evidencePath(run))}`,
   }
+}
+
+/** Pictures that the last attempts of its jobs brought. */
+async function plotsOf(db: Db, run: Run): Promise<Plot[]> {
+  const pictures = await db
+    .select({ jobId: copies.jobId, attemptId: copies.attemptId, name: copies.name, upload: copies.upload })
+    .from(copies)
+    .where(and(eq(copies.runId, run.id), eq(copies.kind, 'image')))
+    .orderBy(copies.name)
+  return run.jobs.flatMap(job => {
+    const attempt = job.attempts.at(-1)
+    return pictures
+      .filter(one => one.jobId === job.id && one.attemptId === attempt?.id)
+      .map(({ name, upload }) => ({
+        job: job.name,
+        path: attempt?.collected?.outputs.find(output => output.copy === name)?.path ?? name,
+        file: `${copiesFolder(run)}/${name}`,
+        upload,
+      }))
+  })
 }
 
 /** Why GitLab does not take the evidence of an ended run. */

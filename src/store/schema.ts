@@ -12,6 +12,7 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core'
+import type { CopyKind } from '../model/copies.ts'
 import type { Event } from '../model/event.ts'
 import type { JobSpec, SpecProblem } from '../model/job-spec.ts'
 import type { FailureReason, JobState } from '../model/job-state.ts'
@@ -223,6 +224,38 @@ export const attempts = pgTable(
     index('attempts_submitting').on(t.connection, t.nextAt).where(sql`state = 'submitting' and not final`),
     index('attempts_open').on(t.connection, t.id).where(sql`not final`),
     index('attempts_uncollected').on(t.nextAt).where(sql`final and collected is null and collect_problem is null`),
+  ],
+)
+
+/** Small outputs on their way into the evidence, and pictures on their way into the note. */
+export const copies = pgTable(
+  'copies',
+  {
+    id: uuid('id').primaryKey(),
+    projectId: gitlabId('project_id').notNull(),
+    runId: uuid('run_id').notNull(),
+    jobId: uuid('job_id').notNull(),
+    attemptId: uuid('attempt_id').notNull(),
+    /** Below the folder of the run on the evidence branch. */
+    name: text('name').notNull(),
+    kind: text('kind').$type<CopyKind>().notNull(),
+    size: integer('size').notNull(),
+    sha256: text('sha256').notNull(),
+    /** Git's name for the same bytes. */
+    blob: text('blob').notNull(),
+    /** The bytes in base64, until the evidence holds them. */
+    content: text('content'),
+    uploadWanted: boolean('upload_wanted').notNull().default(false),
+    /** What GitLab made of it: `/uploads/<secret>/<name>`. */
+    upload: text('upload'),
+    uploadProblem: text('upload_problem'),
+    ...work,
+  },
+  t => [
+    unique('copies_attempt_name').on(t.attemptId, t.name),
+    index('copies_run').on(t.runId),
+    index('copies_to_upload').on(t.nextAt).where(sql`upload_wanted and upload is null and upload_problem is null`),
+    index('copies_uploaded').on(t.projectId, t.sha256).where(sql`upload is not null`),
   ],
 )
 

@@ -18,6 +18,7 @@ import { sendReports } from '../run/send.ts'
 import { prunePacks } from '../run/source.ts'
 import { submitJobs } from '../run/submit.ts'
 import { sweepRuns } from '../run/sweep.ts'
+import { uploadPlots } from '../run/upload-plots.ts'
 import { pruneDeliveries } from '../store/deliveries.ts'
 import { pruneLeases } from '../store/leases.ts'
 import type { Leases } from './leases.ts'
@@ -71,6 +72,7 @@ export function duties(context: Context, leases: Leases): Duty[] {
         return { more: false, notBefore: 5_000 }
       },
     },
+    { name: 'upload plots', topic: 'send', every: 5_000, run: alive(c => count(uploadPlots(c))) },
     { name: 'send reports', topic: 'send', every: 1_000, run: alive(c => count(sendReports(c))) },
     {
       name: 'commit evidence',

@@ -78,6 +78,7 @@ projects:
     branches: [{ match: calc/** }]
     statuses: final
     evidence: { branch: evidence }
+    collect: { file: 2.5M, run: 300K }
     notify: never
 intervals: { note: 1s }
 `
@@ -168,6 +169,7 @@ test('the whole file, read', async () => {
     branches: null,
     statuses: 'all',
     evidence: { branch: 'compops/evidence' },
+    collect: { file: 1_048_576, run: 10_485_760 },
     notify: 'failed',
     submodules: [],
     secrets: {},
@@ -177,6 +179,7 @@ test('the whole file, read', async () => {
     branches: ['calc/**'],
     statuses: 'final',
     evidence: { branch: 'evidence' },
+    collect: { file: 2_621_440, run: 307_200 },
     notify: 'never',
   })
   expect(projectFor(config, 'physics/heat')?.path).toBe('physics/*')

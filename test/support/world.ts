@@ -186,7 +186,9 @@ ${options.more ?? 'intervals: { note: 200ms }'}
     evidence: (path: string) => simulator.readFile(project.id, 'compops/evidence', path),
     async evidenceOf(branch: string, sha: string): Promise<string | null> {
       const files = (await simulator.files(project.id, 'compops/evidence')) ?? []
-      const path = files.find(name => name.startsWith(`runs/${branch}/${sha.slice(0, 8)}-`))
+      const path = files.find(
+        name => name.startsWith(`runs/${branch}/${sha.slice(0, 8)}-`) && !name.includes('+outputs/'),
+      )
       return path === undefined ? null : world.evidence(path)
     },
     /** Waits until the commit's tree status has one of these states, and every status of the commit an end. */
