@@ -99,7 +99,8 @@ begun() {
     for claim in "$1"/started.*; do
       { read -r id _ <"$claim"; } 2>/dev/null && [ -n "$id" ] && break
     done
-    [ -z "$id" ] || { printf '%s\\n' "\${id%%_*}"; return 0; }
+    case $id in *.*) ;; *) id=\${id%%_*} ;; esac
+    [ -z "$id" ] || { printf '%s\\n' "$id"; return 0; }
   done
   return 1
 }
