@@ -50,7 +50,7 @@ export function readCluster(
   const scheduler = section.need(
     'scheduler',
     asScheduler,
-    'Write `scheduler: slurm`, or `local` to run jobs without one.',
+    'Write `scheduler: slurm` or `pbs`, or `local` to run jobs without one.',
   )
   const ssh = section.has('ssh') ? section.read('ssh', sshReader(around)) : null
   const root = section.need(
@@ -59,11 +59,11 @@ export function readCluster(
     'Write the directory on the cluster where runs shall live, for example `root: /scratch/compops`.',
   )
   const pollInterval = section.read('poll_interval', asInterval) ?? (scheduler === 'local' ? 2_000 : 15_000)
-  if (scheduler === 'slurm' && pollInterval < intervals.shortestPoll)
+  if (scheduler !== 'local' && pollInterval < intervals.shortestPoll)
     section.complain(
       'poll_interval',
       `\`poll_interval\` is shorter than ${intervals.shortestPoll / 1_000} s.`,
-      'Write at least `5s`: every manual page of Slurm asks not to poll faster.',
+      'Write at least `5s`: schedulers are not to be asked more often, as every manual page of Slurm says.',
     )
   if (scheduler === 'local' && pollInterval < 50)
     section.complain('poll_interval', '`poll_interval` is shorter than 50 ms.', 'Write for example `1s`.')
@@ -100,15 +100,14 @@ const asScheduler: Read<ClusterConfig['scheduler']> = (node, path, report) => {
   const scalar = asScalar(node, path, report)
   if (scalar === undefined) return undefined
   const { value } = scalar
-  if (value === 'slurm' || value === 'local') return value
-  const later =
-    value === 'lsf' || value === 'pbs' || value === 'sge' || (typeof value === 'string' && value.startsWith('./'))
-  const near = nearest(scalar.source, ['slurm', 'local'])
+  if (value === 'slurm' || value === 'pbs' || value === 'local') return value
+  const later = value === 'lsf' || value === 'sge' || (typeof value === 'string' && value.startsWith('./'))
+  const near = nearest(scalar.source, ['slurm', 'pbs', 'local'])
   report(
     node,
     path,
     later ? notYet('scheduler', String(value).slice(0, 60)) : `There is no scheduler ${quote(scalar.source)}.`,
-    `${near === null || later ? '' : `Did you mean \`${near}\`? `}It is \`slurm\` or \`local\`.`,
+    `${near === null || later ? '' : `Did you mean \`${near}\`? `}It is \`slurm\`, \`pbs\` or \`local\`.`,
   )
   return undefined
 }

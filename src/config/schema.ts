@@ -42,7 +42,7 @@ export interface GitLabConfig {
 
 export interface ClusterConfig {
   readonly name: string
-  readonly scheduler: 'slurm' | 'local'
+  readonly scheduler: 'slurm' | 'pbs' | 'local'
   /** null: the scheduler's commands run on this machine. */
   readonly ssh: SshConfig | null
   /** Where run directories live, on the cluster. */

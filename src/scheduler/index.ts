@@ -1,11 +1,12 @@
 import { CompopsError } from '../errors.ts'
 import type { Dialect } from './dialect.ts'
 import { local } from './local.ts'
+import { pbs } from './pbs/pbs.ts'
 import { slurm } from './slurm/slurm.ts'
 
-export const dialects: Readonly<Record<string, Dialect>> = { slurm, local }
+export const dialects: Readonly<Record<string, Dialect>> = { slurm, pbs, local }
 
-const notYet: readonly string[] = ['lsf', 'pbs', 'sge']
+const notYet: readonly string[] = ['lsf', 'sge']
 
 /** The dialect of `scheduler:` in the configuration. */
 export function dialectOf(name: string): Dialect {

@@ -370,19 +370,19 @@ describe('each mistake', () => {
       'a scheduler that comes later',
       'scheduler: slurm',
       'scheduler: lsf',
-      'line 15, clusters.falcon.scheduler: `scheduler: lsf` is not supported yet. It is `slurm` or `local`.',
+      'line 15, clusters.falcon.scheduler: `scheduler: lsf` is not supported yet. It is `slurm`, `pbs` or `local`.',
     ],
     [
       'a dialect of a site',
       'scheduler: slurm',
       'scheduler: ./mine.ts',
-      'line 15, clusters.falcon.scheduler: `scheduler: ./mine.ts` is not supported yet. It is `slurm` or `local`.',
+      'line 15, clusters.falcon.scheduler: `scheduler: ./mine.ts` is not supported yet. It is `slurm`, `pbs` or `local`.',
     ],
     [
       'a scheduler that is none',
       'scheduler: slurm',
       'scheduler: slrm',
-      'line 15, clusters.falcon.scheduler: There is no scheduler `slrm`. Did you mean `slurm`? It is `slurm` or `local`.',
+      'line 15, clusters.falcon.scheduler: There is no scheduler `slrm`. Did you mean `slurm`? It is `slurm`, `pbs` or `local`.',
     ],
     [
       'a transport that comes later',
@@ -424,7 +424,7 @@ describe('each mistake', () => {
       'polling too fast',
       'poll_interval: 15s',
       'poll_interval: 1s',
-      'line 24, clusters.falcon.poll_interval: `poll_interval` is shorter than 5 s. Write at least `5s`: every manual page of Slurm asks not to poll faster.',
+      'line 24, clusters.falcon.poll_interval: `poll_interval` is shorter than 5 s. Write at least `5s`: schedulers are not to be asked more often, as every manual page of Slurm says.',
     ],
     [
       'an interval without a unit',
