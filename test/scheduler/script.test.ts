@@ -8,7 +8,6 @@ import { jobRequest } from './requests.ts'
 
 const slurm = dialects.slurm!
 const local = dialects.local!
-const pbs = dialects.pbs!
 
 const simulate: Partial<JobSpec> = {
   setup: ['module load openmpi'],
@@ -26,11 +25,6 @@ describe('the whole script', () => {
     ['slurm-least', slurm, {}],
     ['slurm-simulate', slurm, simulate],
     ['local-simulate', local, { ...simulate, directives: [] }],
-    [
-      'pbs-simulate',
-      pbs,
-      { ...simulate, resources: { ...simulate.resources, gpus: { type: null, count: 2 } }, directives: ['-P heat'] },
-    ],
   ] as const)('%s', async (file, dialect, spec) => {
     const script = renderScript(jobRequest(spec), dialect)
     await expect(script).toMatchFileSnapshot(`../fixtures/scheduler/scripts/${file}.sh`)

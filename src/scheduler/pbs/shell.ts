@@ -124,5 +124,6 @@ scheduler_active() {
 
 # Of what qdel says nothing follows: 35 for one that has ended, 153 for one that is forgotten, and a running one takes its time. The queue is asked again.
 scheduler_kill() {
-  awk '$1 ~ /^[0-9]+(\\[])?\\.[A-Za-z0-9._-]+$/ { print $1 }' | xargs qdel 2>&1 || :
+  _ids=$(awk '$1 ~ /^[0-9]+(\\[])?\\.[A-Za-z0-9._-]+$/ { print $1 }')
+  [ -z "$_ids" ] || printf '%s\\n' "$_ids" | xargs qdel 2>&1 || :
 }`

@@ -2,6 +2,9 @@ import { describe, expect, test } from 'vitest'
 import type { Resources } from '../../../src/model/job-spec.ts'
 import { readDirectives } from '../../../src/scheduler/pbs/batch-script.ts'
 import { allowedDirective, directives } from '../../../src/scheduler/pbs/directives.ts'
+import { pbs } from '../../../src/scheduler/pbs/pbs.ts'
+import { renderScript } from '../../../src/scheduler/script.ts'
+import { jobRequest } from '../requests.ts'
 
 const options = (resources: Resources, raw: string[] = []) =>
   directives({ resources, directives: raw }).map(({ option }) => option)
@@ -19,6 +22,18 @@ test('queue, account, time and priority, each with the key it came from', () => 
     { option: '-P heat', key: 'directives[0]' },
   ])
   expect(options({ reservation: 'R123' })).toEqual(['-q R123'])
+})
+
+test('the head of a script, to be read beside qsub(1B)', () => {
+  const resources: Resources = { partition: 'workq', time: 14_400, nodes: 2, ntasks: 8, mem: 2_048, gpus: gpus(2) }
+  const script = renderScript(jobRequest({ resources, directives: ['-P heat'] }), pbs)
+  expect(script.split('\n').slice(0, 7).join('\n')).toBe(`#!/bin/bash -l
+#PBS -q workq
+#PBS -l walltime=04:00:00
+#PBS -l select=2:ncpus=4:mpiprocs=4:ompthreads=1:mem=2048mb:ngpus=1
+#PBS -l place=scatter
+#PBS -P heat
+# compops-00000000-0000-4000-8000-000000000003; everything below is the same for every job`)
 })
 
 test.each<[Resources, string[]]>([
