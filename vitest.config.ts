@@ -5,6 +5,9 @@ import { defineConfig } from 'vitest/config'
 /** As the command line does: a second less for each file of tests that uses the database. */
 const execArgv = ['--import', fileURLToPath(new URL('src/cli/quick-imports.mjs', import.meta.url))]
 
+// As the service lets a site's own scheduler import it (src/scheduler/own.ts); here Vite imports, not Node.
+const alias = { 'compops/scheduler': fileURLToPath(new URL('src/scheduler/author.ts', import.meta.url)) }
+
 export default defineConfig({
   test: {
     // Most tests wait for others (sshd, git, databases) most of the time.
@@ -13,6 +16,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          alias,
           execArgv,
           include: ['test/**/*.test.ts'],
           exclude: ['test/story/**', 'test/live/**', 'test/bench/**'],
@@ -23,6 +27,7 @@ export default defineConfig({
       {
         test: {
           name: 'story',
+          alias,
           execArgv,
           include: ['test/story/**/*.test.ts'],
           // Worlds side by side: more of them only wait for the processor.
@@ -34,6 +39,7 @@ export default defineConfig({
       {
         test: {
           name: 'live',
+          alias,
           execArgv,
           include: ['test/live/**/*.test.ts'],
           testTimeout: 240_000,

@@ -18,7 +18,7 @@ import type { Audit, Log, Secrets } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { newId } from './model/id.ts'
 import { openRemote } from './remote/open.ts'
-import { dialectOf } from './scheduler/index.ts'
+import { dialectOf, loadDialects } from './scheduler/index.ts'
 import { openTemplates, type Templates } from './spec/index.ts'
 import { type Lease, unshared } from './store/leases.ts'
 import type { Db, Store } from './store/open.ts'
@@ -89,6 +89,8 @@ export function connectionsOf(config: Config): string[] {
 export async function createContext(parts: ContextParts): Promise<Context> {
   const { config, store, clock, log, metrics, secrets } = parts
   for (const value of secretValues(config)) secrets.add(value)
+  for (const { file, asked } of await loadDialects(config.clusters.map(cluster => cluster.scheduler)))
+    log.info({ step: 'scheduler', file, asked }, `${file} keeps the contract of a scheduler`)
 
   const clients = new Map<SecretSource, GitLab>()
   const troubles: Context['troubles'] = new Map()

@@ -9,6 +9,7 @@ import {
 import { ConfigError } from '../errors.ts'
 import { formatResource, type ResourceName } from '../model/resources.ts'
 import { formatWalltime } from '../model/walltime.ts'
+import { loadDialects } from '../scheduler/index.ts'
 import { openTemplates } from '../spec/index.ts'
 import { configPath, type RunCommand } from './command.ts'
 import { formatTable } from './table.ts'
@@ -17,7 +18,13 @@ import { formatTable } from './table.ts'
 export const run: RunCommand = async (args, io) => {
   const path = configPath(args, io.env)
   try {
-    io.stdout.write(`${describeConfig(await loadConfig(path, io.env))}\n`)
+    const config = await loadConfig(path, io.env)
+    const own = await loadDialects(config.clusters.map(cluster => cluster.scheduler))
+    const verdicts = own.map(
+      ({ file, asked, dialect }) =>
+        `  ${file} keeps the contract of a scheduler as ${dialect.name}: ${asked} members and questions.\n`,
+    )
+    io.stdout.write(`${describeConfig(config)}\n${verdicts.length === 0 ? '' : `\n${verdicts.join('')}`}`)
     return 0
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error

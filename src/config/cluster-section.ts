@@ -49,7 +49,7 @@ export function readCluster(
   if (section === undefined) return undefined
   const scheduler = section.need(
     'scheduler',
-    asScheduler,
+    asScheduler(around),
     'Write `scheduler: slurm` or `pbs`, or `local` to run jobs without one.',
   )
   const ssh = section.has('ssh') ? section.read('ssh', sshReader(around)) : null
@@ -96,20 +96,35 @@ export function readCluster(
   }
 }
 
-const asScheduler: Read<ClusterConfig['scheduler']> = (node, path, report) => {
-  const scalar = asScalar(node, path, report)
-  if (scalar === undefined) return undefined
-  const { value } = scalar
-  if (value === 'slurm' || value === 'pbs' || value === 'local') return value
-  const later = value === 'lsf' || value === 'sge' || (typeof value === 'string' && value.startsWith('./'))
-  const near = nearest(scalar.source, ['slurm', 'pbs', 'local'])
-  report(
-    node,
-    path,
-    later ? notYet('scheduler', String(value).slice(0, 60)) : `There is no scheduler ${quote(scalar.source)}.`,
-    `${near === null || later ? '' : `Did you mean \`${near}\`? `}It is \`slurm\`, \`pbs\` or \`local\`.`,
-  )
-  return undefined
+const schedulers: readonly string[] = ['slurm', 'pbs', 'local']
+
+/** A name that we know, or a file of the site's own, by a path as a module has it: `./my_scheduler.ts`. */
+function asScheduler(around: Surroundings): Read<ClusterConfig['scheduler']> {
+  return (node, path, report) => {
+    const scalar = asScalar(node, path, report)
+    if (scalar === undefined) return undefined
+    const { value } = scalar
+    if (typeof value === 'string' && schedulers.includes(value)) return value
+    if (typeof value === 'string' && /^(\.{1,2}|~)?\//.test(value)) {
+      if (/\.m?[jt]s$/.test(value)) return readableFile(around)(node, path, report)
+      report(
+        node,
+        path,
+        `${quote(value)} is no module.`,
+        "Name a file of the site's own that ends in `.ts`, `.mts`, `.js` or `.mjs`.",
+      )
+      return undefined
+    }
+    const later = value === 'lsf' || value === 'sge'
+    const near = nearest(scalar.source, schedulers)
+    report(
+      node,
+      path,
+      later ? notYet('scheduler', String(value).slice(0, 60)) : `There is no scheduler ${quote(scalar.source)}.`,
+      `${near === null || later ? '' : `Did you mean \`${near}\`? `}It is \`slurm\`, \`pbs\` or \`local\`.`,
+    )
+    return undefined
+  }
 }
 
 function sshReader(around: Surroundings): Read<SshConfig> {

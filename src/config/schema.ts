@@ -42,7 +42,8 @@ export interface GitLabConfig {
 
 export interface ClusterConfig {
   readonly name: string
-  readonly scheduler: 'slurm' | 'pbs' | 'local'
+  /** A built-in dialect's name, or the absolute path of a file of the site's own. */
+  readonly scheduler: string
   /** null: the scheduler's commands run on this machine. */
   readonly ssh: SshConfig | null
   /** Where run directories live, on the cluster. */

@@ -57,6 +57,7 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
   }
   const clusters = rule.clusters.map(name => context.config.clusters.find(cluster => cluster.name === name)!)
   const secrets = await secretsOf(context, start)
+  const dialectFor = (cluster: SpecCluster) => dialectOf(clusters.find(({ name }) => name === cluster.name)!.scheduler)
   const answer = await parseSpec(file.text, {
     templates: context.templates,
     secrets,
@@ -65,9 +66,8 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
       const found = await readFile(mirror, sha, path, { maxBytes: specLimits.batchFile + 1 })
       return typeof found === 'string' ? null : found.text
     },
-    readBatchDirectives: (cluster, text) => dialectOf(cluster.dialectName).readDirectives(text),
-    allowedDirective: (cluster, directive) =>
-      dialectOf(cluster.dialectName).allowedDirective(cluster.allowDirectives, directive),
+    readBatchDirectives: (cluster, text) => dialectFor(cluster).readDirectives(text),
+    allowedDirective: (cluster, directive) => dialectFor(cluster).allowedDirective(cluster.allowDirectives, directive),
   })
   if ('problems' in answer) return wrong(answer.problems, file.text, answer.sha256)
   return {
@@ -102,10 +102,11 @@ function wrong(problems: readonly SpecProblem[], text: string | null, sha256: st
 }
 
 function toSpecCluster(cluster: ClusterConfig): SpecCluster {
+  const dialect = dialectOf(cluster.scheduler)
   return {
     name: cluster.name,
-    dialectName: cluster.scheduler,
-    directivePrefix: dialectOf(cluster.scheduler).prefix,
+    dialectName: dialect.name,
+    directivePrefix: dialect.prefix,
     defaults: cluster.defaults,
     allowDirectives: cluster.allowDirectives,
   }

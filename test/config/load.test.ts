@@ -373,10 +373,10 @@ describe('each mistake', () => {
       'line 15, clusters.falcon.scheduler: `scheduler: lsf` is not supported yet. It is `slurm`, `pbs` or `local`.',
     ],
     [
-      'a dialect of a site',
+      "a site's own scheduler that is no module",
       'scheduler: slurm',
-      'scheduler: ./mine.ts',
-      'line 15, clusters.falcon.scheduler: `scheduler: ./mine.ts` is not supported yet. It is `slurm`, `pbs` or `local`.',
+      'scheduler: ./mine.py',
+      "line 15, clusters.falcon.scheduler: `./mine.py` is no module. Name a file of the site's own that ends in `.ts`, `.mts`, `.js` or `.mjs`.",
     ],
     [
       'a scheduler that is none',

@@ -1,0 +1,6 @@
+/** What a site's own scheduler file may import, as `compops/scheduler`: the contract, its rows, the two errors and the marks between fields. */
+export { CompopsError, UnreadableError } from '../errors.ts'
+export type { JobSpec, Resources } from '../model/job-spec.ts'
+export type { AccountingRow, ClusterFacts, QueueRow, TaskRange, Verdict } from '../model/observation.ts'
+export type { BatchDirectives, Dialect, Directive, JobRequest, PastRow, Refusal } from './dialect.ts'
+export { fieldMark, recordMark, sectionMark } from './dialect.ts'
