@@ -18,6 +18,7 @@ import type { Audit, Log, Secrets } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { newId } from './model/id.ts'
 import { openRemote } from './remote/open.ts'
+import type { RemoteEvent } from './remote/remote.ts'
 import { dialectOf, loadDialects } from './scheduler/index.ts'
 import { openTemplates, type Templates } from './spec/index.ts'
 import { type Lease, unshared } from './store/leases.ts'
@@ -86,6 +87,61 @@ export function connectionsOf(config: Config): string[] {
   return [...new Set(config.projects.flatMap(rule => rule.clusters.map(cluster => connectionName(cluster, rule))))]
 }
 
+export function clusterConfigOf(config: Config, connection: string): ClusterConfig {
+  const name = connection.split('#')[0]!
+  const cluster = config.clusters.find(one => one.name === name)
+  if (cluster === undefined) throw new CompopsError(`the cluster ${name} is not configured (any more)`)
+  return cluster
+}
+
+/** Opens an account on a cluster; nothing is connected before something is asked. Its scheduler must have been loaded. */
+export function openConnection(
+  config: Config,
+  connection: string,
+  now: () => Date,
+  onEvent?: (event: RemoteEvent) => void,
+): Cluster {
+  const cluster = clusterConfigOf(config, connection)
+  const runAs =
+    config.projects.find(
+      rule => rule.runAs !== null && connection.endsWith(`#${rule.runAs.user}`) && rule.clusters.includes(cluster.name),
+    )?.runAs ?? null
+  const ssh =
+    cluster.ssh === null
+      ? null
+      : {
+          ...cluster.ssh,
+          ...(runAs === null
+            ? {}
+            : { user: runAs.user, identityFile: runAs.identityFile, passphrase: runAs.passphrase }),
+        }
+  const remote = openRemote(
+    ssh === null
+      ? {}
+      : {
+          ssh: {
+            host: ssh.host,
+            port: ssh.port,
+            user: ssh.user,
+            identity_file: ssh.identityFile,
+            known_hosts_file: ssh.knownHostsFile,
+            passphrase: ssh.passphrase?.values().at(-1),
+          },
+        },
+    onEvent,
+  )
+  return openCluster({
+    name: connection,
+    dialect: dialectOf(cluster.scheduler),
+    remote,
+    root: runAs?.root ?? cluster.root,
+    settle: config.intervals.settle / 1000,
+    events: cluster.events,
+    now,
+    ...(cluster.path === undefined ? {} : { shellPath: cluster.path }),
+  })
+}
+
 export async function createContext(parts: ContextParts): Promise<Context> {
   const { config, store, clock, log, metrics, secrets } = parts
   for (const value of secretValues(config)) secrets.add(value)
@@ -129,60 +185,6 @@ export async function createContext(parts: ContextParts): Promise<Context> {
   const bot = new Set<number>((await store.db.select({ id: bots.userId }).from(bots)).map(row => row.id))
   const connections = connectionsOf(config)
 
-  function clusterConfig(connection: string): ClusterConfig {
-    const name = connection.split('#')[0]!
-    const cluster = config.clusters.find(one => one.name === name)
-    if (cluster === undefined) throw new CompopsError(`the cluster ${name} is not configured (any more)`)
-    return cluster
-  }
-
-  function open(connection: string): Cluster {
-    const cluster = clusterConfig(connection)
-    const runAs =
-      config.projects.find(
-        rule =>
-          rule.runAs !== null && connection.endsWith(`#${rule.runAs.user}`) && rule.clusters.includes(cluster.name),
-      )?.runAs ?? null
-    const ssh =
-      cluster.ssh === null
-        ? null
-        : {
-            ...cluster.ssh,
-            ...(runAs === null
-              ? {}
-              : { user: runAs.user, identityFile: runAs.identityFile, passphrase: runAs.passphrase }),
-          }
-    const remote = openRemote(
-      ssh === null
-        ? {}
-        : {
-            ssh: {
-              host: ssh.host,
-              port: ssh.port,
-              user: ssh.user,
-              identity_file: ssh.identityFile,
-              known_hosts_file: ssh.knownHostsFile,
-              passphrase: ssh.passphrase?.values().at(-1),
-            },
-          },
-      event => {
-        if (event.type === 'error')
-          log.warn({ step: 'ssh', connection, err: describeError(event.error) }, 'connection trouble')
-        else log.info({ step: 'ssh', connection, ...event }, `${connection} ${event.type}`)
-      },
-    )
-    return openCluster({
-      name: connection,
-      dialect: dialectOf(cluster.scheduler),
-      remote,
-      root: runAs?.root ?? cluster.root,
-      settle: config.intervals.settle / 1000,
-      events: cluster.events,
-      now: () => clock.now(),
-      ...(cluster.path === undefined ? {} : { shellPath: cluster.path }),
-    })
-  }
-
   /** Git waits where the instance is away, and besides for itself: one project's storage may be in trouble alone. */
   function gateOf(): Gate {
     const own = createCircuit({ now: () => clock.now().getTime(), onBack: () => parts.wake.call('back') })
@@ -206,12 +208,21 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     lease: unshared,
     gitlabOf: path => clientOf(ruleOf(path)),
     gitlabs: () => [...new Set(clients.values())],
-    clusterConfig,
+    clusterConfig: connection => clusterConfigOf(config, connection),
     connections: () => connections,
     clusterOf(connection) {
       const known = clusters.get(connection)
       if (known !== undefined) return known
-      const cluster = open(connection)
+      const cluster = openConnection(
+        config,
+        connection,
+        () => clock.now(),
+        event => {
+          if (event.type === 'error')
+            log.warn({ step: 'ssh', connection, err: describeError(event.error) }, 'connection trouble')
+          else log.info({ step: 'ssh', connection, ...event }, `${connection} ${event.type}`)
+        },
+      )
       clusters.set(connection, cluster)
       return cluster
     },

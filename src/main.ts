@@ -182,7 +182,7 @@ async function refuseRemovedClusters(context: Context): Promise<void> {
 }
 
 /** A private CA is trusted beside the usual ones, for every TLS connection of the process. */
-async function trustPrivateCa(config: Config): Promise<void> {
+export async function trustPrivateCa(config: Config): Promise<void> {
   if (config.gitlab.caFile === null) return
   setDefaultCACertificates([...getCACertificates('default'), await readFile(config.gitlab.caFile, 'utf8')])
 }

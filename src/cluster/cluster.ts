@@ -3,6 +3,7 @@ import { collectAttempt } from './collect.ts'
 import type { Cluster, ClusterOptions } from './contract.ts'
 import { openDirectories } from './directories.ts'
 import { listenForEvents } from './events.ts'
+import { examineCluster } from './examine.ts'
 import { openRunFiles } from './files.ts'
 import { observeAttempts } from './observe.ts'
 import { openReach } from './reach.ts'
@@ -16,6 +17,7 @@ export function openCluster(options: ClusterOptions): Cluster {
   const { dialect } = options
   return {
     name: options.name,
+    root: reach.root,
     nativeDependencies: dialect.nativeDependencies,
     inWords: reason => dialect.reasonInWords(reason),
     facts: reach.facts,
@@ -25,6 +27,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     listen: listening => listenForEvents(reach, listening),
     collect: (attempt, asked) => collectAttempt(reach, attempt, asked),
     cancel: (attempts, asked) => cancelAttempts(reach, attempts, asked),
+    examine: options => examineCluster(reach, options),
     directories: openDirectories(reach),
     files: openRunFiles(reach),
     stats: reach.stats,

@@ -5,13 +5,16 @@ import type { Remote, RemoteStats } from '../remote/remote.ts'
 import type { Dialect } from '../scheduler/dialect.ts'
 import type { About } from './about.ts'
 import type { ClusterEvent, Listening } from './events.ts'
+import type { Examined, ExamineOptions } from './examine.ts'
 import type { AttemptIds } from './layout.ts'
 
-export type { About, AttemptIds, ClusterEvent, Listening }
+export type { About, AttemptIds, ClusterEvent, Examined, ExamineOptions, Listening }
 
 /** A cluster, as the verbs of a run see it. Every method may throw a RemoteError: then nothing was learnt. */
 export interface Cluster {
   readonly name: string
+  /** Where everything lies there. */
+  readonly root: string
   /** Whether the scheduler can wait for another job by itself. */
   readonly nativeDependencies: boolean
   /** The scheduler's reason for waiting, for people. */
@@ -34,6 +37,8 @@ export interface Cluster {
    * be asked.
    */
   cancel(attempts: readonly WatchedAttempt[], options?: { fence?: boolean }): Promise<ReadonlyMap<string, Fate>>
+  /** A look around for `compops doctor`. Never throws for what it meets there; changes nothing. */
+  examine(options: ExamineOptions): Promise<Examined>
   /** What lies on the cluster, asked when our own rows may be older than it. */
   readonly directories: Directories
   /** What jobs left behind, piece by piece. */

@@ -6,8 +6,10 @@ import {
   MergeRequests,
   PersonalAccessTokens,
   Pipelines,
+  ProjectHooks,
   ProjectMembers,
   Projects,
+  ProtectedBranches,
   RepositoryFiles,
   Users,
 } from '@gitbeaker/rest'
@@ -37,7 +39,9 @@ export function createClient(options: RequesterOptions) {
     noteEmojis: new MergeRequestNoteAwardEmojis(over),
     personalAccessTokens: new PersonalAccessTokens(over),
     pipelines: new Pipelines(over),
+    hooks: new ProjectHooks(over),
     projects: new Projects(over),
+    protectedBranches: new ProtectedBranches(over),
     files: new RepositoryFiles(over),
     users: new Users(over),
   }

@@ -1,6 +1,7 @@
 import type { Reachability } from './circuit.ts'
 import { createClient } from './client.ts'
 import { fileCalls } from './file.ts'
+import { hookCalls } from './hook.ts'
 import { memberCalls } from './member.ts'
 import { mergeRequestCalls } from './merge-request.ts'
 import { noteCalls } from './note.ts'
@@ -61,6 +62,7 @@ export function createGitLab(options: GitLabOptions) {
     ...pipelineCalls(client),
     ...mergeRequestCalls(client),
     ...memberCalls(client, now),
+    ...hookCalls(client),
     ...fileCalls(client),
     ...noteCalls(client),
     ...commitStatusCalls(client),
@@ -73,6 +75,7 @@ export { type StatusSent, type StatusToSend, sendCommitStatus } from './commit-s
 export { GitLabError, type GitLabErrorKind, isGitLabError } from './errors.ts'
 export type { RepositoryFile } from './file.ts'
 export { findPipelineAnew } from './find-pipeline.ts'
+export { type Hook, type HookDelivery, type HookEvent, hookEvents, type ProtectedBranch } from './hook.ts'
 export type { MergeRequest } from './merge-request.ts'
 export type { Note } from './note.ts'
 export { choosePipeline, type Pipeline } from './pipeline.ts'

@@ -25,6 +25,7 @@ export interface Dialect {
    * Shell functions for the programs of `cluster/`:
    * `scheduler_probe`                   prints what {@link Dialect.readFacts} reads
    * `scheduler_submit SCRIPT ARG…`      submits; prints the scheduler's answer; its exit code is the scheduler's
+   * `scheduler_try OPTION…`             may be left out: says as the scheduler whether it would take such a job, and makes none; its exit code is the scheduler's
    * `scheduler_submitted`               from that answer (stdin) prints the native id; fails where there is not exactly one
    * `scheduler_judge RC`                from the error text (stdin) prints refused, transient or unknown: {@link Dialect.judgeRefusal}
    * `scheduler_find NAME [past]`        prints the native ids of jobs with our name in the queue, with `past` also in accounting; fails where it cannot be known

@@ -97,6 +97,10 @@ function buildHeaders(
   }
 }
 
+function isLocal(url: string): boolean {
+  return /^(localhost|127\.|\[::1\]|10\.|192\.168\.)/.test(new URL(url).hostname)
+}
+
 interface Answer {
   status: number
   headers: Record<string, string>
@@ -166,6 +170,9 @@ async function deliver(
     at: world.now(),
   }
   try {
+    // lib/gitlab/http.rb, url_blocker.rb: looked at with each delivery, since a name may lead elsewhere later.
+    if (!world.settings.allowLocalRequests && isLocal(hook.url))
+      throw new Error('URL is blocked: Requests to localhost are not allowed')
     if (Buffer.byteLength(body) > BODY_LIMIT) throw new Error('the payload is larger than 25 MB')
     const answer = await post(world, hook.url, headers, body)
     delivery.responseStatus = answer.status

@@ -255,6 +255,8 @@ export interface SimSettings {
   ciPipelineSize: number
   pushEventHooksLimit: number
   webhookTimeoutMs: number
+  /** `allow_local_requests_from_web_hooks_and_services`: off on a fresh GitLab; here everything is local. */
+  allowLocalRequests: boolean
   /** The ops flag `auto_disabling_web_hooks`. */
   autoDisablingWebHooks: boolean
   /** A second `update` without `oldrev` after a push, as GitLab sends when the merge status is checked again. */
@@ -276,6 +278,7 @@ export const DEFAULT_SETTINGS: SimSettings = {
   ciPipelineSize: 0,
   pushEventHooksLimit: 3,
   webhookTimeoutMs: 10_000,
+  allowLocalRequests: true,
   autoDisablingWebHooks: true,
   mergeRequestEcho: true,
   requestsPerMinute: null,

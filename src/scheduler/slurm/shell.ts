@@ -31,6 +31,9 @@ scheduler_submit() {
   )
 }
 
+# For the doctor: what sbatch would say, without a job (sbatch(1), --test-only).
+scheduler_try() { timeout 60 sbatch --test-only "$@" --wrap true; }
+
 scheduler_submitted() {
   _ids=$(sed -n 's/^[[:blank:]]*\\([0-9][0-9]*\\)\\(;[A-Za-z0-9_.-]*\\)\\{0,1\\}[[:blank:]]*$/\\1/p')
   case $_ids in '' | *[!0-9]*) return 1 ;; esac

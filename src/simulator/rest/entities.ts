@@ -3,6 +3,7 @@ import type { Commit, FileDiff, Ref } from '../git.ts'
 import { hookStatus } from '../hooks.ts'
 import { detailedMergeStatus, durationSeconds, isDraft } from '../payloads.ts'
 import type {
+  ProtectedBranch,
   SimAward,
   SimHook,
   SimJob,
@@ -119,6 +120,28 @@ export function showMember(world: World, user: SimUser, level: number) {
     created_at: user.createdAt.toISOString(),
     expires_at: null,
     membership_state: 'active',
+  }
+}
+
+export function showProtectedBranch(rule: ProtectedBranch) {
+  const levels = (level: number) => [
+    {
+      id: level + 1,
+      access_level: level,
+      access_level_description: level === 0 ? 'No one' : `Level ${level}`,
+      user_id: null,
+      group_id: null,
+    },
+  ]
+  return {
+    id: 1,
+    name: rule.pattern,
+    push_access_levels: levels(rule.pushLevel),
+    merge_access_levels: levels(rule.mergeLevel),
+    unprotect_access_levels: [],
+    allow_force_push: rule.allowForcePush,
+    code_owner_approval_required: false,
+    inherited: false,
   }
 }
 

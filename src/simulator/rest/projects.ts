@@ -1,9 +1,10 @@
 import type { Hono } from 'hono'
 import { accessLevel, canSee } from '../access.ts'
 import { notFound } from '../refusal.ts'
+import { ACCESS } from '../types.ts'
 import type { World } from '../world.ts'
 import { userOf } from '../world.ts'
-import { showMember, showProject } from './entities.ts'
+import { showMember, showProject, showProtectedBranch } from './entities.ts'
 import type { RestEnv } from './request.ts'
 import {
   boolean,
@@ -76,6 +77,12 @@ export function addProjectRoutes(api: Hono<RestEnv>, world: World): void {
     const level = accessLevel(user, project)
     const access = level === 0 ? null : { access_level: level, notification_level: 3 }
     return c.json({ ...showProject(world, project), permissions: { project_access: access, group_access: null } })
+  })
+
+  // lib/api/protected_branches.rb: reading is for Developers (since 17), changing for Maintainers.
+  api.get('/projects/:id/protected_branches', c => {
+    const project = requireProject(world, c, ACCESS.developer)
+    return c.json(paginate(c, project.protectedBranches).map(showProtectedBranch))
   })
 
   for (const path of ['/projects/:id/members/all', '/projects/:id/members'] as const) {

@@ -1,0 +1,138 @@
+import { z } from 'zod'
+import type { Client } from './client.ts'
+import { all, read, rows, segment } from './read.ts'
+
+/** A project's webhook. GitLab never tells its secrets again, only whether there are any (19.0 and later). */
+export interface Hook {
+  readonly id: number
+  readonly url: string
+  readonly events: Readonly<Record<HookEvent, boolean>>
+  readonly sslVerification: boolean
+  /** `executable`, `temporarily_disabled` or `disabled`: four failures in a row switch it off for a while, forty for good. */
+  readonly alertStatus: string
+  readonly disabledUntil: string | null
+  readonly branchFilter: string
+  readonly tokenPresent: boolean | null
+}
+
+export const hookEvents = ['push', 'tag_push', 'merge_requests', 'note', 'pipeline'] as const
+export type HookEvent = (typeof hookEvents)[number]
+
+/** What GitLab's log says of a delivery; it keeps two days. */
+export interface HookDelivery {
+  readonly id: number
+  readonly at: string
+  /** null where no answer came. */
+  readonly status: number | null
+  readonly error: string | null
+}
+
+const flag = z
+  .boolean()
+  .nullish()
+  .transform(value => value ?? false)
+
+const hook = z
+  .object({
+    id: z.number(),
+    url: z.string(),
+    push_events: flag,
+    tag_push_events: flag,
+    merge_requests_events: flag,
+    note_events: flag,
+    pipeline_events: flag,
+    enable_ssl_verification: z.boolean().nullish(),
+    alert_status: z.string().nullish(),
+    disabled_until: z.string().nullish(),
+    push_events_branch_filter: z.string().nullish(),
+    token_present: z.boolean().nullish(),
+  })
+  .transform(
+    (found): Hook => ({
+      id: found.id,
+      url: found.url,
+      events: {
+        push: found.push_events,
+        tag_push: found.tag_push_events,
+        merge_requests: found.merge_requests_events,
+        note: found.note_events,
+        pipeline: found.pipeline_events,
+      },
+      sslVerification: found.enable_ssl_verification ?? true,
+      alertStatus: found.alert_status ?? 'executable',
+      disabledUntil: found.disabled_until ?? null,
+      branchFilter: found.push_events_branch_filter ?? '',
+      tokenPresent: found.token_present ?? null,
+    }),
+  )
+
+const delivery = z
+  .object({
+    id: z.number(),
+    created_at: z.string().nullish(),
+    response_status: z.union([z.string(), z.number()]).nullish(),
+    internal_error_message: z.string().nullish(),
+  })
+  .transform((found): HookDelivery => {
+    const status = String(found.response_status ?? '')
+    return {
+      id: found.id,
+      at: found.created_at ?? '',
+      status: /^\d{3}$/.test(status) ? Number(status) : null,
+      error: found.internal_error_message ?? null,
+    }
+  })
+
+export interface ProtectedBranch {
+  /** A name, or a pattern with `*`. */
+  readonly name: string
+  /** Access levels that may push; 0 is nobody. */
+  readonly pushLevels: readonly number[]
+  readonly pushUserIds: readonly number[]
+  readonly allowForcePush: boolean
+}
+
+const protectedBranch = z
+  .object({
+    name: z.string(),
+    push_access_levels: z
+      .array(z.object({ access_level: z.number().nullish(), user_id: z.number().nullish() }))
+      .nullish(),
+    allow_force_push: z.boolean().nullish(),
+  })
+  .transform(
+    (found): ProtectedBranch => ({
+      name: found.name,
+      pushLevels: (found.push_access_levels ?? []).flatMap(one =>
+        typeof one.access_level === 'number' && typeof one.user_id !== 'number' ? [one.access_level] : [],
+      ),
+      pushUserIds: (found.push_access_levels ?? []).flatMap(one =>
+        typeof one.user_id === 'number' ? [one.user_id] : [],
+      ),
+      allowForcePush: found.allow_force_push ?? false,
+    }),
+  )
+
+export function hookCalls(client: Client) {
+  return {
+    /** Needs a Maintainer. */
+    async hooks(projectId: number): Promise<Hook[]> {
+      return all(rows(hook, 'the webhooks', page => client.hooks.all(segment(projectId, 'a project') as number, page)))
+    },
+
+    /** The newest first. Needs a Maintainer, and GitLab 17.3. */
+    async hookDeliveries(projectId: number, hookId: number): Promise<HookDelivery[]> {
+      const answer = await client.requester.get(`projects/${projectId}/hooks/${hookId}/events`, { perPage: 20 })
+      return read(z.array(delivery), answer, 'the deliveries of a webhook')
+    },
+
+    /** May need a Maintainer. */
+    async protectedBranches(projectId: number): Promise<ProtectedBranch[]> {
+      return all(
+        rows(protectedBranch, 'the protected branches', page =>
+          client.protectedBranches.all(segment(projectId, 'a project') as number, page),
+        ),
+      )
+    },
+  }
+}
