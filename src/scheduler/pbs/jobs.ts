@@ -19,14 +19,13 @@ export interface PbsJob {
   readonly fields: ReadonlyMap<string, string>
 }
 
-/** Fields that are read; the shell text leaves the others on the cluster. */
-export const wantedFields = [
+/** Fields that are read of the queue; the shell text leaves all others on the cluster. */
+export const queueFields = [
   'Job_Name',
   'job_state',
   'substate',
   'queue',
   'ctime',
-  'etime',
   'stime',
   'mtime',
   'obittime',
@@ -34,22 +33,23 @@ export const wantedFields = [
   'Hold_Types',
   'depend',
   'comment',
-  'run_count',
   'Exit_status',
-  'Account_Name',
-  'Execution_Time',
   'estimated.start_time',
   'array_indices_remaining',
+] as const
+
+/** … and of what has left it. */
+export const historyFields = [
+  ...queueFields,
+  'Account_Name',
   'resources_used.cput',
   'resources_used.mem',
   'resources_used.walltime',
   'resources_used.ncpus',
-  'Resource_List.select',
   'Resource_List.ncpus',
   'Resource_List.nodect',
   'Resource_List.mem',
   'Resource_List.ngpus',
-  'Resource_List.walltime',
 ] as const
 
 /** Our name, alone. */

@@ -1,5 +1,5 @@
 import { fieldMark, recordMark, sectionMark } from '../dialect.ts'
-import { wantedFields } from './jobs.ts'
+import { historyFields, queueFields } from './jobs.ts'
 import { endedStates } from './states.ts'
 import { judgeInShell } from './submit.ts'
 
@@ -48,19 +48,21 @@ scheduler_find() {
   [ -z "$_ids" ] || printf '%s\\n' "$_ids"
 }
 
-# What qstat says of the jobs $_ids, with the options given: a head line, a record for each, and how qstat ended. -E asks the server for all of
+# pbs_stat FIELDS OPTION…: what qstat says of the jobs $_ids, a record for each with these fields, and how qstat ended. -E asks the server for all of
 # them at once (without it, for one after the other), and leaves out the unknown ones: 153 is that all are, 35 that all have ended. The last line
 # is there only behind a line that was ended too. Ids of arrays hold brackets, which must be no pattern: set -f.
 pbs_stat() {
+  _fields=$1
+  shift
   {
     (
       set -f
       qstat "$@" -E -f -F dsv -D "$pbs_us" $_ids
     )
     printf 'end %s\\n' $?
-  } | awk -F "$pbs_us" '
+  } | awk -F "$pbs_us" -v fields="$_fields" '
     BEGIN {
-      count = split("${wantedFields.join(' ')}", names, " ")
+      count = split(fields, names, " ")
       for (i = 1; i <= count; i++) wanted[names[i]] = 1
     }
     end != "" { end = ""; strange = 1 }
@@ -93,14 +95,14 @@ scheduler_queue() {
     return 0
   fi
   printf 'PBS %s\\n' "$(printf '%s\\n' "$_ids" | wc -l | tr -d ' ')"
-  pbs_stat -t
+  pbs_stat '${queueFields.join(' ')}' -t
 }
 
 scheduler_past() {
   _ids=$(awk '$1 ~ /^[0-9]+(\\[])?\\.[A-Za-z0-9._-]+$/ { print $1 }')
   [ -n "$_ids" ] || return 0
   printf 'PBS %s\\n' "$(printf '%s\\n' "$_ids" | wc -l | tr -d ' ')"
-  pbs_stat -x -t
+  pbs_stat '${historyFields.join(' ')}' -x -t
 }
 
 scheduler_active() {
@@ -109,7 +111,7 @@ scheduler_active() {
     _server=$(pbs_server) || return
     case $_server in *server_state=*) return 0 ;; *) printf 'qstat -B answered: %s\\n' "$_server" >&2; return 1 ;; esac
   fi
-  _rows=$(pbs_stat) || return
+  _rows=$(pbs_stat 'Job_Name job_state') || return
   printf '%s\\n' "$_rows" | awk -F "$pbs_us" '
     { id = ""; name = ""; state = "" }
     substr($0, 1, 1) == "${octal(recordMark)}" {

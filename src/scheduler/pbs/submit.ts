@@ -21,7 +21,7 @@ export function submitArguments(request: JobRequest): string[] {
     '-j',
     'oe',
     '-o',
-    outputPath(request.directory),
+    outputPath(request),
     // PBS refuses "non-rerunable" arrays; their tasks are kept by the fence, as every copy is.
     ...(request.array === null ? ['-r', request.spec.requeue ? 'y' : 'n'] : ['-J', writeArray(request.array)]),
     // Else each job that is deleted writes a mail to the account of the service.
@@ -35,8 +35,9 @@ export function submitArguments(request: JobRequest): string[] {
  * Before a `:` may stand a host, but no host holds a `/`: an absolute path is a path, whatever else it holds. Beyond ASCII qsub refuses it;
  * then what was said early is not kept.
  */
-function outputPath(directory: string): string {
-  return /^[\x20-\x7e]+$/.test(directory) ? `${directory}/scheduler.log` : '/dev/null'
+function outputPath({ directory, array }: JobRequest): string {
+  if (!/^[\x20-\x7e]+$/.test(directory)) return '/dev/null'
+  return `${directory}/scheduler.log${array === null ? '' : '.^array_index^'}`
 }
 
 /** `X-Y[:Z][%N]`. One task alone cannot be said (X must be less than Y), but one step beyond the end can. */

@@ -96,7 +96,7 @@ test('history is searched where there is one', () => {
 
 test('the brackets of an array are no pattern', () => {
   const call = `cd "$(mktemp -d)"; touch 121.vm; _ids='12[].vm
-121.vm'; qstat() { printf '%s\\n' "$*" >&2; }; (pbs_stat -t 2>&1 || :)`
+121.vm'; qstat() { printf '%s\\n' "$*" >&2; }; (pbs_stat Job_Name -t 2>&1 || :)`
   expect(throughShell(call, {})).toContain('12[].vm 121.vm')
 })
 

@@ -44,6 +44,7 @@ describe('arguments', () => {
     const options = submitArguments(jobRequest({}, { array: { numbers, throttle } }))
     expect(options[options.indexOf('-J') + 1]).toBe(range)
     expect(options).not.toContain('-r')
+    expect(options).toContain('/scratch/attempt/scheduler.log.^array_index^')
   })
 
   test('PBS numbers no lists', () => {
