@@ -122,9 +122,20 @@ export async function startService(config: Config, options: ServiceOptions = {})
 }
 
 function operatorContext(context: Context): Parameters<typeof createOperatorApp>[0] {
-  const { db, config, secrets, wake, log } = context
+  const { db, config, secrets, wake, log, audit, clusterOf } = context
   return {
-    ...{ db, secrets, wake, log, dataDir: config.dataDir, timeZone: config.timeZone, running: true },
+    ...{
+      db,
+      secrets,
+      wake,
+      log,
+      audit,
+      clusterOf,
+      publicUrl: config.publicUrl,
+      dataDir: config.dataDir,
+      timeZone: config.timeZone,
+      running: true,
+    },
     pollEvery(connection) {
       if (!context.connections().includes(connection)) return null
       const { pollInterval, maxPollInterval } = context.clusterConfig(connection)

@@ -5,21 +5,31 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createGzip } from 'node:zlib'
 import { Hono } from 'hono'
-import type { Log, Secrets } from './log.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import type { Audit, Log, Secrets } from './log.ts'
 import { isId, newId } from './model/id.ts'
+import { pieceHeaders, piecesOf } from './model/results.ts'
 import { mostChains } from './model/why.ts'
+import { findResults } from './results/find.ts'
+import { keepRun } from './results/keep.ts'
+import { resultsOf } from './results/manifest.ts'
+import { readPiece } from './results/piece.ts'
 import { dumpTo } from './store/dump.ts'
 import { parkedRows, retryParked } from './store/parked.ts'
 import type { Wake } from './wake.ts'
 import { type WhyContext, why } from './why/why.ts'
 
-/** What the operator on this machine may ask of the service, by `compops why`, `parked`, `retry` and `dump`. */
+/** What the operator on this machine may ask of the service, by `compops why`, `logs`, `collect`, `keep`, `parked`, `retry` and `dump`. */
 export interface OperatorContext extends WhyContext {
   /** Where a dump is written before it is handed over. */
   readonly dataDir: string
   readonly secrets: Secrets
   readonly wake: Wake
   readonly log: Log
+  /** null where no service runs: then its connections are nobody's. */
+  readonly clusterOf: ((connection: string) => Cluster) | null
+  readonly audit: Pick<Audit, 'record'> | null
+  readonly publicUrl: string
 }
 
 /** The operator's face: on the Unix socket only, where the file's owner is the only one who gets in. */
@@ -47,6 +57,52 @@ export function createOperatorApp(context: OperatorContext): Hono {
     if (body?.all !== true && ids.length === 0) return answer({ error: 'which rows? `all`, or `ids`' }, 400)
     const retried = await retryRows(context, body?.all === true ? 'all' : ids)
     return answer({ retried })
+  })
+
+  app.get('/results', async c => {
+    const found = await findResults(context.db, (c.req.query('q') ?? '').slice(0, 1_000))
+    if (found === null) return answer({ error: 'no run is known by that; `compops why` says what there is' }, 404)
+    const { timeZone, publicUrl } = context
+    const at = found.run.endedAt ?? new Date()
+    return answer(resultsOf(found.run, found.jobs, { timeZone, publicUrl, at }))
+  })
+
+  app.get('/piece', async c => {
+    const { attempt = '', in: place, path = '', offset = '0', bytes = '' } = c.req.query()
+    const kind = piecesOf.find(one => one === place)
+    if (!isId(attempt) || kind === undefined || !/^-?\d{1,15}$/.test(offset) || !/^\d{1,10}$/.test(bytes))
+      return answer({ error: 'which piece of which file?' }, 400)
+    if (context.clusterOf === null)
+      return answer(
+        { error: 'no service runs on this data directory: start it, files are read over its connections' },
+        503,
+      )
+    const wanted = { attempt, in: kind, path, offset: Number(offset), bytes: Number(bytes) }
+    const piece = await readPiece(context.db, context.clusterOf, wanted)
+    if ('problem' in piece) return answer({ error: `it ${piece.problem}`, ended: piece.ended }, 404)
+    return new Response(new Uint8Array(piece.bytes), {
+      headers: {
+        'content-type': 'application/octet-stream',
+        [pieceHeaders.size]: String(piece.size),
+        [pieceHeaders.offset]: String(piece.offset),
+        [pieceHeaders.ended]: piece.ended ? 'yes' : 'no',
+      },
+    })
+  })
+
+  app.post('/keep', async c => {
+    const body = (await c.req.json().catch(() => null)) as { run?: unknown; keep?: unknown; by?: unknown } | null
+    if (typeof body?.run !== 'string' || typeof body.keep !== 'boolean' || typeof body.by !== 'string')
+      return answer({ error: 'which run?' }, 400)
+    const found = await findResults(context.db, body.run.slice(0, 1_000))
+    if (found === null) return answer({ error: 'no run is known by that; `compops why` says what there is' }, 404)
+    const { run } = found
+    const removed = await keepRun(context.db, context.audit, run, body.keep, body.by.slice(0, 100))
+    context.log.info(
+      { step: 'operator', run: run.id, keep: body.keep, by: body.by },
+      `run ${run.id} ${body.keep ? 'is kept' : 'is no longer kept'}`,
+    )
+    return answer({ run: run.id, branch: run.branch, sha: run.sha, gone: removed.map(one => one.cluster) })
   })
 
   // Written to a file first: a slow reader would hold the transaction, and with it the embedded database.

@@ -101,7 +101,7 @@ function clusterRow(cluster: ClusterConfig): string[] {
     ssh === null
       ? 'this machine'
       : `ssh ${ssh.user}@${ssh.host}:${ssh.port}${ssh.passphrase === null ? '' : `, passphrase ${ssh.passphrase.describe()}`}`,
-    cluster.root,
+    `${cluster.root}${cluster.keepDays === undefined ? '' : `, runs kept ${cluster.keepDays} days`}`,
     `${formatInterval(cluster.pollInterval)} to ${formatInterval(cluster.maxPollInterval)}`,
     `${cluster.maxSubmitted} jobs`,
     defaults.join(', ') || '-',

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { type Place, readPlace } from '../config/index.ts'
 import { CompopsError, describeError } from '../errors.ts'
+import { type PieceOf, pieceHeaders } from '../model/results.ts'
 import { shortPath, socketName } from '../socket-path.ts'
 
 export interface Question {
@@ -44,6 +45,47 @@ export async function readFromService(place: Pick<Place, 'dataDir' | 'file'>, pa
   const response = await openSocket(place, { method: 'GET', path }, 600_000)
   if (response === null || response.statusCode === 200) return response
   throw new CompopsError(parse(await textOf(response))?.error ?? `the service answered ${response.statusCode}`)
+}
+
+export interface PieceAnswer {
+  readonly bytes: Buffer
+  readonly offset: number
+  /** Of the whole file. */
+  readonly size: number
+  readonly ended: boolean
+}
+
+/** A piece of a file, over the running service's connection to the cluster; `problem` where there is none to be had. */
+export async function askPiece(
+  place: Pick<Place, 'dataDir' | 'file'>,
+  query: {
+    readonly attempt: string
+    readonly in: PieceOf
+    readonly path: string
+    readonly offset: number
+    readonly bytes: number
+  },
+): Promise<PieceAnswer | { readonly problem: string; readonly ended: boolean }> {
+  const { attempt, path, offset, bytes } = query
+  const asked = new URLSearchParams({ attempt, in: query.in, path, offset: String(offset), bytes: String(bytes) })
+  const response = await openSocket(place, { method: 'GET', path: `/piece?${asked}` }, 300_000)
+  if (response === null)
+    throw new CompopsError('no service runs on this data directory: start it, files are read over its connections')
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk)
+  const body = Buffer.concat(chunks)
+  const header = (name: string) => String(response.headers[name] ?? '')
+  if (response.statusCode === 200)
+    return {
+      bytes: body,
+      offset: Number(header(pieceHeaders.offset)),
+      size: Number(header(pieceHeaders.size)),
+      ended: header(pieceHeaders.ended) === 'yes',
+    }
+  const said = parse(body.toString('utf8')) as { error?: string; ended?: boolean } | null
+  const problem = said?.error ?? `the service answered ${response.statusCode}`
+  if (response.statusCode === 404) return { problem, ended: said?.ended === true }
+  throw new CompopsError(problem, { transient: response.statusCode === 500 })
 }
 
 async function askSocket(place: Place, question: Question): Promise<Answer | null> {
@@ -118,14 +160,15 @@ async function openSocket(
 async function askStore(place: Place, { method, path, body }: Question): Promise<Answer> {
   const databaseUrl = place.databaseUrl()
   // Loaded only now: a question to the running service needs none of it, and is answered sooner.
-  const { createLog, createSecrets } = await import('../log.ts')
+  const { createLog, createSecrets, openAudit } = await import('../log.ts')
   const { createOperatorApp } = await import('../operator.ts')
   const { isAtWork } = await import('../store/leases.ts')
   const { openStore } = await import('../store/open.ts')
   const { createWake } = await import('../wake.ts')
   const store = await openStore({ databaseUrl, dataDir: place.dataDir })
+  const secrets = createSecrets()
+  const audit = await openAudit(join(place.dataDir, 'audit', 'audit'), secrets, () => {})
   try {
-    const secrets = createSecrets()
     const password = databaseUrl === null ? null : URL.parse(databaseUrl)?.password
     if (password != null) secrets.add(decodeURIComponent(password))
     const app = createOperatorApp({
@@ -134,6 +177,9 @@ async function askStore(place: Place, { method, path, body }: Question): Promise
       timeZone: place.timeZone,
       running: databaseUrl !== null && (await isAtWork(store.db)),
       pollEvery: () => null,
+      clusterOf: null,
+      audit,
+      publicUrl: '',
       secrets,
       wake: createWake(),
       log: createLog({ secrets, level: 'silent' }),
@@ -144,6 +190,7 @@ async function askStore(place: Place, { method, path, body }: Question): Promise
     })
     return { status: response.status, text: await response.text() }
   } finally {
+    await audit.close()
     await store.close()
   }
 }

@@ -53,6 +53,13 @@ export interface Directories {
   /** Ids of runs that have a directory and are younger than this one, or than none; at most so many. Our ids sort by time. */
   runsYoungerThan(runId: string | null, limit: number): Promise<readonly string[]>
   describe(attempts: readonly AttemptIds[]): Promise<readonly DescribedAttempt[]>
+  /** Removes run directories, any number of times. `kept`: those that cannot be, each with the reason (`is a link`). A root that is not there says nothing. */
+  removeRuns(
+    projectId: number,
+    runIds: readonly string[],
+  ): Promise<{ readonly gone: ReadonlySet<string>; readonly kept: ReadonlyMap<string, string> }>
+  /** Removes sources that were brought more than so many days ago; who needs one brings it again. Returns how many. */
+  removeSources(days: number): Promise<number>
 }
 
 export interface RunFiles {

@@ -49,3 +49,57 @@ while IFS= read -r directory; do
 done
 echo "end $n"
 `
+
+/**
+ * Input: PATH prefix, root, a project, then run ids. Output: for each `gone <id>` or `kept <id> <why>`, and at last `end <how many>`, or `absent` where there is
+ * no root. Only directories with the name of one of our ids are touched, no link is followed on the way or below: rm and find follow none.
+ */
+export const removeRunsProgram = `${preamble}${enter}
+IFS= read -r project || exit 97
+case $project in '' | *[!0-9]*) exit 97 ;; esac
+real=$(pwd -P) || exit 96
+there=
+if [ -e "./$project/runs" ]; then
+  [ ! -L "./$project" ] && [ ! -L "./$project/runs" ] && cd -P "./$project/runs" && [ "$(pwd -P)" = "\${real%/}/$project/runs" ] ||
+    { echo 'the run directories lie behind a link' >&2; exit 98; }
+  there=yes
+fi
+n=0
+while IFS= read -r id; do
+  n=$((n + 1))
+  case $id in ????????-????-????-????-????????????) ;; *) exit 97 ;; esac
+  case $id in *[!0-9a-f-]*) exit 97 ;; esac
+  [ -n "$there" ] || { echo "gone $id"; continue; }
+  if [ -L "./$id" ]; then echo "kept $id is a link"; continue; fi
+  if [ -e "./$id" ]; then
+    [ -d "./$id" ] || { echo "kept $id is no directory"; continue; }
+    # What an earlier try left. Renamed first: half of a run must not be taken for one.
+    if [ -e "./removed.$id" ]; then rm -rf "./removed.$id"; fi
+    mv "./$id" "./removed.$id" 2>/dev/null || { echo "kept $id cannot be renamed"; continue; }
+  fi
+  if [ -e "./removed.$id" ]; then
+    rm -rf "./removed.$id" 2>/dev/null
+    # Package caches come without the right to remove what is in them.
+    if [ -e "./removed.$id" ]; then
+      find "./removed.$id" -type d ! -perm -700 -exec chmod u+rwx {} \\; 2>/dev/null
+      rm -rf "./removed.$id" 2>/dev/null
+    fi
+  fi
+  if [ -e "./removed.$id" ]; then echo "kept $id cannot be removed whole"; else echo "gone $id"; fi
+done
+echo "end $n"
+`
+
+/** Input: PATH prefix, root, days. Output: `removed` for each tar of sources that is older, and what broken uploads left a day ago; then `end`, or `absent`. */
+export const removeSourcesProgram = `${preamble}${enter}
+IFS= read -r days || exit 97
+case $days in '' | *[!0-9]*) exit 97 ;; esac
+for folder in */src; do
+  project=\${folder%/src}
+  case $project in *[!0-9]*) continue ;; esac
+  [ -d "./$folder" ] && [ ! -L "./$project" ] && [ ! -L "./$folder" ] || continue
+  find "./$folder/." ! -name . -prune -type f -name '*[0-9a-f].tar' ! -name 'new.*' -mtime +"$days" -exec rm -f {} \\; -exec echo removed \\;
+  find "./$folder/." ! -name . -prune -type f -name 'new.*' -mtime +1 -exec rm -f {} \\; -exec echo removed \\;
+done
+echo end
+`

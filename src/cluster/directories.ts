@@ -1,7 +1,13 @@
-import { UnreadableError } from '../errors.ts'
+import { CompopsError, UnreadableError } from '../errors.ts'
 import { aboutBytes, readAbout } from './about.ts'
 import type { AttemptIds, DescribedAttempt, Directories } from './contract.ts'
-import { describeProgram, listProgram, youngerProgram } from './directories-program.ts'
+import {
+  describeProgram,
+  listProgram,
+  removeRunsProgram,
+  removeSourcesProgram,
+  youngerProgram,
+} from './directories-program.ts'
 import { pathsOf } from './layout.ts'
 import { notWhole, type Reach } from './reach.ts'
 
@@ -35,7 +41,35 @@ export function openDirectories(reach: Reach, page = 5_000): Directories {
         described.push(...(await describe(reach, list.slice(start, start + batch))))
       return described
     },
+    removeRuns: (projectId, runIds) => removeRuns(reach, projectId, runIds),
+    async removeSources(days) {
+      const { lines, end } = await ask(reach, removeSourcesProgram, [reach.root, String(Math.trunc(days))])
+      if (end === 'absent') return 0
+      return lines.filter(line => line === 'removed').length
+    },
   }
+}
+
+async function removeRuns(reach: Reach, projectId: number, runIds: readonly string[]) {
+  if (!Number.isSafeInteger(projectId) || projectId < 1 || !runIds.every(id => uuid.test(id)))
+    throw new CompopsError('what should be removed is no run of ours')
+  const answer = await reach.run({
+    text: removeRunsProgram,
+    lines: [reach.root, String(projectId)],
+    rest: runIds.map(id => `${id}\n`).join(''),
+    deadline: 600_000,
+  })
+  const lines = answer.stdout.split('\n')
+  if (answer.rc !== 0 || lines.pop() !== '' || lines.pop() !== `end ${runIds.length}`)
+    throw notWhole(reach.name, 'run directories could not be removed', answer)
+  const gone = new Set<string>()
+  const kept = new Map<string, string>()
+  for (const line of lines) {
+    const [, how, id, why] = /^(gone|kept) ([0-9a-f-]{36})(?: (.*))?$/.exec(line) ?? []
+    if (how === 'gone') gone.add(id!)
+    else if (how === 'kept') kept.set(id!, why ?? 'cannot be removed')
+  }
+  return { gone, kept }
 }
 
 async function ask(reach: Reach, text: string, lines: readonly string[]): Promise<{ lines: string[]; end: string }> {

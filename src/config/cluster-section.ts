@@ -79,6 +79,7 @@ export function readCluster(
   const events = section.read('events', asSwitch) ?? true
   const defaults = section.read('defaults', readDefaults) ?? {}
   const searchPath = section.read('path', asSearchPath)
+  const keepDays = section.read('keep', readKeep)
   refuseLater(section)
   if (scheduler === undefined || ssh === undefined || root === undefined) return undefined
   return {
@@ -93,6 +94,7 @@ export function readCluster(
     allowDirectives,
     defaults,
     ...(searchPath === undefined ? {} : { path: searchPath }),
+    ...(keepDays === undefined ? {} : { keepDays }),
   }
 }
 
@@ -163,13 +165,15 @@ function refuseLater(section: Section): void {
     section.complain('transport', notYet('transport', 'openssh'), 'Leave it out: ssh2 is used.')
   else if (transport !== undefined && transport !== 'ssh2')
     section.complain('transport', `There is no transport ${quote(transport)}.`, 'Leave it out: ssh2 is used.')
-  if (section.has('keep'))
-    section.complain(
-      'keep',
-      '`keep` is not supported yet.',
-      'Leave it out: run directories stay until somebody removes them.',
-    )
 }
+
+/** `keep: { days: 30 }` */
+const readKeep: Read<number> = (node, path, report) =>
+  openSection(node, path, '`keep`', ['days'], report)?.need(
+    'days',
+    wholeNumber(1, 36_500),
+    'Write after how many days run directories are removed, for example `keep: { days: 30 }`.',
+  )
 
 const asDirectivePattern: Read<string> = (node, path, report) => {
   const text = asLine(node, path, report)

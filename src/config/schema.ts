@@ -56,6 +56,8 @@ export interface ClusterConfig {
   readonly events: boolean
   readonly allowDirectives: readonly string[]
   readonly defaults: Resources
+  /** Days after which run directories are removed; left out: never. */
+  readonly keepDays?: number
   /** Directories to put before PATH on the cluster, `/opt/slurm/bin:/opt/x/bin`. */
   readonly path?: string
 }

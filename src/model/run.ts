@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { ComputationSpec, JobSpec, SpecProblem } from './job-spec.ts'
 import type { FailureReason, JobState } from './job-state.ts'
 import type { AccountingRow, Collected, Progress } from './observation.ts'
+import type { Removal } from './retention.ts'
 
 /** Why a run exists; unique with (project, ref, sha). */
 export type Cause = `head:${number}` | `note:${number}` | `tick:${string}` | `api:${string}` | `ci:${number}`
@@ -74,6 +75,8 @@ export interface Run {
   readonly endedAt: Date | null
   readonly jobs: readonly Job[]
   readonly supersededBy: string | null
+  /** Its directories on clusters that were removed by age. */
+  readonly removed?: readonly Removal[]
 }
 
 export type { ComputationSpec }

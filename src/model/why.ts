@@ -83,6 +83,10 @@ export interface RunStep {
   readonly createdAt: string
   readonly endedAt: string | null
   readonly supersededBy: string | null
+  /** Who wants its directories kept. */
+  readonly keptBy?: string | null
+  /** Directories that were removed by age: where, when (null: it is under way), after how many days. */
+  readonly removed?: readonly { readonly cluster: string; readonly at: string | null; readonly days: number }[]
   /** Why there are no jobs. */
   readonly problem: string | null
   /** Mistakes of `.compops.yml`, with their lines. */

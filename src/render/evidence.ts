@@ -46,6 +46,10 @@ export function* evidenceParts(run: Run, options: EvidenceOptions = {}): Generat
     superseded_by: run.supersededBy,
     submitted_at: time(run.createdAt),
     ended_at: time(run.endedAt),
+    // Where outputs lie (`at`) there is nothing any more.
+    removed: (run.removed ?? []).flatMap(({ cluster, at, days }) =>
+      at === null ? [] : [flow({ cluster, at: time(at), keep: `${days} days` })],
+    ),
     core_hours: rounded(coreSeconds(run, run.endedAt ?? run.createdAt) / 3600, 4),
   })
   yield write(

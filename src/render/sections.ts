@@ -31,11 +31,21 @@ export function verdictSection(view: PageView) {
       ...times(run, at),
       ...cost(run, at),
     ].join(' · '),
+    removed: removedSentence(run, view.timeZone),
     superseded:
       run.supersededBy === null
         ? null
         : `A newer push took over: ${link('its run', runUrl(view.publicUrl, { id: run.supersededBy }))}.`,
   }
+}
+
+function removedSentence(run: Run, timeZone: string): string | null {
+  const gone = (run.removed ?? []).flatMap(({ cluster, at, days }) =>
+    at === null ? [] : [`${inline(cluster, 60)} on ${formatTime(at, timeZone)} (keep: ${days} days)`],
+  )
+  return gone.length === 0
+    ? null
+    : `Its directory was removed from ${gone.join(' and ')}: of its outputs what came back into the evidence is left.`
 }
 
 function times(run: Run, at: Date): string[] {

@@ -159,6 +159,13 @@ function runLines(step: RunStep, page: Page): Line[] {
   if (step.mistakes.length > 5)
     lines.push(under(`and ${countOf(step.mistakes.length - 5, 'more mistake')}`, null, 'bad'))
   if (step.supersededBy !== null) lines.push(under(`superseded by run ${step.supersededBy}`, null, 'dim'))
+  if (step.keptBy != null) lines.push(under(`kept by ${safe(step.keptBy, 60)}`, null, 'dim'))
+  for (const { cluster, at, days } of step.removed ?? [])
+    lines.push(
+      at === null
+        ? under(`its directory on ${safe(cluster, 60)} is being removed (keep: ${days} days)`, null, 'dim')
+        : under(`its directory on ${safe(cluster, 60)} was removed (keep: ${days} days)`, at, 'dim'),
+    )
   if (step.composing !== null) lines.push(...workLines(step.composing, 'to be composed', page))
   return lines
 }

@@ -54,7 +54,10 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
     if (known === null && !hint.delivered) return `${short(hint.ref)} is already at ${sha.slice(0, 8)}`
   }
   // From here on the head moves in the transaction that writes what follows from it: a crash in between leaves the move to be seen again.
-  if (known !== null) return andThen(context, branch, await resumeRun(context, { branch, run: known }))
+  if (known !== null) {
+    const resumed = await resumeRun(context, { branch, run: known })
+    if (resumed !== 'directory removed') return andThen(context, branch, resumed)
+  }
   const nothing = async (reason: string): Promise<string> => {
     await transact(context.db, async tx => {
       await context.lease.assertHeld(tx)

@@ -2,24 +2,38 @@ import { and, eq, inArray, isNotNull, or, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { failureReasonNames, failureReasons } from '../model/job-state.ts'
 import { moveHead } from '../store/branches.ts'
-import { transact } from '../store/open.ts'
-import { type BranchRow, openStates, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
+import { type Db, transact } from '../store/open.ts'
+import { type BranchRow, openStates, type RunRow, removalsOf, shortBranch, touchRuns } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
 import { supersede } from './supersede.ts'
 
 // A lost job may still be somewhere: it is not begun again by itself.
 const notRun = failureReasonNames.filter(reason => failureReasons[reason].infrastructure && reason !== 'lost')
 
+const missingOf = (runId: string) =>
+  and(
+    eq(jobs.runId, runId),
+    or(inArray(jobs.state, ['canceled', 'skipped']), and(eq(jobs.state, 'failed'), inArray(jobs.reason, notRun))),
+  )
+
+async function hasMissing(db: Db, runId: string): Promise<boolean> {
+  return (await db.select({ id: jobs.id }).from(jobs).where(missingOf(runId)).limit(1)).length > 0
+}
+
 /**
  * The branch has come back to a commit that it was at before: what finished is kept; what was cancelled, skipped or failed because of the cluster
- * runs now, in the same run. A cancellation that is under way is not raced: when it has taken effect the job waits anew.
+ * runs now, in the same run.  A cancellation that is under way is not raced: when it has taken effect the job waits anew.
+ * Where something is missing and the run's directory has been removed, nothing is done: it is to be computed anew.
  */
 export async function resumeRun(
   context: Context,
   { branch, run }: { branch: BranchRow; run: RunRow },
-): Promise<string> {
+): Promise<string | 'directory removed'> {
   const again = await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
+    // Under the lock that a removal takes too: it has begun, or it never will.
+    await tx.execute(sql`select 1 from ${runs} where ${runs.id} = ${run.id} for update`)
+    if ((await removalsOf(tx, run.id)).length > 0 && (await hasMissing(tx, run.id))) return null
     await moveHead(tx, branch, run.sha)
     const reopened = await tx
       .update(jobs)
@@ -31,12 +45,7 @@ export async function resumeRun(
         cancelQueuedOnly: false,
         runAgain: false,
       })
-      .where(
-        and(
-          eq(jobs.runId, run.id),
-          or(inArray(jobs.state, ['canceled', 'skipped']), and(eq(jobs.state, 'failed'), inArray(jobs.reason, notRun))),
-        ),
-      )
+      .where(missingOf(run.id))
       .returning({ id: jobs.id })
     const cancelling = await tx
       .update(jobs)
@@ -55,6 +64,7 @@ export async function resumeRun(
     await touchRuns(tx, [run.id])
     return reopened.length + cancelling.length
   })
+  if (again === null) return 'directory removed'
   for (const topic of ['prepare', 'cancel', 'compose'] as const) context.wake.call(topic)
   const where = `${shortBranch(branch.ref)} is back at ${run.sha.slice(0, 8)}, computed in run ${run.id}`
   return again === 0

@@ -1,9 +1,10 @@
 import { and, asc, desc, eq, getTableColumns, inArray, ne, sql } from 'drizzle-orm'
 import { isFinal, jobStateNames, runState } from '../model/job-state.ts'
 import type { AccountingRow, Collected } from '../model/observation.ts'
+import type { Removal } from '../model/retention.ts'
 import type { Attempt, Job, Run } from '../model/run.ts'
 import { type Db, rows } from './open.ts'
-import { attempts, branches, jobs, projects, runs } from './schema.ts'
+import { attempts, branches, jobs, projects, runDirectories, runs } from './schema.ts'
 
 export type RunRow = typeof runs.$inferSelect
 export type JobRow = typeof jobs.$inferSelect
@@ -125,7 +126,18 @@ export async function loadRun(
         collected,
       )),
     )
-  return toRun(row.run, row.path, jobRows, attemptRows)
+  const removed = await removalsOf(db, id)
+  return { ...toRun(row.run, row.path, jobRows, attemptRows), ...(removed.length === 0 ? {} : { removed }) }
+}
+
+/** What of its directories was removed by age, or is being removed. */
+export async function removalsOf(db: Db, runId: string): Promise<Removal[]> {
+  const found = await db
+    .select()
+    .from(runDirectories)
+    .where(eq(runDirectories.runId, runId))
+    .orderBy(runDirectories.connection)
+  return found.map(row => ({ cluster: row.connection.split('#')[0]!, at: row.removedAt, days: row.days }))
 }
 
 export function toRun(

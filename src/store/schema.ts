@@ -132,6 +132,8 @@ export const runs = pgTable(
     /** Grows with every change that a person could see; what was last turned into reports is `reportedVersion`. */
     version: integer('version').notNull().default(1),
     reportedVersion: integer('reported_version').notNull().default(0),
+    /** Who wants its directories kept, whatever their age. */
+    keptBy: text('kept_by'),
     sweepTries: integer('sweep_tries').notNull().default(0),
     sweepNextAt: at('sweep_next_at').notNull().default(sql`now()`),
     /** The work of a run is to be composed. */
@@ -144,6 +146,23 @@ export const runs = pgTable(
     index('runs_open').on(t.id).where(sql`ended_at is null`),
     index('runs_branch').on(t.branchId, t.createdAt),
     index('runs_sha').on(t.projectId, t.sha),
+  ],
+)
+
+/** A run's directory on one account of a cluster that is being removed, or has been. Written before the deed. */
+export const runDirectories = pgTable(
+  'run_directories',
+  {
+    runId: uuid('run_id').notNull(),
+    connection: text('connection').notNull(),
+    /** The site's rule at that time. */
+    days: integer('days').notNull(),
+    since: at('since').notNull().default(sql`now()`),
+    removedAt: at('removed_at'),
+  },
+  t => [
+    primaryKey({ columns: [t.runId, t.connection] }),
+    index('run_directories_open').on(t.connection).where(sql`removed_at is null`),
   ],
 )
 

@@ -7,7 +7,15 @@ import { evidencePath } from '../render/links.ts'
 import type { DeliveryRow } from '../store/deliveries.ts'
 import type { Db } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
-import { type AttemptRow, attemptsOf, type JobRow, jobsOf, type RunRow, shortBranch } from '../store/runs.ts'
+import {
+  type AttemptRow,
+  attemptsOf,
+  type JobRow,
+  jobsOf,
+  type RunRow,
+  removalsOf,
+  shortBranch,
+} from '../store/runs.ts'
 import { connections, deliveries, reports, runs } from '../store/schema.ts'
 import type { Target } from './find.ts'
 
@@ -40,7 +48,8 @@ export async function chainOf(
   if (told !== null) {
     const all = await jobsOf(db, told.id)
     const shown = job === null ? all : all.filter(one => one.name === job)
-    steps.push(runStep(told, all, now))
+    const removed = (await removalsOf(db, told.id)).map(one => ({ ...one, at: iso(one.at) }))
+    steps.push({ ...runStep(told, all, now), keptBy: told.keptBy, removed })
     steps.push(...(await jobSteps(db, shown, project, { pollEvery, now })))
     const sent = await db.select().from(reports).where(eq(reports.runId, told.id)).orderBy(asc(reports.id))
     steps.push(

@@ -14,6 +14,7 @@ import { listenToCluster } from '../run/listen.ts'
 import { pollCluster } from '../run/poll.ts'
 import { prepareJobs } from '../run/prepare.ts'
 import { readDeliveries } from '../run/read-delivery.ts'
+import { removeDirectories, removeSources } from '../run/remove-directories.ts'
 import { sendReports } from '../run/send.ts'
 import { prunePacks } from '../run/source.ts'
 import { submitJobs } from '../run/submit.ts'
@@ -157,6 +158,17 @@ function clusterDuties(context: Context, connection: string, asOwner: (work: Wor
       topic: 'collect',
       every: 2_000,
       run: asOwner(c => count(collectResults(c, connection))),
+    },
+    {
+      name: `remove directories on ${connection}`,
+      topic: 'prune',
+      every: 3_600_000,
+      run: asOwner(async c => {
+        if (!lookedBack) return { more: false, after: pollInterval }
+        const removed = await removeDirectories(c, connection)
+        if (removed === 0) await removeSources(c, connection)
+        return { more: removed > 0, notBefore: 1_000 }
+      }),
     },
     {
       name: `cancel on ${connection}`,

@@ -1,5 +1,16 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -153,5 +164,78 @@ describe('an attempt', () => {
     const ids = { projectId: 42, runId: request.runId, jobId: request.jobId, attemptId: request.attemptId }
     expect(readAbout(renderAbout(request), ids)).not.toBeNull()
     expect(readAbout(change(renderAbout(request)), ids)).toBeNull()
+  })
+})
+
+describe('removing run directories', () => {
+  const outside = () => {
+    const dir = mkdtempSync(join(tmpdir(), 'compops-outside-'))
+    writeFileSync(join(dir, 'precious'), 'x')
+    return dir
+  }
+
+  test('takes them away whole, whatever is in them, and may be asked any number of times', async () => {
+    const [gone, stays] = [make(newIds(), { 'log.0': 'x' }), make(newIds())]
+    const elsewhere = outside()
+    symlinkSync(elsewhere, join(path(gone), 'link'))
+    mkdirSync(join(path(gone), 'cache', 'deep'), { recursive: true })
+    writeFileSync(join(path(gone), 'cache', 'deep', 'file'), 'x')
+    chmodSync(join(path(gone), 'cache', 'deep'), 0o500)
+    chmodSync(join(path(gone), 'cache'), 0o000)
+    for (const _ of [1, 2])
+      expect(await directories().removeRuns(42, [gone.runId])).toEqual({ gone: new Set([gone.runId]), kept: new Map() })
+    expect(readdirSync(join(root, '42', 'runs'))).toEqual([stays.runId])
+    expect(existsSync(join(elsewhere, 'precious'))).toBe(true)
+    rmSync(elsewhere, { recursive: true })
+  })
+
+  test('goes on where a kill left it, and half of one is not taken for a run', async () => {
+    const ids = make(newIds(), { id: '4711' })
+    const runs = join(root, '42', 'runs')
+    renameSync(join(runs, ids.runId), join(runs, `removed.${ids.runId}`))
+    expect(await all()).toEqual([[]])
+    expect((await directories().removeRuns(42, [ids.runId])).gone).toEqual(new Set([ids.runId]))
+    expect(readdirSync(runs)).toEqual([])
+  })
+
+  test('follows no link, and touches nothing that is not ours', async () => {
+    const elsewhere = outside()
+    const ids = make(newIds())
+    const [linked, file] = [newId(), newId()]
+    symlinkSync(elsewhere, join(root, '42', 'runs', linked))
+    writeFileSync(join(root, '42', 'runs', file), 'x')
+    expect((await directories().removeRuns(42, [linked, file])).kept).toEqual(
+      new Map([
+        [linked, 'is a link'],
+        [file, 'is no directory'],
+      ]),
+    )
+    mkdirSync(join(elsewhere, 'runs', ids.runId), { recursive: true })
+    symlinkSync(elsewhere, join(root, '7'))
+    await expect(directories().removeRuns(7, [ids.runId])).rejects.toThrow('lie behind a link')
+    for (const id of ['..', '', '.', '*', 'a\nb', '/etc', `${ids.runId}/..`])
+      await expect(directories().removeRuns(42, [id])).rejects.toThrow('no run of ours')
+    await expect(directories().removeRuns(-1, [ids.runId])).rejects.toThrow('no run of ours')
+    expect(existsSync(join(elsewhere, 'runs', ids.runId))).toBe(true)
+    expect(existsSync(path(ids))).toBe(true)
+    rmSync(elsewhere, { recursive: true })
+  })
+
+  test('learns nothing from a root that is not mounted', async () => {
+    rmSync(root, { recursive: true })
+    await expect(directories().removeRuns(42, [newId()])).rejects.toThrow('could not be removed')
+    expect(await directories().removeSources(30)).toBe(0)
+  })
+
+  test('sources go by their age alone', async () => {
+    const src = join(root, '42', 'src')
+    mkdirSync(src, { recursive: true })
+    const old = new Date(Date.now() - 40 * 86_400_000)
+    for (const name of [`${'a'.repeat(40)}.tar`, `${'b'.repeat(40)}.tar`, 'new.c.tar.host.1', 'notes.txt']) {
+      writeFileSync(join(src, name), 'x')
+      if (!name.startsWith('b')) utimesSync(join(src, name), old, old)
+    }
+    expect(await directories().removeSources(30)).toBe(2)
+    expect(readdirSync(src).sort()).toEqual([`${'b'.repeat(40)}.tar`, 'notes.txt'])
   })
 })

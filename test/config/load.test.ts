@@ -189,6 +189,11 @@ test('the whole file, read', async () => {
   )
 })
 
+test('after how many days run directories are removed', () => {
+  const result = readConfig(full.replace('events: off', 'keep: { days: 30 }'), join(folder, 'compops.config.yml'), env)
+  expect('config' in result && result.config.clusters.map(cluster => cluster.keepDays)).toEqual([30, undefined])
+})
+
 describe('a secret in a file', () => {
   test('is read again each time, and every value it had is known for redaction', async () => {
     const result = readConfig(full, join(folder, 'compops.config.yml'), env)
@@ -399,8 +404,14 @@ describe('each mistake', () => {
     [
       'keep',
       'events: off',
-      'keep: { days: 30 }',
-      'line 27, clusters.falcon.keep: `keep` is not supported yet. Leave it out: run directories stay until somebody removes them.',
+      'keep: 30d',
+      'line 27, clusters.falcon.keep: `keep` must hold keys and values, but it is `30d`. Write `key: value` lines below it, indented.',
+    ],
+    [
+      'a keep without days',
+      'events: off',
+      'keep: {}',
+      'line 27, clusters.falcon.keep.days: `days` is missing. Write after how many days run directories are removed, for example `keep: { days: 30 }`.',
     ],
     [
       'jump',

@@ -1,7 +1,12 @@
-import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { sql } from 'drizzle-orm'
 import { describe, expect, it, vi } from 'vitest'
 import { parse } from 'yaml'
+import { rows } from '../../src/store/open.ts'
+import { compops } from '../support/compops.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
@@ -115,4 +120,146 @@ describe.concurrent('results', () => {
       })
       expect([...(await folderOf(world, 'calc/swap'))]).toEqual([['a/d.txt', 'd\n']])
     }))
+
+  it('logs are followed to their end, and results collected into a directory, twice without fetching twice', () =>
+    inWorld({}, async world => {
+      const gate = join(world.place, 'gate')
+      const sha = await world.push('calc/logs', {
+        '.compops.yml': `jobs:
+  talk:
+    params: { degree: 12 }
+    script:
+      - echo first line
+      - until [ -e ${gate} ]; do sleep 0.1; done
+      - echo last line
+      - mkdir out; echo 1,2 > "out/a b.csv"; head -c 9000000 /dev/urandom > out/large.bin
+      - printf 'step,rmse\\n1,0.5\\n' > m.csv
+    outputs: [out/*]
+    metrics: m.csv
+  other:
+    script: ["true"]
+`,
+      })
+      const ask = (...args: string[]) => compops([...args, '--config', world.configFile])
+      await until(
+        'the job to run',
+        async () => (await ask('logs', 'calc/logs', 'talk')).out.includes('\nfirst line\n'),
+        90,
+      )
+      expect(await ask('logs', 'calc/logs')).toMatchObject({
+        code: 1,
+        err: expect.stringContaining('name one: talk, other'),
+      })
+      const following = ask('logs', 'calc/logs', 'talk', '--follow')
+      writeFileSync(gate, '')
+      const all = /^\$ echo first line\nfirst line\n[\s\S]*\nlast line\n[\s\S]*m\.csv\n$/
+      expect(await following).toMatchObject({ code: 0, out: expect.stringMatching(all), err: '' })
+      await world.treeEnds(sha, ['success'])
+      await until('the evidence', () => world.evidenceOf('calc/logs', sha))
+
+      const into = join(world.place, 'results')
+      const collected = await ask('collect', 'calc/logs', '--into', into)
+      expect(collected).toMatchObject({ code: 0, err: '' })
+      const read = (...path: string[]) => readFileSync(join(into, ...path))
+      expect(read('talk', 'log.txt').toString()).toMatch(all)
+      expect(read('talk', 'outputs', 'out', 'a%20b.csv').toString()).toBe('1,2\n')
+      expect(JSON.parse(read('talk', 'params.json').toString())).toEqual({ degree: 12 })
+      expect(JSON.parse(read('talk', 'metrics.json').toString())).toEqual({ step: 1, rmse: 0.5 })
+      expect(read('SUMMARY.md').toString()).toMatch(/calc\/logs[\s\S]*\| rmse \| 0\.5 \|[\s\S]*large\.bin/)
+      const record = parse(read('metadata.yml').toString())
+      const large = record.jobs.talk.outputs.find((one: { path: string }) => one.path === 'out/large.bin')
+      const digest = () =>
+        createHash('sha256')
+          .update(read('talk', 'outputs', 'out', 'large.bin'))
+          .digest('hex')
+      expect(digest()).toBe(large.sha256)
+
+      // A begun file is continued, a spoiled one is fetched anew, what is whole stays.
+      const whole = read('talk', 'outputs', 'out', 'large.bin')
+      rmSync(join(into, 'talk', 'outputs', 'out', 'large.bin'))
+      writeFileSync(join(into, 'talk', 'outputs', 'out', 'large.bin.part'), whole.subarray(0, 5_000_000))
+      const before = world.service.context.clusterOf('laptop').stats().commands
+      const again = await ask('collect', 'calc/logs', 'talk', '--into', into)
+      expect(again.out).toContain('1 were there already')
+      expect(digest()).toBe(large.sha256)
+      expect(world.service.context.clusterOf('laptop').stats().commands - before).toBeLessThan(9)
+      writeFileSync(join(into, 'talk', 'outputs', 'out', 'large.bin'), whole.subarray(1))
+      writeFileSync(join(into, 'talk', 'outputs', 'out', 'large.bin.part'), 'of something else')
+      expect(await ask('collect', 'calc/logs', 'talk', '--into', into)).toMatchObject({ code: 0 })
+      expect(digest()).toBe(large.sha256)
+
+      // What somebody changed on the cluster is said, and not taken for the result.
+      writeFileSync(large.at, 'short')
+      rmSync(join(into, 'talk', 'outputs', 'out', 'large.bin'))
+      expect(await ask('collect', 'calc/logs', 'talk', '--into', into)).toMatchObject({
+        code: 1,
+        err: expect.stringMatching(/large\.bin: it is no longer what the job had listed/),
+      })
+    }))
+
+  it('run directories are removed by age, never what is still needed, and an old commit is computed anew', () =>
+    inWorld(
+      { clusters: '  laptop: { scheduler: local, root: ROOT, poll_interval: 1s, keep: { days: 30 } }' },
+      async world => {
+        const { context } = world.service
+        const runs = () => readdirSync(join(world.place, 'cluster', String(world.project.id), 'runs')).sort()
+        const file = (n: number, code = 0) => ({
+          '.compops.yml': `jobs:\n  a:\n    script: [echo ${n}, exit ${code}]\n  b: { needs: [a], script: [echo b] }\n`,
+        })
+        const ids: string[] = []
+        const compute = async (n: number, code = 0) => {
+          const sha = await world.push('calc/old', file(n, code))
+          await until('the evidence', () => world.evidenceOf('calc/old', sha), 90)
+          const [row] = await rows<{ id: string }>(context.db, sql`select id from runs where sha = ${sha}`)
+          ids.push(row!.id)
+          return sha
+        }
+        const failed = await compute(1, 3)
+        await compute(2)
+        await compute(3)
+        await compute(4)
+        const [one, two, three, four] = ids as [string, string, string, string]
+        const kept = await compops(['keep', three, '--config', world.configFile])
+        expect(kept).toMatchObject({ code: 0, out: expect.stringContaining(`run ${three} (calc/old`) })
+        // Nothing is old yet.
+        context.wake.call('prune')
+        await context.db.execute(sql`update runs set ended_at = ended_at - interval '31 days'`)
+        context.wake.call('prune')
+        await until('old directories to be removed', () => runs().join() === [three, four].sort().join(), 90)
+        const page = await until('the record to say so', async () => {
+          const text = await world.evidenceOf('calc/old', failed)
+          return text?.includes('removed:') ? text : null
+        })
+        expect(parse(page).removed).toEqual([{ cluster: 'laptop', at: expect.anything(), keep: '30 days' }])
+        const why = await compops(['why', failed, '--config', world.configFile])
+        expect(why.out).toMatch(/its directory on laptop was removed \(keep: 30 days\)/)
+        expect(await compops(['logs', failed, 'a', '--config', world.configFile])).toMatchObject({
+          code: 1,
+          err: expect.stringMatching(/is not there any more; its directory on laptop was removed on \d{4}-\d\d-\d\d/),
+        })
+        expect(await compops(['keep', two, '--config', world.configFile])).toMatchObject({ code: 1 })
+
+        const released = await compops(['keep', '--release', three, '--config', world.configFile])
+        expect(released.code).toBe(0)
+        context.wake.call('prune')
+        await until('the released one to be removed', () => runs().join() === four, 90)
+
+        // The branch goes back to where `b` was never run: all of it is computed again, in a new run.
+        await context.db.execute(sql`update jobs set state = 'canceled' where run_id = ${one} and name = 'b'`)
+        const head = (await world.simulator.branches(world.project.id)).find(branch => branch.name === 'calc/old')!
+        execFileSync('git', ['-C', world.project.directory, 'update-ref', 'refs/heads/calc/old', failed])
+        await world.simulator.pushed(world.project.id, 'refs/heads/calc/old', head.sha, failed, world.alice.id)
+        await until(
+          'a new run of the old commit',
+          async () => {
+            const found = await rows<{ id: string; state: string }>(
+              context.db,
+              sql`select id, state from runs where sha = ${failed} and ended_at is not null order by id`,
+            )
+            return found.length === 2 && found[1]!.state === 'failed' && runs().includes(found[1]!.id)
+          },
+          90,
+        )
+      },
+    ))
 })

@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { readPlace } from '../config/index.ts'
+import { CompopsError } from '../errors.ts'
+import { largestPiece, type Results } from '../model/results.ts'
+import { type RunCommand, readCommandLine, UsageError } from './command.ts'
+import { askOperator, askPiece } from './operator.ts'
+
+/** So much of the end is shown where not all is asked for. */
+const tail = 64 * 1024
+
+/**
+ * `compops logs ID|BRANCH [JOB]`: the end of what a job printed, through the running service. `--follow` goes on until the job has ended, `--all` begins at the
+ * beginning. Where the connection breaks meanwhile it goes on at the same byte.
+ */
+export const run: RunCommand = async (args, io) => {
+  const { config, flags, files } = readCommandLine(args, io.env, { flags: ['follow', 'all'], files: 2 })
+  const asked = files.join(' ').trim()
+  if (asked === '') throw new UsageError('of which job? Its id, or a branch and its name: compops logs calc/heat mesh')
+  const path = `/results?${new URLSearchParams({ q: asked })}`
+  const results = await askOperator<Results>(config, io.env, { method: 'GET', path })
+  const [job, ...others] = results.jobs
+  if (job === undefined) throw new CompopsError(`the run ${results.run} of ${results.branch} has no jobs`)
+  if (others.length > 0)
+    throw new CompopsError(
+      `${results.branch} has ${results.jobs.length} jobs; name one: ${results.jobs.map(one => one.name).join(', ')}`,
+    )
+  if (job.attempt === null) throw new CompopsError(`${job.name} has not been handed to its cluster: it is ${job.state}`)
+  const place = await readPlace(config, io.env)
+  const show = io.stdout.isTTY === true ? harmless : (text: string) => text
+  const decoder = new TextDecoder()
+  let offset = flags.has('all') ? 0 : -tail
+  let failures = 0
+  for (;;) {
+    const piece = await askPiece(place, {
+      attempt: job.attempt,
+      in: 'log',
+      path: '',
+      offset,
+      bytes: largestPiece,
+    }).catch(error => {
+      // The job goes on, and so does its log: an outage of ten minutes is no reason to lose the place.
+      if (!flags.has('follow') || ++failures > 60) throw error
+      return null
+    })
+    if (piece !== null) failures = 0
+    if (piece !== null && 'bytes' in piece && piece.bytes.length > 0) {
+      // A tail begins in the middle of a line, or of a letter.
+      const cut = offset < 0 && piece.offset > 0 ? piece.bytes.indexOf(10) + 1 : 0
+      io.stdout.write(show(decoder.decode(piece.bytes.subarray(cut), { stream: true })))
+      offset = piece.offset + piece.bytes.length
+      if (offset < piece.size) continue
+    } else if (piece !== null && 'problem' in piece && (piece.ended || !flags.has('follow')))
+      throw new CompopsError(`the log of ${job.name}: ${[piece.problem, ...results.removed].join('; ')}`)
+    if (!flags.has('follow') || piece?.ended === true) break
+    await sleep(failures > 0 ? 10_000 : 1_000)
+  }
+  return 0
+}
+
+/** A job's output must not steer the terminal of who looks at it: colours stay, other sequences and control characters go. */
+export function harmless(text: string): string {
+  return text.replace(/\x1b(?!\[[0-9;]*m)|[\0-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]/g, '')
+}

@@ -1,0 +1,43 @@
+/** Which run directories may be removed from a cluster: one decision, on facts that stand in rows. */
+
+export interface RetentionFacts {
+  /** null while it goes on. */
+  readonly endedAt: Date | null
+  /** A job or an attempt that is not final. */
+  readonly underWay: boolean
+  /** Results of an ended attempt that were not fetched yet, and are still tried for. */
+  readonly uncollected: boolean
+  /** The record as it should be now stands on the evidence branch. */
+  readonly committed: boolean
+  /** Who wants it kept; null for nobody. */
+  readonly keptBy: string | null
+  /** The rows may be older than the world (a restored backup). */
+  readonly recovering: boolean
+  /** The newest completed run of its branch. */
+  readonly latestCompleted: boolean
+  /** Its branch has not been deleted. */
+  readonly branchLives: boolean
+  /** A living branch that was computed from its branch. */
+  readonly child: string | null
+}
+
+/** Why the directory stays, for people; null where it may go. */
+export function whyKept(facts: RetentionFacts, days: number, now: Date): string | null {
+  if (facts.keptBy !== null) return `kept by ${facts.keptBy}`
+  if (facts.recovering) return 'what has happened since the restored backup has not been read'
+  if (facts.endedAt === null || facts.underWay) return 'it goes on'
+  if (facts.uncollected) return 'its results have not been fetched'
+  if (!facts.committed) return 'its evidence is not committed'
+  if (now.getTime() - facts.endedAt.getTime() < days * 86_400_000) return `it is younger than ${days} days`
+  if (facts.latestCompleted && facts.branchLives) return 'it is the latest completed run of a living branch'
+  if (facts.latestCompleted && facts.child !== null) return `${facts.child} was computed from its branch`
+  return null
+}
+
+/** What became of a run's directory on one account of a cluster. */
+export interface Removal {
+  readonly cluster: string
+  /** null while it is being removed. */
+  readonly at: Date | null
+  readonly days: number
+}

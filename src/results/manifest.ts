@@ -1,0 +1,66 @@
+import { placeOf } from '../cluster/files.ts'
+import { branchFile } from '../model/branch-file.ts'
+import { copyFolder } from '../model/copies.ts'
+import type { ResultFile, Results, ResultsOfJob } from '../model/results.ts'
+import type { Job, Run } from '../model/run.ts'
+import { renderEvidence } from '../render/evidence.ts'
+import { renderSummary } from '../render/summary.ts'
+
+/** What there is to fetch of a run, or of some of its jobs, and what is said of it. */
+export function resultsOf(
+  run: Run,
+  jobs: readonly Job[],
+  page: { readonly timeZone: string; readonly publicUrl: string; readonly at: Date },
+): Results {
+  const of = jobs.map(resultsOfJob)
+  return {
+    run: run.id,
+    project: run.projectPath,
+    branch: run.branch,
+    sha: run.sha,
+    state: run.state,
+    metadata: renderEvidence(run),
+    summary: renderSummary({ ...page, run: { ...run, jobs }, dashboard: false }, of),
+    jobs: of,
+    removed: (run.removed ?? []).map(({ cluster, at, days }) =>
+      at === null
+        ? `its directory on ${cluster} is being removed (keep: ${days} days)`
+        : `its directory on ${cluster} was removed on ${at.toISOString().slice(0, 10)} (keep: ${days} days)`,
+    ),
+  }
+}
+
+function resultsOfJob(job: Job): ResultsOfJob {
+  const attempt = job.attempts.at(-1) ?? null
+  const folder = copyFolder(job.name)
+  const files: ResultFile[] = []
+  const left: string[] = []
+  const own = (path: string, local: string) =>
+    files.push({ in: path === '' ? 'log' : 'attempt', path, size: null, sha256: null, local: `${folder}/${local}` })
+  if (attempt !== null) {
+    own('', 'log.txt')
+    own('script', 'script.sh')
+    own('commands', 'commands.sh')
+    own('params.json', 'params.json')
+  }
+  const outputs = attempt?.collected?.outputs ?? []
+  for (const output of outputs) {
+    if (/[\0-\x1f\x7f\ufffd]/.test(output.path) || /^\s|\s$/.test(output.path)) {
+      left.push(`${JSON.stringify(output.path)}: its name cannot be asked for`)
+      continue
+    }
+    const place = placeOf(output)
+    const local = `${folder}/${place === 'output' ? 'output-directory' : 'outputs'}/${branchFile(output.path)}`
+    files.push({ in: place, path: output.path, size: output.size, sha256: output.sha256, local })
+  }
+  const omitted = attempt?.collected?.outputsOmitted ?? 0
+  if (omitted > 0) left.push(`${omitted} more outputs that were not listed`)
+  return {
+    name: job.name,
+    state: job.state,
+    attempt: attempt?.id ?? null,
+    metrics: attempt?.collected?.metrics ?? {},
+    files,
+    left,
+  }
+}

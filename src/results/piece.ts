@@ -1,0 +1,35 @@
+import { eq } from 'drizzle-orm'
+import type { Cluster, Piece } from '../cluster/cluster.ts'
+import { CompopsError } from '../errors.ts'
+import { largestPiece, type PieceOf } from '../model/results.ts'
+import type { Db } from '../store/open.ts'
+import { attempts } from '../store/schema.ts'
+
+export interface PieceWanted {
+  readonly attempt: string
+  readonly in: PieceOf
+  readonly path: string
+  readonly offset: number
+  readonly bytes: number
+}
+
+/**
+ * A piece of a file of an attempt, over the service's own connection: for `compops logs` and `collect`, a page, or a CI job that follows. It knows its place by
+ * byte offset alone, so whoever follows may come back after any time. `ended`: the attempt has; asked before the file is read, so that nothing comes after it.
+ */
+export async function readPiece(
+  db: Db,
+  clusterOf: (connection: string) => Cluster,
+  wanted: PieceWanted,
+): Promise<Piece & { readonly ended: boolean }> {
+  const [attempt] = await db.select().from(attempts).where(eq(attempts.id, wanted.attempt))
+  if (attempt === undefined) throw new CompopsError(`there is no attempt ${wanted.attempt}`)
+  const { files } = clusterOf(attempt.connection)
+  const bytes = Math.min(wanted.bytes, largestPiece)
+  const { offset } = wanted
+  const piece =
+    wanted.in === 'log'
+      ? await files.log(attempt, { offset, bytes })
+      : (await files.read(attempt, [{ in: wanted.in, path: wanted.path, offset, bytes }]))[0]!
+  return { ...piece, ended: attempt.final }
+}
