@@ -50,7 +50,7 @@ export function readCluster(
   const scheduler = section.need(
     'scheduler',
     asScheduler(around),
-    'Write `scheduler: slurm` or `pbs`, or `local` to run jobs without one.',
+    'Write `scheduler: slurm`, `pbs` or `sge`, or `local` to run jobs without one.',
   )
   const ssh = section.has('ssh') ? section.read('ssh', sshReader(around)) : null
   const root = section.need(
@@ -98,7 +98,7 @@ export function readCluster(
   }
 }
 
-const schedulers: readonly string[] = ['slurm', 'pbs', 'local']
+const schedulers: readonly string[] = ['slurm', 'pbs', 'sge', 'local']
 
 /** A name that we know, or a file of the site's own, by a path as a module has it: `./my_scheduler.ts`. */
 function asScheduler(around: Surroundings): Read<ClusterConfig['scheduler']> {
@@ -117,13 +117,13 @@ function asScheduler(around: Surroundings): Read<ClusterConfig['scheduler']> {
       )
       return undefined
     }
-    const later = value === 'lsf' || value === 'sge'
+    const later = value === 'lsf'
     const near = nearest(scalar.source, schedulers)
     report(
       node,
       path,
       later ? notYet('scheduler', String(value).slice(0, 60)) : `There is no scheduler ${quote(scalar.source)}.`,
-      `${near === null || later ? '' : `Did you mean \`${near}\`? `}It is \`slurm\`, \`pbs\` or \`local\`.`,
+      `${near === null || later ? '' : `Did you mean \`${near}\`? `}It is \`slurm\`, \`pbs\`, \`sge\` or \`local\`.`,
     )
     return undefined
   }

@@ -46,7 +46,8 @@ export function nextState(before: Before, seen: Seen, options: NextStateOptions)
   const restarts = Math.max(before.restarts, seen.queue?.restarts ?? 0)
   const exit = seen.exit !== null && seen.exit.restarts >= restarts ? seen.exit : null
   const accounted = seen.accounting === 'off' ? null : seen.accounting
-  const verdict = accounted?.verdict ?? null
+  // A script that came to its end has started: a record that says otherwise is of an earlier try, and the last one is not written yet.
+  const verdict = exit !== null && accounted?.verdict === 'never started' ? null : (accounted?.verdict ?? null)
 
   if (inQueue !== null && !(inQueue.state === 'completing' && exit !== null)) return underWay(inQueue, options)
 

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { and, eq, isNotNull, notInArray, sql } from 'drizzle-orm'
+import type { Cluster } from '../cluster/cluster.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError, UnreadableError } from '../errors.ts'
 import { isFinal, type JobState, mayFollow } from '../model/job-state.ts'
@@ -64,9 +65,11 @@ export async function pollCluster(context: Context, connection: string): Promise
         due = true
       if (changedBy(attempt, after, seen)) changes.push({ attempt, after, seen, at: round.at })
     }
+    const later = await removeStuck(context, cluster, changes)
     const written: Change[] = []
-    for (let start = 0; start < changes.length; start += 200) {
-      written.push(...(await writeChanges(context, changes.slice(start, start + 200))))
+    const certain = changes.filter(change => !later.has(change))
+    for (let start = 0; start < certain.length; start += 200) {
+      written.push(...(await writeChanges(context, certain.slice(start, start + 200))))
       await turn()
     }
     for (const { attempt, after, seen } of written) {
@@ -130,6 +133,32 @@ interface Change {
   readonly after: Conclusion
   readonly seen: Seen
   readonly at: Date
+}
+
+/**
+ * A job that its scheduler gave up may stay in the queue (Grid Engine's Eqw) until an operator lets it run after all. It is fenced and removed
+ * before its end is written, so that a kill in between has the next round ask again. Returns those for which that did not work: they wait.
+ */
+async function removeStuck(
+  context: Context,
+  cluster: Cluster,
+  changes: readonly Change[],
+): Promise<ReadonlySet<Change>> {
+  const stuck = changes.filter(
+    ({ after, seen }) => isFinal(after.state) && seen.queue?.verdict === 'never started' && seen.exit === null,
+  )
+  if (stuck.length === 0) return new Set()
+  try {
+    await cluster.cancel(
+      stuck.map(({ attempt }) => attempt),
+      { fence: true },
+    )
+    return new Set()
+  } catch (error) {
+    if (!(error instanceof CompopsError)) throw error
+    context.log.warn({ step: 'poll', err: describeError(error) }, 'jobs that never started are removed later')
+    return new Set(stuck)
+  }
 }
 
 async function rememberRound(context: Context, connection: string, facts: ClusterFacts): Promise<void> {

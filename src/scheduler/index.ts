@@ -4,11 +4,12 @@ import type { Dialect } from './dialect.ts'
 import { local } from './local.ts'
 import { loadOwnDialect, type OwnDialect } from './own.ts'
 import { pbs } from './pbs/pbs.ts'
+import { sge } from './sge/sge.ts'
 import { slurm } from './slurm/slurm.ts'
 
-export const dialects: Readonly<Record<string, Dialect>> = { slurm, pbs, local }
+export const dialects: Readonly<Record<string, Dialect>> = { slurm, pbs, sge, local }
 
-const notYet: readonly string[] = ['lsf', 'sge']
+const notYet: readonly string[] = ['lsf']
 
 /** The sites' own, by path. As with every module: loaded once a process. */
 const own = new Map<string, OwnDialect>()

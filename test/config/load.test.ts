@@ -375,7 +375,7 @@ describe('each mistake', () => {
       'a scheduler that comes later',
       'scheduler: slurm',
       'scheduler: lsf',
-      'line 15, clusters.falcon.scheduler: `scheduler: lsf` is not supported yet. It is `slurm`, `pbs` or `local`.',
+      'line 15, clusters.falcon.scheduler: `scheduler: lsf` is not supported yet. It is `slurm`, `pbs`, `sge` or `local`.',
     ],
     [
       "a site's own scheduler that is no module",
@@ -387,7 +387,7 @@ describe('each mistake', () => {
       'a scheduler that is none',
       'scheduler: slurm',
       'scheduler: slrm',
-      'line 15, clusters.falcon.scheduler: There is no scheduler `slrm`. Did you mean `slurm`? It is `slurm`, `pbs` or `local`.',
+      'line 15, clusters.falcon.scheduler: There is no scheduler `slrm`. Did you mean `slurm`? It is `slurm`, `pbs`, `sge` or `local`.',
     ],
     [
       'a transport that comes later',

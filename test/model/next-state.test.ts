@@ -153,6 +153,11 @@ describe('nextState, at the end', () => {
       },
     ],
     [
+      'it came to its end after an earlier try that never started: the last record is not written yet',
+      { exit: exit(0), accounting: accounted('never started', { nativeState: 'failed 28' }) },
+      { state: 'running', awaiting: expect.any(Date) },
+    ],
+    [
       'without accounting the queue says why',
       { exit: exit(0), accounting: 'off', queue: row('ended', { verdict: 'memory', nativeState: 'OUT_OF_MEMORY' }) },
       { state: 'failed', reason: 'memory' },

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Round, SubmitOutcome } from '../../src/cluster/cluster.ts'
-import { UnreadableError } from '../../src/errors.ts'
+import { CompopsError, UnreadableError } from '../../src/errors.ts'
 import { cancelJobs } from '../../src/run/cancel.ts'
 import { releaseDependants } from '../../src/run/dependants.ts'
 import { finishRuns } from '../../src/run/finish.ts'
@@ -80,6 +80,46 @@ describe('a kill after the scheduler has let go of a dependant', () => {
     await prepareJobs(rows.context, 'falcon')
     expect(await rows.states(runId)).toEqual({ a: 'failed / null', b: 'skipped / canceled' })
     expect(await finishRuns(rows.context)).toBe(1)
+  })
+})
+
+describe('a job that its scheduler gave up, and keeps in its queue', () => {
+  const stuck = inQueue({
+    state: 'ended',
+    nativeState: 'Eqw',
+    verdict: 'never started',
+    reason: "can't chdir to /scratch",
+  })
+  it('is fenced and removed before it is called failed; what cannot be removed waits, and holds up nobody', async () => {
+    const { runId, ids } = await rows.run([
+      { name: 'a', state: 'queued', attempt: { state: 'queued', nativeId: '1' } },
+      { name: 'b', state: 'queued', attempt: { state: 'queued', nativeId: '2' } },
+    ])
+    const asked: unknown[] = []
+    let away = true
+    rows.cluster = {
+      cancel: async (list, options) => {
+        asked.push([list.map(attempt => attempt.id), options, await rows.states(runId)])
+        if (away) throw new CompopsError('qdel: unable to contact qmaster')
+        return new Map()
+      },
+      observe: async list => ({
+        at: new Date(),
+        seen: new Map(
+          list.map(({ id }) => [id, id === ids.a!.attempt ? stuck : inQueue({ state: 'running', nodes: ['n1'] })]),
+        ),
+        commands: 1,
+      }),
+    }
+    await pollCluster(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({ a: 'queued / queued', b: 'running / running' })
+    away = false
+    await pollCluster(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({ a: 'failed / failed', b: 'running / running' })
+    expect(asked).toEqual([
+      [[ids.a!.attempt], { fence: true }, { a: 'queued / queued', b: 'queued / queued' }],
+      [[ids.a!.attempt], { fence: true }, { a: 'queued / queued', b: 'running / running' }],
+    ])
   })
 })
 
