@@ -14,7 +14,7 @@ import { CompopsError } from '../errors.ts'
  *       fenced                           given up: a copy that starts later leaves
  *       started.<i> exit.<i> log.<i>     written by the job, one per task of an array, else 0
  *       outputs.<i> metrics.<i> environment.<i>
- *       pid.<i> code.<i> group.<i> killed.<i> starts.<i> progress.<i> bin/     between the parts of the wrapper
+ *       pid.<i> code.<i> group.<i> killed.<i> starts.<i> progress.<i> watch.<i> ended.<i> bin/     between the parts of the wrapper
  *       scheduler.log output/            what was said before the log was open; COMPOPS_OUTPUT_DIR
  *     <root>/events/<attempt>.<i>.{start,progress,end}         news of jobs, removed by whoever listens (events-program.ts)
  */

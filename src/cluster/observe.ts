@@ -117,7 +117,8 @@ async function readPast(
 
 /** `<number of the attempt> <file> <its first line>`. The job's own user can write there: what does not look as our wrapper writes it is no file of ours. */
 function readFile(dialect: Dialect, line: string, gone: readonly WatchedAttempt[], past: Past): void {
-  const found = /^(\d+) (started|exit)\.0 (\S+) (\d{1,10})(?: (\d{1,3}) (\d{1,10}))?$/.exec(line)
+  const [record = '', ...rest] = line.split('\t')
+  const found = /^(\d+) (started|exit)\.0 (\S+) (\d{1,10})(?: (\d{1,3}) (\d{1,10}))?$/.exec(record)
   if (found === null) return
   const [, n, file, nativeId = '', first, second, third] = found
   const attempt = gone[Number(n)]
@@ -132,8 +133,15 @@ function readFile(dialect: Dialect, line: string, gone: readonly WatchedAttempt[
       restarts: Number(first),
       code: Number(second),
       at: new Date(Number(third) * 1000),
+      ...readEnded(rest),
     })
   }
+}
+
+/** What the wrapper adds where it ended the job itself (scheduler/watch.ts). */
+function readEnded([kind, first = '', ...more]: readonly string[]): Pick<ExitRecord, 'ended'> {
+  if (kind === 'stalled' && /^\d{1,9}$/.test(first)) return { ended: { kind, seconds: Number(first) } }
+  return kind === 'matched' ? { ended: { kind, pattern: first, line: more.join(' ') } } : {}
 }
 
 /** Ten thousand rows are read in a few turns of the event loop rather than in one. What cannot be read today may be readable tomorrow. */

@@ -72,6 +72,12 @@ export interface JobSpec {
   readonly image?: string
   /** Names of the site's secrets that it gets as variables. The values are never part of a spec. */
   readonly secrets?: readonly string[]
+  /** Extended regular expressions: a line of the job's output that one of them matches ends the job as failed. */
+  readonly fail_on?: readonly string[]
+  /** Seconds without output after which it is ended as stalled. */
+  readonly stall_timeout?: number
+  /** An extended regular expression: lines of its output that tell how far it is. */
+  readonly progress?: string
   /** Key (e.g. `time`, `env.OMP_NUM_THREADS`, `directives[0]`) to where its value came from. */
   readonly origins: Readonly<Record<string, Origin>>
 }

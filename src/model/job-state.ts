@@ -70,6 +70,7 @@ export const failureReasons = {
   lost: { infrastructure: true, label: 'lost' },
   expired: { infrastructure: true, label: 'waited too long' },
   stalled: { infrastructure: false, label: 'stalled' },
+  fail_on: { infrastructure: false, label: 'error in its output' },
 } as const
 
 export type FailureReason = keyof typeof failureReasons

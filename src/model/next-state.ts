@@ -4,6 +4,7 @@ import {
   type ClusterFacts,
   type Conclusion,
   cannotWrite,
+  type Ended,
   type QueueRow,
   type Seen,
   type Verdict,
@@ -68,7 +69,23 @@ export function nextState(before: Before, seen: Seen, options: NextStateOptions)
     if (options.now < until)
       return { ...known(before.state === 'queued' ? 'running' : before.state, null, before), awaiting: until }
   }
-  return conclude(before, verdict ?? seen.queue?.verdict ?? null, exit?.code ?? null, accounted, seen.queue, silent)
+  const word = verdict ?? seen.queue?.verdict ?? null
+  const concluded = conclude(before, word, exit?.code ?? null, accounted, seen.queue, silent)
+  // The scheduler only saw it end; where it knows a graver reason (memory, node, a cancellation) that one holds.
+  const seesOnlyTheEnd = word === null || word === 'completed' || word === 'exit'
+  return exit?.ended !== undefined && seesOnlyTheEnd && concluded.state !== 'canceled'
+    ? endedByItself(exit.ended, exit.code)
+    : concluded
+}
+
+function endedByItself(ended: Ended, code: number): Conclusion {
+  return ended.kind === 'stalled'
+    ? failed('stalled', `it wrote nothing for ${formatSeconds(ended.seconds)} and was ended (\`stall_timeout\`)`, code)
+    : failed('fail_on', `its output has a line that \`fail_on\` names (${ended.pattern}): ${ended.line}`, code)
+}
+
+function formatSeconds(seconds: number): string {
+  return seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`
 }
 
 function underWay(row: QueueRow, options: NextStateOptions): Conclusion {

@@ -74,7 +74,15 @@ export interface ExitRecord {
   readonly restarts: number
   readonly code: number
   readonly at: Date | null
+  /** Why the wrapper itself ended the job, or calls it failed. */
+  readonly ended?: Ended
 }
+
+export type Ended =
+  /** Nothing was written for so many seconds. */
+  | { readonly kind: 'stalled'; readonly seconds: number }
+  /** A line of its output matches a pattern of `fail_on`; both shortened. */
+  | { readonly kind: 'matched'; readonly pattern: string; readonly line: string }
 
 /** Everything one whole round saw of one attempt. Only a whole round makes one; a failed or cut poll throws instead. */
 export interface Seen {

@@ -7,7 +7,7 @@ import type { Resources } from '../model/job-spec.ts'
 import type { Attempt, Job, Run } from '../model/run.ts'
 import { copiesFolder, evidencePath } from './links.ts'
 import { oneLine } from './markdown.ts'
-import { coreSeconds, cpuEfficiency } from './outcome.ts'
+import { coreSeconds, cpuEfficiency, exitCodeInWords } from './outcome.ts'
 
 export interface EvidenceOptions {
   /** The run of the parent branch whose results this one was computed from. */
@@ -108,6 +108,7 @@ function attemptRecord(attempt: Attempt, asked: Resources): Node {
     started_at: time(attempt.startedAt),
     ended_at: time(attempt.endedAt),
     exit_code: attempt.exitCode ?? accounting?.exitCode,
+    exit_means: attempt.state === 'failed' ? exitCodeInWords(attempt.exitCode ?? 0) : null,
     signal: attempt.signal ?? accounting?.signal,
     restarts: attempt.restarts === 0 ? null : attempt.restarts,
     requested: flow(requested(asked)),

@@ -9,11 +9,15 @@ export function lastAttempt(job: Job): Attempt | null {
 
 /** How an exit code reads: 126 and 127 are the shell's, 128 + n is signal n (POSIX sh, "Exit Status for Commands"). */
 export function exitCodeInWords(exitCode: number): string | null {
-  return exitWords.get(exitCode) ?? null
+  const signal = exitCode > 128 && exitCode <= 128 + 64 ? `ended by signal ${exitCode - 128}` : null
+  return exitWords.get(exitCode) ?? signal
 }
 
 const exitWords = new Map<number, string>([
   [2, 'wrong usage, or a general error'],
+  [74, 'could not write its files'],
+  [78, 'its settings cannot be used'],
+  [124, 'ended by timeout(1)'],
   [126, 'found, but not executable'],
   [127, 'command not found'],
   [129, 'hung up'],
@@ -24,11 +28,16 @@ const exitWords = new Map<number, string>([
   [135, 'bus error'],
   [136, 'floating point exception'],
   [137, 'killed'],
+  [138, 'ended by USR1'],
   [139, 'segmentation fault'],
+  [140, 'ended by USR2'],
   [141, 'broken pipe'],
+  [142, 'ended by its alarm'],
   [143, 'terminated'],
   [152, 'CPU time limit'],
   [153, 'file size limit'],
+  [159, 'a system call that is not allowed'],
+  [255, 'exit code out of range, or srun or ssh failed'],
 ])
 
 /** Why it failed, short: `out of memory`, `exit 127: command not found`, `time limit of 4 h`. */
@@ -75,12 +84,55 @@ export function advice(job: Job, commands: boolean): string | null {
     case 'expired':
       return `${again}: the cluster did not finish it, the commit is not to blame`
     case 'stalled':
-      return 'look at the log: it stopped writing long before it was ended'
+      return 'look at the log: where did it stop? A longer `stall_timeout`, or a line of output now and then, if it was only silent'
+    case 'fail_on':
+      return 'look at the lines before it in the log; a narrower pattern in `fail_on`, if that line is none of an error'
     case 'submit':
       return 'change what the scheduler names above'
     default:
-      return exitCode === null ? null : exitCodeAdvice(exitCode)
+      return logAdvice(attempt?.collected?.logTail ?? '') ?? (exitCode === null ? null : exitCodeAdvice(exitCode))
   }
+}
+
+/** What the last lines say more plainly than an exit code, in the words of shells, loaders and interpreters; the first that is found. */
+const tellingLines: readonly (readonly [RegExp, string])[] = [
+  [
+    /\\r': command not found|\^M: bad interpreter|bad interpreter: No such file|env: '?[\w.-]+\\r/,
+    'save the file with Unix line ends (`dos2unix`, or `* text=auto eol=lf` in `.gitattributes`), or correct the path behind its `#!`',
+  ],
+  [
+    /No space left on device|Disk quota exceeded|EDQUOT|ENOSPC/,
+    'make room: the disk or the quota is full where the job wrote',
+  ],
+  [
+    /unable to locate a modulefile|following module\(s\) are unknown|module: command not found/i,
+    'correct the name in `modules`: `module avail` on the cluster lists them',
+  ],
+  [
+    /error while loading shared libraries|cannot open shared object file/,
+    'load the modules it was built with in `modules`: a library of it is not there',
+  ],
+  [
+    /ModuleNotFoundError: No module named|ImportError: No module named/,
+    '`template: python` with a `requirements.txt`, or the module that has the package',
+  ],
+  [
+    /CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|OutOfMemoryError: CUDA/,
+    'a smaller batch, or a GPU with more memory: `gpus: <type>:<n>`',
+  ],
+  [
+    /oom-kill|Out of memory|MemoryError|std::bad_alloc|Cannot allocate memory|OutOfMemoryError/,
+    'ask for more `mem`: it could not get the memory that it wanted',
+  ],
+  [
+    /: Permission denied/,
+    '`chmod +x` the file and commit it, or call it with its interpreter; where it is a directory, look whose it is',
+  ],
+]
+
+function logAdvice(log: string): string | null {
+  const last = log.split('\n').slice(-30).join('\n')
+  return tellingLines.find(([line]) => line.test(last))?.[1] ?? null
 }
 
 function exitCodeAdvice(exitCode: number): string | null {
@@ -89,10 +141,20 @@ function exitCodeAdvice(exitCode: number): string | null {
       return '`chmod +x` the file and commit it, or call it with its interpreter'
     case 127:
       return 'load its module in `setup`, or check the spelling of the command'
+    case 124:
+      return 'a longer limit for the `timeout` that the script itself sets'
+    case 78:
+      return 'correct the pattern that the log names: it is read by `grep -E` on the cluster'
     case 132:
       return 'build on the kind of node it runs on: this CPU does not know an instruction of the program'
     case 137:
       return 'ask for more `mem`: what is killed without a word has mostly run out of it'
+    case 134:
+      return 'look for the assertion or the error above `Aborted` in the log'
+    case 136:
+      return 'look for a division by zero or an overflow: the program stopped at an impossible number'
+    case 153:
+      return 'look at `ulimit -f`, or write smaller files'
     case 139:
       return '`ulimit -s unlimited` in `setup`, or a debug build: the program touched memory that is not its own'
     default:

@@ -99,6 +99,7 @@ function describeJob(job: Job, run: Run, timeZone: string): string {
       if (job.reason === 'submit') return `${job.cluster} · not accepted${said}`
       if (isInfrastructure(job))
         return `${where} · ${failureInWords(job)}${after}: the cluster, not the commit${attempts}`
+      if (job.reason === 'fail_on') return `${where} · ${failureInWords(job)}${after}${attempts}${said}`
       return `${where} · ${failureInWords(job)}${asked(job)}${after}${attempts}`
     case 'canceled':
       return `${where} · canceled${after}${said}`

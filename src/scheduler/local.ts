@@ -239,6 +239,7 @@ compops_pass_on() {
   compops_caught=$1
   [ -z "$compops_child" ] || kill -s "$1" -- "-$compops_child" 2>/dev/null
 }
+compops_put_down() { kill -s "$1" -- "-$compops_child" 2>/dev/null; }
 # As a scheduler does: what the commands left in the background ends with them.
 compops_after() {
   [ -z "$compops_watcher" ] || kill -s KILL -- "-$compops_watcher"

@@ -3,6 +3,7 @@ import type { JobSpec, ParamValue } from '../model/job-spec.ts'
 import type { Dialect, JobRequest } from './dialect.ts'
 import { enterImage, findContainerTool } from './image.ts'
 import { quote, quoteArray } from './quote.ts'
+import { watch } from './watch.ts'
 import { prologue, wrapper, wrapperBody } from './wrapper.ts'
 
 /** A line of a script for people to read, and the key of the job's `origins` that its value came from. */
@@ -16,6 +17,8 @@ export interface ScriptLimits {
   readonly hashLimit?: number
   /** More outputs are counted, not listed. Default 2,000. */
   readonly listLimit?: number
+  /** Between two looks at the log of a job that is watched. Seconds, default 10, or a quarter of its `stall_timeout`. */
+  readonly watchEvery?: number
 }
 
 /** One string of an environment may have 128 KiB on Linux (execve(2), MAX_ARG_STRLEN); longer values are in params.json only. */
@@ -29,8 +32,12 @@ export function renderScript(request: JobRequest, dialect: Dialect, limits: Scri
   return `${[...headLines(request, dialect).map(line => line.text), ...valueLines(request, limits)].join('\n')}
 ${prologue}
 ${dialect.identify}
-${wrapper}${dialect.hooks}
+${wrapper}${isWatched(request.spec) ? watch : ''}${dialect.hooks}
 ${wrapperBody}`
+}
+
+function isWatched({ fail_on, stall_timeout, progress }: JobSpec): boolean {
+  return (fail_on ?? []).length > 0 || stall_timeout !== undefined || progress !== undefined
 }
 
 /** The lines that a person wants to see before a submission: what is asked of the scheduler, and what is run. */
@@ -46,7 +53,10 @@ function headLines(request: JobRequest, dialect: Dialect): ScriptLine[] {
   return lines
 }
 
-function valueLines(request: JobRequest, { hashLimit = 2 ** 30, listLimit = 2_000 }: ScriptLimits): string[] {
+function valueLines(
+  request: JobRequest,
+  { hashLimit = 2 ** 30, listLimit = 2_000, watchEvery }: ScriptLimits,
+): string[] {
   const { spec } = request
   for (const pattern of [...spec.outputs, ...(spec.metrics === null ? [] : [spec.metrics])]) insideCheckout(pattern)
   const env = Object.entries(spec.env).map(([name, value]) => `${environmentName(name)}=${value}`)
@@ -69,6 +79,14 @@ function valueLines(request: JobRequest, { hashLimit = 2 ** 30, listLimit = 2_00
     `compops_patterns=${quoteArray(spec.outputs)}`,
     `compops_metrics=${quote(spec.metrics ?? '')}`,
     `compops_seconds=${quote(spec.resources.time === undefined ? '' : String(spec.resources.time))}`,
+    ...(isWatched(spec)
+      ? [
+          `compops_fail_on=${quoteArray(spec.fail_on ?? [])}`,
+          `compops_stall=${quote(spec.stall_timeout === undefined ? '' : String(spec.stall_timeout))}`,
+          `compops_progress_pattern=${quote(spec.progress ?? '')}`,
+          `compops_watch_every=${watchEvery ?? Math.max(1, Math.min(10, Math.floor((spec.stall_timeout ?? 60) / 4)))}`,
+        ]
+      : []),
     `compops_hash_limit=${hashLimit}`,
     `compops_list_limit=${listLimit}`,
   ]

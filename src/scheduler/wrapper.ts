@@ -51,6 +51,12 @@ compops_pass_on() {
   { read -r compops_pid <"$compops_dir/pid.$compops_i"; } 2>/dev/null && kill -s "$1" "$compops_pid" 2>/dev/null
 }
 compops_after() { :; }
+# Of jobs that are watched; see watch.ts.
+compops_watchable() { :; }
+compops_begin_watch() { :; }
+compops_end_watch() { :; }
+compops_ended=
+compops_tab=$'\\t'
 `
 
 export const wrapperBody = `# The fence. One copy of an attempt runs, whatever was submitted twice, and none once it was given up. A copy leaves with 75 and without a
@@ -75,7 +81,7 @@ done
 # Asked again now that our claim stands: whoever gives the attempt up writes \`fenced\` first and then looks for a claim, so one sees the other.
 [ ! -e "$compops_dir/fenced" ] || compops_leave 75 "this attempt was given up; job $compops_native does nothing"
 
-for compops_name in exit code pid outputs metrics metrics-problem environment killed progress; do
+for compops_name in exit code pid outputs metrics metrics-problem environment killed progress watch ended; do
   command rm -f -- "$compops_dir/$compops_name.$compops_i"
 done
 # By hand rather than by the scheduler's option, which some honour only at the end; append, since a requeued job goes on.
@@ -108,7 +114,7 @@ if [ ! -x "$compops_dir/bin/compops_progress" ]; then
 at=\${COMPOPS_PARAMS_FILE%/*}
 new=$at/new.progress.\${COMPOPS_ARRAY_INDEX:-0}.$$
 percent=\${1%\\%}
-case $percent in '' | *[!0-9.]*) percent=- ;; *) shift ;; esac
+case $percent in '' | *[!0-9.]*) [ "\${1-}" != - ] || shift; percent=- ;; *) shift ;; esac
 text=$(printf '%.300s' "$*" | tr '\\n\\r' '  ')
 : >"$at/progress.\${COMPOPS_ARRAY_INDEX:-0}"
 if [ -n "$COMPOPS_PROGRESS_FILE" ]; then printf '%s %s\\n' "$percent" "$text" >"$new" && mv -f "$new" "$COMPOPS_PROGRESS_FILE"; fi
@@ -126,10 +132,13 @@ compops_progress_file=
 [ -z "$compops_events" ] || compops_progress_file=$compops_events/\${compops_dir##*/}.$compops_i.progress
 
 command mkdir -p -- "$compops_output"
-if builtin cd -- "$compops_work"; then
+if ! compops_watchable; then
+  compops_code=78
+elif builtin cd -- "$compops_work"; then
   compops_launch "$(type -P env)" "PATH=$compops_dir/bin:$PATH" "COMPOPS_PROGRESS_FILE=$compops_progress_file" \\
     "\${compops_env[@]}" "\${compops_variables[@]}" "COMPOPS_ARRAY_INDEX=$compops_index" \\
     "$BASH" --noprofile --norc "$compops_dir/commands"
+  compops_begin_watch
   while :; do
     wait "$compops_child" 2>/dev/null
     compops_code=$?
@@ -146,6 +155,7 @@ else
   printf 'compops: the checkout %s cannot be entered on %s\\n' "$compops_work" "$(command uname -n)"
   compops_code=${cannotWrite}
 fi
+compops_end_watch
 compops_after
 
 # Whether no directory above $1 is a link: outputs are files of the checkout, not of wherever a link leads.
@@ -272,7 +282,7 @@ if [ -n "$compops_metrics" ]; then compops_copy_metrics 2>/dev/null || compops_u
 # Tasks of an array share the file: it goes when the results are fetched.
 [ -n "$compops_index" ] || command rm -f -- "$compops_dir/secrets"
 # The last act.
-printf '%s %s %s %s\\n' "$compops_native" "$compops_restarts" "$compops_code" "$(command date +%s)" | compops_store "exit.$compops_i" ||
+printf '%s %s %s %s%s\\n' "$compops_native" "$compops_restarts" "$compops_code" "$(command date +%s)" "\${compops_ended:+$compops_tab$compops_ended}" | compops_store "exit.$compops_i" ||
   compops_untold 'the exit code'
 compops_event end
 exit "$compops_code"

@@ -98,7 +98,20 @@ export function buildJob(
   const directives = checkDirectives(level, defaults, batch, cluster, context, problems, origins)
   const env = mergeMaps<string>('env', defaults.env, level.env, origins)
   const params = mergeMaps<ParamValue>('params', defaults.params, level.params, origins)
-  const nearer = <K extends 'setup' | 'outputs' | 'metrics' | 'requeue' | 'image' | 'modules'>(key: K) => {
+  const nearer = <
+    K extends
+      | 'setup'
+      | 'outputs'
+      | 'metrics'
+      | 'requeue'
+      | 'image'
+      | 'modules'
+      | 'fail_on'
+      | 'stall_timeout'
+      | 'progress',
+  >(
+    key: K,
+  ) => {
     const written = level[key] ?? defaults[key]
     if (written !== undefined) origins[key] = lineOf(written.place)
     return written?.value as NonNullable<Level[K]>['value'] | undefined
@@ -121,6 +134,9 @@ export function buildJob(
   })
   const image = nearer('image')
   const modules = nearer('modules') ?? []
+  const failOn = nearer('fail_on') ?? []
+  const stallTimeout = nearer('stall_timeout')
+  const progress = nearer('progress')
   const secrets = namedSecrets(level, defaults, context, problems, origins)
   return {
     name: level.name,
@@ -139,6 +155,9 @@ export function buildJob(
     requeue: nearer('requeue') ?? false,
     ...(image === undefined ? {} : { image }),
     ...(secrets.length === 0 ? {} : { secrets }),
+    ...(failOn.length === 0 ? {} : { fail_on: failOn }),
+    ...(stallTimeout === undefined ? {} : { stall_timeout: stallTimeout }),
+    ...(progress === undefined ? {} : { progress }),
     origins,
   }
 }

@@ -1,5 +1,6 @@
 import { type ResourceKind, resourceKeys, resourceNames } from '../model/resources.ts'
 import { isInDefaults, type JobKey, type OwnKey, ownKeyNames, ownKeys } from './keys.ts'
+import { longestPattern, mostPatterns } from './watched.ts'
 
 type Schema = { readonly [key: string]: unknown }
 
@@ -30,6 +31,7 @@ const kinds: Readonly<Record<ResourceKind, Schema>> = {
 const text: Schema = { type: 'string', minLength: 1 }
 const texts: Schema = { type: 'array', items: text }
 const textOrTexts: Schema = { anyOf: [text, texts] }
+const pattern: Schema = { ...text, maxLength: longestPattern, examples: ['^(ERROR|FATAL)'] }
 const commands: Schema = { anyOf: [text, { type: 'array', items: { anyOf: [{ type: 'string' }, texts] } }] }
 
 const own: Readonly<Record<OwnKey, Schema>> = {
@@ -57,6 +59,9 @@ const own: Readonly<Record<OwnKey, Schema>> = {
   outputs: textOrTexts,
   metrics: text,
   directives: textOrTexts,
+  fail_on: { anyOf: [pattern, { type: 'array', items: pattern, maxItems: mostPatterns }] },
+  stall_timeout: kinds.time,
+  progress: pattern,
   requeue: { type: 'boolean' },
 }
 

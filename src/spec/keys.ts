@@ -36,6 +36,9 @@ export const ownKeys = {
     'native',
     'slurm_extra',
   ]),
+  fail_on: own('Patterns (grep -E): a line of the output that one of them matches ends the job as failed.', []),
+  stall_timeout: own('The job is ended as stalled when it has written nothing for that long.', []),
+  progress: own('A pattern (grep -E) of lines of the output that tell how far the job is.', []),
   requeue: own("The scheduler's own requeue after a node failure or preemption.", []),
 } as const
 
@@ -99,8 +102,6 @@ const later: Readonly<Record<string, string>> = {
   on_fail: 'Leave it out: what needs a failed job is skipped.',
   supersede: 'Leave it out: a new push cancels what is queued of the old one.',
   max_wait: 'Leave it out.',
-  stall_timeout: 'Leave it out; `time` ends a job that hangs.',
-  fail_on: 'Let the `script` look for it and `exit 1`.',
   checks: 'Let the `script` check and `exit 1`.',
   keep: 'Leave it out: run directories stay.',
   notify: 'Leave it out.',

@@ -17,6 +17,7 @@ import { readSurroundings } from './environment.ts'
 import { refusePath } from './glob.ts'
 import { canonicalJobKeys, isInDefaults, type KeyMeaning, laterRemedy, meaningOf } from './keys.ts'
 import type { Problems } from './problems.ts'
+import { readPattern, readPatterns, readStallTimeout } from './watched.ts'
 
 /** A value and where it stands. */
 export interface Written<T> {
@@ -42,6 +43,9 @@ export interface Level {
   outputs?: Written<readonly string[]>
   metrics?: Written<string>
   directives?: Written<readonly Written<string>[]>
+  fail_on?: Written<readonly string[]>
+  stall_timeout?: Written<number>
+  progress?: Written<string>
   requeue?: Written<boolean>
   /** Keys that stand there, right or wrong. */
   readonly keys: Map<string, Place>
@@ -168,6 +172,25 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
       if (value === undefined) return
       for (const directive of value) weigh(level, directive.value)
       level.directives = { value, place }
+      return
+    }
+    case 'fail_on': {
+      const value = readPatterns(node, path, report)
+      if (value === undefined) return
+      for (const one of value) weigh(level, one)
+      level.fail_on = { value, place }
+      return
+    }
+    case 'progress': {
+      const value = readPattern(node, path, report)
+      if (value === undefined) return
+      weigh(level, value)
+      level.progress = { value, place }
+      return
+    }
+    case 'stall_timeout': {
+      const value = readStallTimeout(node, path, report)
+      if (value !== undefined) level.stall_timeout = { value, place }
       return
     }
     case 'requeue': {

@@ -231,3 +231,37 @@ describe('nextState, when no source knows it', () => {
     ).toMatchObject({ state: 'running', misses: 2 })
   })
 })
+
+describe('nextState, of a job that the wrapper ended', () => {
+  const exit = (ended: ExitRecord['ended'], code = 143): Seen => ({
+    ...nothing,
+    exit: { nativeId: '4711', restarts: 0, code, at: now, ...(ended === undefined ? {} : { ended }) },
+  })
+  const matched = { kind: 'matched', pattern: 'NaN', line: 'residual NaN' } as const
+
+  it('is failed for that reason, with the line and the pattern, whatever its code', () => {
+    const seen = { ...exit(matched, 0), accounting: accounted('exit') }
+    expect(nextState(before, seen, options)).toMatchObject({
+      state: 'failed',
+      reason: 'fail_on',
+      message: 'its output has a line that `fail_on` names (NaN): residual NaN',
+      exitCode: 0,
+    })
+  })
+  it('is stalled, and for how long', () => {
+    const seen = { ...exit({ kind: 'stalled', seconds: 1800 }), accounting: accounted('completed') }
+    expect(nextState(before, seen, options)).toMatchObject({
+      state: 'failed',
+      reason: 'stalled',
+      message: 'it wrote nothing for 30 min and was ended (`stall_timeout`)',
+    })
+  })
+  it.each(['memory', 'timeout', 'node', 'preempted'] as const)('is %s where the scheduler knows that', verdict => {
+    const seen = { ...exit(matched), accounting: accounted(verdict) }
+    expect(nextState(before, seen, options)).toMatchObject({ state: 'failed', reason: verdict })
+  })
+  it('is canceled where that was asked for', () => {
+    const seen = { ...exit(matched), accounting: accounted('canceled') }
+    expect(nextState({ ...before, cancelRequested: true }, seen, options)).toMatchObject({ state: 'canceled' })
+  })
+})

@@ -142,9 +142,25 @@ describe('what to try', () => {
     ['time', failed('timeout', 143, { time: 3600 }), '**Try:** `time: "02:00:00"` (asked 1 h), or write checkpoints'],
     ['127', failed('exit', 127), '**Try:** load its module in `setup`, or check the spelling of the command'],
     ['126', failed('exit', 126), '**Try:** `chmod +x` the file and commit it, or call it with its interpreter'],
+    ['124', failed('exit', 124), '**Try:** a longer limit for the `timeout`'],
     ['node', failed('node', 0), '**Try:** push again: the cluster did not finish it, the commit is not to blame'],
   ])('%s', (_, each, text) => {
     expect(noteOf([each])).toContain(text)
+  })
+
+  test.each([
+    ["./run.sh: line 2: $'\\r': command not found", 127, 'Unix line ends'],
+    ['bash: ./run.sh: /bin/bash^M: bad interpreter: No such file or directory', 126, 'Unix line ends'],
+    ['cp: error writing: Disk quota exceeded', 1, 'make room'],
+    ['Lmod has detected the following error: The following module(s) are unknown: "gcc/99"', 1, '`module avail`'],
+    ['./a.out: error while loading shared libraries: libmpi.so.40', 127, 'load the modules it was built with'],
+    ["ModuleNotFoundError: No module named 'numpy'", 1, '`template: python`'],
+    ['torch.OutOfMemoryError: CUDA out of memory. Tried to', 1, 'a smaller batch'],
+    ["terminate called after throwing an instance of 'std::bad_alloc'", 134, 'ask for more `mem`'],
+    ['bash: ./run.sh: Permission denied', 126, '`chmod +x`'],
+  ] as const)('what the last lines say counts for more than a code: %s', (line, code, text) => {
+    const more = { collected: collected({ logTail: `$ ./run.sh\n${line}\n`, logSize: 99 }) }
+    expect(noteOf([failed('exit', code, {}, more)])).toContain(text)
   })
 
   test('commands are named where there are commands', () => {

@@ -71,6 +71,30 @@ describe('what surrounds the commands', () => {
   })
 })
 
+describe('what is watched', () => {
+  test('patterns are kept as they stand, one or several; times have units', () => {
+    expect(job('fail_on: "^ERROR: (a|b)$"\nstall_timeout: 30m\nprogress: step [0-9]+')).toMatchObject({
+      fail_on: ['^ERROR: (a|b)$'],
+      stall_timeout: 1800,
+      progress: 'step [0-9]+',
+    })
+    expect(job("fail_on: [NaN, 'it''s $(id)']").fail_on).toEqual(['NaN', "it's $(id)"])
+  })
+
+  test.each([
+    ['fail_on: ".*"', 'matches every line'],
+    ['fail_on: [a, "b|"]', 'matches every line'],
+    ['fail_on: "a\\nb"', 'line'],
+    [`fail_on: ${'x'.repeat(201)}`, 'is longer than 200 characters'],
+    [`fail_on: [${'x,'.repeat(21)}]`, 'There are 21 patterns; 20 are the most. Join some with `|`.'],
+    ['stall_timeout: 30', '30 has no unit'],
+    ['stall_timeout: 3s', '`stall_timeout` is shorter than 10 s.'],
+    ['progress: ""', 'matches every line'],
+  ])('%s is a mistake', (keys, said) => {
+    expect(mistakes(keys).join('\n')).toContain(said)
+  })
+})
+
 describe('a template', () => {
   const asked = { scheduler: 'slurm', resources: { ntasks: 4, cpus_per_task: 2, nodes: 2 }, params: {} }
 
