@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import type { Context } from './context.ts'
 import { describeError } from './errors.ts'
+import { describeHold } from './model/hold.ts'
 import { type Overview, overview, probeInsert, probeWrite } from './store/health.ts'
 import { isStoreError, isTroubleWithRow } from './store/open.ts'
 
@@ -17,7 +18,10 @@ export interface Readiness {
   readonly database: PeerState
   readonly gitlab: PeerState
   readonly clusters: Readonly<
-    Record<string, PeerState & { readonly lastRoundAt: string | null; readonly recovering: boolean }>
+    Record<
+      string,
+      PeerState & { readonly lastRoundAt: string | null; readonly recovering: boolean; readonly held: string | null }
+    >
   >
   readonly projects: { readonly troubled: number; readonly since: string | null; readonly recovering: number }
   readonly disk: { readonly freeBytes: number | null }
@@ -112,6 +116,7 @@ export function createHealth(context: Context): Health {
           error: row?.lastError ?? null,
           lastRoundAt: iso(row?.lastRoundAt ?? null),
           recovering: row?.recovering ?? false,
+          held: heldWords(seen, name),
         }
       }
       const parked = seen?.parked ?? { deliveries: 0, reports: 0, attempts: 0, runs: 0 }
@@ -203,10 +208,23 @@ export function createHealth(context: Context): Health {
       const own = seen.leases.some(one => one.name === lease && one.holder === context.holder)
       metrics.leaseHeld.set({ lease }, own ? 1 : 0)
     }
+    metrics.held.reset()
+    for (const { cluster, mode } of seen.holds) metrics.held.set({ cluster, mode }, 1)
     metrics.projectsTroubled.set(seen.projects.troubled)
     metrics.recovering.set({ what: 'projects' }, seen.projects.recovering)
     metrics.recovering.set({ what: 'clusters' }, seen.connections.filter(one => one.recovering).length)
   }
+}
+
+/** Why an operator holds the cluster of this account back; null where nobody does. */
+function heldWords(seen: Overview | undefined, connection: string): string | null {
+  const hold = seen?.holds.find(one => one.cluster === connection.split('#')[0])
+  if (hold === undefined) return null
+  return describeHold({
+    ...hold,
+    since: new Date(hold.since),
+    until: hold.until === null ? null : new Date(hold.until),
+  })
 }
 
 /** Postgres writes times into JSON with an offset; we say them as everywhere. */

@@ -135,6 +135,7 @@ function operatorContext(context: Context): Parameters<typeof createOperatorApp>
       dataDir: config.dataDir,
       timeZone: config.timeZone,
       running: true,
+      clusters: config.clusters.map(cluster => cluster.name),
     },
     pollEvery(connection) {
       if (!context.connections().includes(connection)) return null

@@ -56,6 +56,7 @@ export function createMetrics() {
     ]),
     projectsTroubled: gauge('projects_troubled', 'Projects whose branches cannot be read at present'),
     recovering: gauge('recovering', 'What waits to be read after a restored backup', ['what']),
+    held: gauge('cluster_held', '1 while an operator holds a cluster back (pause, drain)', ['cluster', 'mode']),
     leaseHeld: gauge('lease_held', '1 where this process owns a cluster or a shared duty', ['lease']),
     diskFree: gauge('data_dir_free_bytes', 'Free space of the file system of data_dir'),
   }

@@ -7,6 +7,7 @@ import { createGunzip, createGzip } from 'node:zlib'
 import { Hono } from 'hono'
 import type { Cluster } from './cluster/cluster.ts'
 import type { Audit, Log, Secrets } from './log.ts'
+import { describeHold } from './model/hold.ts'
 import { isId, newId } from './model/id.ts'
 import { pieceHeaders, piecesOf } from './model/results.ts'
 import { mostChains } from './model/why.ts'
@@ -15,6 +16,7 @@ import { keepRun } from './results/keep.ts'
 import { resultsOf } from './results/manifest.ts'
 import { readPiece } from './results/piece.ts'
 import { dumpTo } from './store/dump.ts'
+import { liftHold, setHold } from './store/holds.ts'
 import { parkedRows, retryParked } from './store/parked.ts'
 import type { Wake } from './wake.ts'
 import { type WhyContext, why } from './why/why.ts'
@@ -30,6 +32,8 @@ export interface OperatorContext extends WhyContext {
   readonly clusterOf: ((connection: string) => Cluster) | null
   readonly audit: Pick<Audit, 'record'> | null
   readonly publicUrl: string
+  /** Names of the configured clusters; null where the configuration was not read. */
+  readonly clusters: readonly string[] | null
 }
 
 /** The operator's face: on the Unix socket only, where the file's owner is the only one who gets in. */
@@ -105,6 +109,31 @@ export function createOperatorApp(context: OperatorContext): Hono {
     return answer({ run: run.id, branch: run.branch, sha: run.sha, gone: removed.map(one => one.cluster) })
   })
 
+  app.post('/hold', async c => {
+    const asked = readHold(await c.req.json().catch(() => null), context.clusters)
+    if (typeof asked === 'string') return answer({ error: asked }, 400)
+    const hold = await setHold(context.db, asked)
+    tellHold(
+      context,
+      `cluster ${hold.mode === 'pause' ? 'paused' : 'drained'}`,
+      hold.cluster,
+      hold.by,
+      describeHold(hold),
+    )
+    return answer({ hold })
+  })
+
+  app.post('/resume', async c => {
+    const body = (await c.req.json().catch(() => null)) as { cluster?: unknown; by?: unknown } | null
+    const cluster = typeof body?.cluster === 'string' ? body.cluster : ''
+    const by = typeof body?.by === 'string' ? body.by.slice(0, 100) : 'the operator'
+    const unknown = unknownCluster(cluster, context.clusters)
+    if (unknown !== null) return answer({ error: unknown }, 400)
+    const lifted = await liftHold(context.db, cluster)
+    if (lifted !== null) tellHold(context, 'cluster resumed', cluster, by, `${cluster} goes on`)
+    return answer({ lifted: lifted !== null })
+  })
+
   // Written to a file first: a slow reader would hold the transaction, and with it the embedded database.
   app.get('/dump', async () => {
     const file = join(context.dataDir, `${dumpName}${newId()}`)
@@ -132,6 +161,37 @@ export function createOperatorApp(context: OperatorContext): Hono {
     return answer({ error: error.message }, 500)
   })
   return app
+}
+
+function tellHold(context: OperatorContext, act: string, cluster: string, by: string, result: string): void {
+  context.log.info({ step: 'operator', cluster, by }, result)
+  context.audit?.record({ act, by, cluster, result })
+  for (const topic of ['prepare', 'submit', 'poll'] as const) context.wake.call(topic)
+}
+
+function unknownCluster(cluster: string, known: OperatorContext['clusters']): string | null {
+  if (known === null ? /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(cluster) : known.includes(cluster)) return null
+  return `there is no cluster ${JSON.stringify(cluster.slice(0, 80))}${known === null ? '' : `; there are: ${known.join(', ')}`}`
+}
+
+/** What was asked for, or why not. */
+function readHold(given: unknown, known: OperatorContext['clusters']): Parameters<typeof setHold>[1] | string {
+  const body = (given ?? {}) as Readonly<Record<string, unknown>>
+  const line = (value: unknown, most: number) =>
+    typeof value === 'string'
+      ? value
+          .replace(/[\u0000-\u001f\u007f]+/g, ' ')
+          .trim()
+          .slice(0, most)
+      : ''
+  const cluster = typeof body.cluster === 'string' ? body.cluster : ''
+  const unknown = unknownCluster(cluster, known)
+  if (unknown !== null) return unknown
+  if (body.mode !== 'pause' && body.mode !== 'drain') return 'pause or drain?'
+  const until = typeof body.until === 'string' ? new Date(body.until) : null
+  if (until !== null && Number.isNaN(until.getTime())) return 'until when? That is no time'
+  const by = line(body.by, 100) || 'the operator'
+  return { cluster, mode: body.mode, reason: line(body.reason, 300) || null, by, until }
 }
 
 const dumpName = 'dump.'

@@ -12,6 +12,11 @@ const commands: Readonly<Record<string, string>> = {
   logs: 'show what a job printed: compops logs ID|BRANCH [JOB] [--follow] [--all]',
   collect: 'fetch what a run left behind: compops collect ID|BRANCH [JOB] --into DIR',
   keep: 'keep the directory of a run on the cluster, whatever its age: compops keep [--release] ID|BRANCH',
+  pause:
+    'hand nothing over to a cluster from now on: compops pause CLUSTER [--reason TEXT] [--until 2h|18:00|"2026-12-01 08:00"]',
+  drain:
+    'let no further job begin on a cluster, and let the others go on: compops drain CLUSTER [--reason TEXT] [--until TIME]',
+  resume: 'end a pause or a drain: compops resume CLUSTER',
   parked: 'list the rows that failed too often and wait for a person',
   retry: 'give parked rows another chance: compops retry --all | ID...',
   dump: 'write all data of the database to a file, for backup or for another database: compops dump [--config FILE] [FILE[.gz]]',

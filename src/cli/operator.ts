@@ -181,6 +181,7 @@ async function askStore(place: Place, { method, path, body }: Question): Promise
       audit,
       publicUrl: '',
       secrets,
+      clusters: null,
       wake: createWake(),
       log: createLog({ secrets, level: 'silent' }),
     })

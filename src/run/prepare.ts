@@ -1,7 +1,9 @@
 import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
+import { describeHold, type Hold } from '../model/hold.ts'
 import { newId } from '../model/id.ts'
 import { type NeedingJob, readiness } from '../model/needs.ts'
+import { holdOf } from '../store/holds.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
 import { type AttemptRow, attemptsOf, type JobRow, jobsOf, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
@@ -24,9 +26,10 @@ export async function prepareJobs(context: Context, connection: string): Promise
   )
   if (candidates.length === 0) return 0
   const limit = context.clusterConfig(connection).maxSubmitted
+  const hold = await holdOf(context.db, connection)
   const count = { submitted: await countSubmitted(context.db, connection), moved: 0 }
   try {
-    await eachInTurn(candidates, ({ run_id: runId }) => prepareRun(context, connection, runId, limit, count))
+    await eachInTurn(candidates, ({ run_id: runId }) => prepareRun(context, connection, runId, { limit, hold }, count))
   } finally {
     if (count.moved > 0) for (const topic of ['submit', 'compose', 'finish'] as const) context.wake.call(topic)
   }
@@ -38,7 +41,7 @@ async function prepareRun(
   context: Context,
   connection: string,
   runId: string,
-  limit: number,
+  { limit, hold }: { readonly limit: number; readonly hold: Hold | null },
   count: { submitted: number; moved: number },
 ): Promise<void> {
   const { nativeDependencies } = context.clusterOf(connection)
@@ -60,6 +63,8 @@ async function prepareRun(
       byName.set(job.name, { ...byName.get(job.name)!, state: 'skipped' })
     } else if (ready.kind === 'waits') {
       changed = await settle(context, job, 'waiting', `waits for ${ready.for.join(', ')}`)
+    } else if (hold !== null) {
+      changed = await settle(context, job, 'held', describeHold(hold))
     } else if (count.submitted >= limit) {
       changed = await settle(
         context,

@@ -4,7 +4,9 @@ import type { SubmitRequest } from '../cluster/cluster.ts'
 import { type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
+import { describeHold } from '../model/hold.ts'
 import { isFinal } from '../model/job-state.ts'
+import { holdOf } from '../store/holds.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
@@ -24,6 +26,11 @@ import { sourceOf } from './source.ts'
  * and whatever stays in doubt is asked again: the guarded command gives the same native id however often. Returns how many were asked.
  */
 export async function submitJobs(context: Context, connection: string): Promise<number> {
+  const hold = await holdOf(context.db, connection)
+  if (hold?.mode === 'pause') {
+    await sayPaused(context, connection, describeHold(hold))
+    return 0
+  }
   const claimed = await claim(context.db, attempts, {
     claimant: context.claimant,
     seconds: 180,
@@ -40,6 +47,28 @@ export async function submitJobs(context: Context, connection: string): Promise<
     await submitJob(context, attempt)
   }
   return claimed.length
+}
+
+/** What is being handed over waits where it is; in doubt it is asked about when the cluster goes on. */
+async function sayPaused(context: Context, connection: string, message: string): Promise<void> {
+  await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
+    const changed = await tx
+      .update(jobs)
+      .set({ message })
+      .where(
+        and(
+          eq(jobs.connection, connection),
+          eq(jobs.state, 'submitting'),
+          sql`${jobs.message} is distinct from ${message}`,
+        ),
+      )
+      .returning({ runId: jobs.runId })
+    await touchRuns(
+      tx,
+      changed.map(row => row.runId),
+    )
+  })
 }
 
 async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {

@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm'
+import type { HoldMode } from '../model/hold.ts'
 import { newId } from '../model/id.ts'
 import { insertDeliveries } from './deliveries.ts'
 import { type Db, first, transact } from './open.ts'
@@ -23,6 +24,15 @@ export interface Overview {
   }
   readonly unread: { readonly n: number; readonly age: number | null }
   readonly reports: readonly { readonly kind: string; readonly n: number; readonly age: number }[]
+  /** Those in force. */
+  readonly holds: readonly {
+    readonly cluster: string
+    readonly mode: HoldMode
+    readonly reason: string | null
+    readonly by: string
+    readonly since: string
+    readonly until: string | null
+  }[]
   readonly jobs: readonly { readonly connection: string; readonly state: string; readonly n: number }[]
   /** Those in force. */
   readonly leases: readonly { readonly name: string; readonly holder: string }[]
@@ -48,6 +58,8 @@ export async function overview(db: Db): Promise<Overview> {
           where sent_hash is distinct from desired_hash and parked_at is null group by kind) r),
       'jobs', (select coalesce(json_agg(json_build_object('connection', connection, 'state', state, 'n', n)), '[]') from (
         select connection, state, count(*) as n from jobs where state not in ('completed', 'failed', 'canceled', 'skipped') group by connection, state) j),
+      'holds', (select coalesce(json_agg(json_build_object('cluster', cluster, 'mode', mode, 'reason', reason, 'by', "by", 'since', since, 'until', "until")), '[]')
+        from holds where "until" is null or "until" > now()),
       'leases', (select coalesce(json_agg(json_build_object('name', name, 'holder', holder)), '[]') from leases where until > now())
     ) as overview`,
   )

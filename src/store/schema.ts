@@ -14,6 +14,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import type { CopyKind } from '../model/copies.ts'
 import type { Event } from '../model/event.ts'
+import type { HoldMode } from '../model/hold.ts'
 import type { JobSpec, SpecProblem } from '../model/job-spec.ts'
 import type { FailureReason, JobState } from '../model/job-state.ts'
 import type { AccountingRow, ClusterFacts, Collected, Progress } from '../model/observation.ts'
@@ -349,6 +350,16 @@ export const connections = pgTable('connections', {
   troubledSince: at('troubled_since'),
   /** After a restored backup: nothing is submitted here until the run directories have been read. */
   recovering: boolean('recovering').notNull().default(false),
+})
+
+/** Clusters that an operator holds back: one row each, gone with `compops resume`. */
+export const holds = pgTable('holds', {
+  cluster: text('cluster').primaryKey(),
+  mode: text('mode').$type<HoldMode>().notNull(),
+  reason: text('reason'),
+  by: text('by').notNull(),
+  since: at('since').notNull().default(sql`now()`),
+  until: at('until'),
 })
 
 /** Every GitLab user we have ever been. A new token is a new bot; events of the former one are still ours. */

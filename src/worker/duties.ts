@@ -21,6 +21,7 @@ import { submitJobs } from '../run/submit.ts'
 import { sweepRuns } from '../run/sweep.ts'
 import { uploadPlots } from '../run/upload-plots.ts'
 import { pruneDeliveries } from '../store/deliveries.ts'
+import { holdOf } from '../store/holds.ts'
 import { pruneLeases } from '../store/leases.ts'
 import type { Leases } from './leases.ts'
 import type { Duty } from './loop.ts'
@@ -207,6 +208,9 @@ function clusterDuties(context: Context, connection: string, asOwner: (work: Wor
             : Math.min(maxPollInterval, interval * 1.3)
         news.looked(result.states, result.commands)
         if (result.watched === 0) return { more: false, after: maxPollInterval }
+        // Paused: as seldom as the site allows at all.
+        if ((await holdOf(c.db, connection))?.mode === 'pause')
+          return { more: false, notBefore: maxPollInterval, after: 0 }
         const sooner = news.sooner()
         return {
           more: false,

@@ -81,7 +81,7 @@ test('check shows every mistake and fails', async () => {
     out: '',
     err: `${file}: 2 mistakes
   line 3, gitlab.token: The variable \`$GITLAB_TOKEN\` is not set in the environment. Set it before the service starts.
-  line 6, clusters.here.scheduler: There is no scheduler \`lcal\`. Did you mean \`local\`? It is \`slurm\` or \`local\`.
+  line 6, clusters.here.scheduler: There is no scheduler \`lcal\`. Did you mean \`local\`? It is \`slurm\`, \`pbs\` or \`local\`.
 `,
   })
 })

@@ -82,6 +82,9 @@ const per: Readonly<Record<string, string>> = {
 export function reasonInWords(reason: string): string {
   const [word = '', ...details] = reason.split(/[,(]/)
   const known = Object.hasOwn(words, word.trim()) ? words[word.trim()] : (limitInWords(word.trim()) ?? word.trim())
+  // squeue(1), JOB REASON CODES; printed as `ReqNodeNotAvail, Reserved for maintenance`.
+  if (/Reserved for maintenance/i.test(reason))
+    return 'its time would reach into a reservation for maintenance: it starts after that, or before with a shorter `time`'
   const nodes = details.map(detail => /^\s*_?Unavailable_?Nodes:(.+?)\)?\s*$/.exec(detail)?.[1]).find(Boolean)
   return nodes === undefined ? known! : `${known}: ${nodes}`
 }

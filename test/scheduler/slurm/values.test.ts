@@ -87,6 +87,10 @@ test.each([
     'ReqNodeNotAvail, UnavailableNodes:n[1-2]',
     'a node it needs is not available (in use, reserved, down or drained): n[1-2]',
   ],
+  [
+    'ReqNodeNotAvail, Reserved for maintenance',
+    'its time would reach into a reservation for maintenance: it starts after that, or before with a shorter `time`',
+  ],
   ['ReqNodeNotAvail(Unavailable:n4)', 'a node it needs is not available (in use, reserved, down or drained)'],
   ['SomethingNew', 'SomethingNew'],
   ['constructor', 'constructor'],
