@@ -74,15 +74,15 @@ while IFS= read -r id; do
   if [ -e "./$id" ]; then
     [ -d "./$id" ] || { echo "kept $id is no directory"; continue; }
     # What an earlier try left. Renamed first: half of a run must not be taken for one.
-    if [ -e "./removed.$id" ]; then rm -rf "./removed.$id"; fi
+    if [ -e "./removed.$id" ]; then nice rm -rf "./removed.$id"; fi
     mv "./$id" "./removed.$id" 2>/dev/null || { echo "kept $id cannot be renamed"; continue; }
   fi
   if [ -e "./removed.$id" ]; then
-    rm -rf "./removed.$id" 2>/dev/null
+    nice rm -rf "./removed.$id" 2>/dev/null
     # Package caches come without the right to remove what is in them.
     if [ -e "./removed.$id" ]; then
-      find "./removed.$id" -type d ! -perm -700 -exec chmod u+rwx {} \\; 2>/dev/null
-      rm -rf "./removed.$id" 2>/dev/null
+      nice find "./removed.$id" -type d ! -perm -700 -exec chmod u+rwx {} \\; 2>/dev/null
+      nice rm -rf "./removed.$id" 2>/dev/null
     fi
   fi
   if [ -e "./removed.$id" ]; then echo "kept $id cannot be removed whole"; else echo "gone $id"; fi

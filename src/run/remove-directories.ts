@@ -1,5 +1,6 @@
 import { inArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
+import { CompopsError, describeError } from '../errors.ts'
 import { whyKept } from '../model/retention.ts'
 import { mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
@@ -9,13 +10,13 @@ import { runDirectories, runs } from '../store/schema.ts'
 
 /** In one round: trees of a million files take their time, and nobody waits for it. */
 const some = 20
-const page = 200
+const page = 100
 
 /**
  * Retention: removes old run directories of one account of a cluster. The row says that it is being removed before anything is, under a lock on the run, so
  * that a branch which comes back at this moment either stops it or computes anew; a kill in between leaves the row, and the deed is repeated.
  */
-export async function removeDirectories(context: Context, connection: string): Promise<number> {
+async function removeDirectories(context: Context, connection: string): Promise<number> {
   const days = context.clusterConfig(connection).keepDays
   if (days === undefined) return 0
   let begun = await directoriesBeingRemoved(context.db, connection, some)
@@ -36,16 +37,27 @@ export async function removeDirectories(context: Context, connection: string): P
   return removed
 }
 
-/** Sources are brought again where they are missing, so their age alone decides. Returns how many were removed. */
-export async function removeSources(context: Context, connection: string): Promise<number> {
+/** One round of it, and old sources when nothing else is left: they are brought again where they are missing, so their age alone decides. */
+export async function keepTidy(context: Context, connection: string): Promise<{ more: boolean; after?: number }> {
   const days = context.clusterConfig(connection).keepDays
-  return days === undefined ? 0 : context.clusterOf(connection).directories.removeSources(days)
+  if (days === undefined) return { more: false }
+  try {
+    if ((await removeDirectories(context, connection)) > 0) return { more: true }
+    await context.clusterOf(connection).directories.removeSources(days)
+    return { more: false }
+  } catch (error) {
+    if (!(error instanceof CompopsError && error.transient)) throw error
+    // A cluster that is away is told elsewhere, and nothing is urgent here.
+    context.log.info({ step: 'retention', connection, err: describeError(error) }, 'nothing could be removed now')
+    return { more: false, after: 600_000 }
+  }
 }
 
 async function begin(context: Context, connection: string, days: number): Promise<void> {
+  const endedBy = new Date(context.clock.now().getTime() - days * 86_400_000)
   let after: string | null = null
   for (let begun = 0; begun < some; ) {
-    const found: RunOnCluster[] = await runsOnCluster(context.db, connection, { after, limit: page })
+    const found: RunOnCluster[] = await runsOnCluster(context.db, connection, { after, endedBy, limit: page })
     for (const { id, facts } of found) {
       if (begun >= some || whyKept(facts, days, context.clock.now()) !== null) continue
       if (await markRemoving(context, connection, id, days)) begun++

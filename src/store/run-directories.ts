@@ -26,14 +26,19 @@ interface FactRow {
   readonly child: string | null
 }
 
-/** Runs that were handed to this account and whose directory has not been removed, by id, behind `after`; or one run alone. */
+/**
+ * Runs that were handed to this account and whose directory has not been removed, by id, behind `after`, of those that ended before `endedBy`; or one run
+ * alone. What is younger is most of them, and never due: its facts would be found for nothing.
+ */
 export async function runsOnCluster(
   db: Db,
   connection: string,
-  which: { readonly after: string | null; readonly limit: number } | { readonly run: string },
+  which: { readonly after: string | null; readonly endedBy: Date; readonly limit: number } | { readonly run: string },
 ): Promise<RunOnCluster[]> {
   const chosen =
-    'run' in which ? sql`r.id = ${which.run}` : which.after === null ? sql`true` : sql`r.id > ${which.after}::uuid`
+    'run' in which
+      ? sql`r.id = ${which.run}`
+      : sql`r.ended_at <= ${which.endedBy.toISOString()}::timestamptz and r.id > ${which.after ?? '00000000-0000-0000-0000-000000000000'}::uuid`
   const found = await rows<FactRow>(
     db,
     sql`

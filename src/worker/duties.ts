@@ -14,7 +14,7 @@ import { listenToCluster } from '../run/listen.ts'
 import { pollCluster } from '../run/poll.ts'
 import { prepareJobs } from '../run/prepare.ts'
 import { readDeliveries } from '../run/read-delivery.ts'
-import { removeDirectories, removeSources } from '../run/remove-directories.ts'
+import { keepTidy } from '../run/remove-directories.ts'
 import { sendReports } from '../run/send.ts'
 import { prunePacks } from '../run/source.ts'
 import { submitJobs } from '../run/submit.ts'
@@ -166,9 +166,7 @@ function clusterDuties(context: Context, connection: string, asOwner: (work: Wor
       every: 3_600_000,
       run: asOwner(async c => {
         if (!lookedBack) return { more: false, after: pollInterval }
-        const removed = await removeDirectories(c, connection)
-        if (removed === 0) await removeSources(c, connection)
-        return { more: removed > 0, notBefore: 1_000 }
+        return { notBefore: 1_000, ...(await keepTidy(c, connection)) }
       }),
     },
     {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Cluster, openCluster, type SubmitRequest, type WatchedAttempt } from '../../src/cluster/cluster.ts'
@@ -310,4 +311,38 @@ test('on the login node itself: the scheduler’s commands of this machine', asy
   } finally {
     await here.close()
   }
+})
+
+test('what a job left behind is read piece by piece over ssh, and its directory removed', async () => {
+  const job = request({
+    script: [
+      'head -c 6000000 /dev/urandom > large.bin',
+      "echo 'a b' > \"it's here.txt\"",
+      'ln -s /etc/passwd link',
+      'echo done',
+    ],
+    outputs: ['*.bin', '*.txt'],
+  })
+  const attempt = await start(job)
+  await ended(attempt)
+  const { outputs } = await cluster.collect(attempt)
+  const large = outputs.find(output => output.path === 'large.bin')!
+  const pieces = await cluster.files.read(attempt, [
+    { in: 'checkout', path: 'large.bin', offset: 0, bytes: 4_000_000 },
+    { in: 'checkout', path: 'large.bin', offset: 4_000_000, bytes: 4_000_000 },
+    { in: 'checkout', path: "it's here.txt", offset: 0, bytes: 100 },
+    { in: 'checkout', path: 'link', offset: 0, bytes: 100 },
+  ])
+  const bytes = pieces.map(piece => ('problem' in piece ? piece.problem : piece.bytes))
+  expect(createHash('sha256').update(bytes[0]!).update(bytes[1]!).digest('hex')).toBe(large.sha256)
+  expect(bytes.slice(2).map(String)).toEqual(['a b\n', 'is a link'])
+  const log = await cluster.files.log(attempt, { offset: -5, bytes: 100 })
+  expect('bytes' in log && log.bytes.toString()).toBe('done\n')
+
+  const { gone } = await cluster.directories.removeRuns(job.projectId, [job.runId])
+  expect(gone).toEqual(new Set([job.runId]))
+  expect(await cluster.files.read(attempt, [{ in: 'checkout', path: 'link', offset: 0, bytes: 1 }])).toEqual([
+    { problem: 'is not there any more' },
+  ])
+  await expect(cluster.collect(attempt)).rejects.toThrow('was removed')
 })

@@ -11,7 +11,7 @@ import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
 // What a computation leaves behind comes back to where people look.
-vi.setConfig({ testTimeout: 180_000 })
+vi.setConfig({ testTimeout: 240_000 })
 
 const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
 
