@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { type AttemptArray, parseArray } from '../model/array.ts'
 import { isId } from '../model/id.ts'
 import { type Cause, Person } from '../model/run.ts'
 import type { SubmitRequest } from './contract.ts'
@@ -21,6 +22,8 @@ export interface About {
   /** The configured name, which may be reached as several accounts. */
   readonly cluster: string
   readonly attempt: number
+  /** The tasks it was to run; null where the job is no array. */
+  readonly array: AttemptArray | null
   readonly createdAt: Date
 }
 
@@ -51,6 +54,19 @@ const AboutFile = z.object({
     id: Id,
     number: z.number().int().min(1).max(1_000_000),
     created_at: z.iso.datetime().refine(text => Date.parse(text) >= 0),
+    array: z
+      .object({
+        tasks: z
+          .string()
+          .max(16_000)
+          .refine(text => {
+            const read = parseArray(text)
+            return read.ok && read.value.tasks === text
+          }),
+        throttle: z.int().positive().nullable(),
+        renumbered: z.boolean(),
+      })
+      .nullish(),
   }),
 })
 
@@ -68,7 +84,12 @@ export function renderAbout(request: SubmitRequest): string {
       by: origin.by,
     },
     job: { id: request.jobId, name: request.spec.name, cluster: request.spec.cluster },
-    attempt: { id: request.attemptId, number: request.attempt, created_at: origin.createdAt.toISOString() },
+    attempt: {
+      id: request.attemptId,
+      number: request.attempt,
+      created_at: origin.createdAt.toISOString(),
+      ...(request.array == null ? {} : { array: request.array }),
+    },
   }
   return `${JSON.stringify(file)}\n`
 }
@@ -98,6 +119,7 @@ export function readAbout(text: string, ids: AttemptIds): About | null {
     job: job.name,
     cluster: job.cluster,
     attempt: attempt.number,
+    array: attempt.array ?? null,
     createdAt: new Date(attempt.created_at),
   }
 }

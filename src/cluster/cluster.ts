@@ -1,5 +1,7 @@
+import { nextChunk } from '../scheduler/array.ts'
 import { cancelAttempts } from './cancel.ts'
 import { collectAttempt } from './collect.ts'
+import { collectArray } from './collect-array.ts'
 import type { Cluster, ClusterOptions } from './contract.ts'
 import { openDirectories } from './directories.ts'
 import { listenForEvents } from './events.ts'
@@ -21,11 +23,16 @@ export function openCluster(options: ClusterOptions): Cluster {
     nativeDependencies: dialect.nativeDependencies,
     inWords: reason => dialect.reasonInWords(reason),
     facts: reach.facts,
+    async chunk(tasks, room) {
+      const { maxArraySize } = await reach.facts()
+      return nextChunk(dialect.array, tasks, { maxArraySize, room })
+    },
     plan: request => planSubmission(reach, request),
     submit: request => submitAttempt(reach, request),
     observe: attempts => observeAttempts(reach, attempts),
     listen: listening => listenForEvents(reach, listening),
-    collect: (attempt, asked) => collectAttempt(reach, attempt, asked),
+    collect: (attempt, { array, ...asked } = {}) =>
+      array === undefined ? collectAttempt(reach, attempt, asked) : collectArray(reach, attempt, { ...asked, array }),
     cancel: (attempts, asked) => cancelAttempts(reach, attempts, asked),
     examine: options => examineCluster(reach, options),
     directories: openDirectories(reach),

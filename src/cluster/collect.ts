@@ -42,7 +42,7 @@ export async function collectAttempt(
   }
 }
 
-function readSections(text: string, mark: string): Map<string, string> {
+export function readSections(text: string, mark: string): Map<string, string> {
   const sections = new Map<string, string>()
   for (const piece of text.split(`\n${mark} `).slice(1)) {
     const end = piece.indexOf('\n')
@@ -72,7 +72,7 @@ export function readOutputs(
 }
 
 /** `<key> <value>`; a later line wins, an empty value says nothing. */
-function readEnvironment(text: string): Record<string, string> {
+export function readEnvironment(text: string): Record<string, string> {
   const found = new Map<string, string>()
   for (const line of text.split('\n')) {
     const [, key, value = ''] = /^([a-z][a-z0-9-]{0,30}) (.*)$/.exec(line) ?? []
@@ -82,7 +82,7 @@ function readEnvironment(text: string): Record<string, string> {
 }
 
 /** A tail begins in the middle of a line, or of a letter. */
-function fromWholeLine(text: string): string {
+export function fromWholeLine(text: string): string {
   const end = text.indexOf('\n')
   return end === -1 || end === text.length - 1 ? text : text.slice(end + 1)
 }

@@ -1,7 +1,9 @@
+import type { AttemptArray } from '../model/array.ts'
 import type { JobSpec } from '../model/job-spec.ts'
 import type { ClusterFacts, Collected, Seen } from '../model/observation.ts'
 import type { Cause, Person } from '../model/run.ts'
 import type { Remote, RemoteStats } from '../remote/remote.ts'
+import type { Chunk } from '../scheduler/array.ts'
 import type { Dialect } from '../scheduler/dialect.ts'
 import type { About } from './about.ts'
 import type { ClusterEvent, Listening } from './events.ts'
@@ -21,6 +23,8 @@ export interface Cluster {
   inWords(reason: string): string
   /** What the cluster told about itself, asked once a connection. */
   facts(): Promise<ClusterFacts>
+  /** The first of these tasks of an array, as many as the scheduler takes as one and there is room for. Asks for the facts. */
+  chunk(tasks: readonly number[], room: number): Promise<Chunk>
   /** What would be submitted, without a connection. Throws CompopsError where it cannot be written down. */
   plan(request: SubmitRequest): Plan
   /** The same attempt asked any number of times, in parallel, by several services, is one job with one native id. */
@@ -29,8 +33,8 @@ export interface Cluster {
   observe(attempts: readonly WatchedAttempt[]): Promise<Round>
   /** News of jobs as they come, until the signal or some minutes are over: hints to observe. Throws where it broke off. */
   listen(listening: Listening): Promise<void>
-  /** `metricsFile`: its name, which tells how it is read. */
-  collect(attempt: WatchedAttempt, options?: { logBytes?: number; metricsFile?: string }): Promise<Collected>
+  /** `metricsFile`: its name, which tells how it is read; `array`: its tasks that ran, and those of which the last lines are wanted. */
+  collect(attempt: WatchedAttempt, options?: CollectOptions): Promise<Collected>
   /**
    * Ends jobs, found by name, and asks the queue again. `fence` first makes sure that a copy which starts later leaves at once; an attempt
    * without a native id is always fenced, unless it has begun: then it is left alone and its native id told. Throws where the queue could not
@@ -45,6 +49,12 @@ export interface Cluster {
   readonly files: RunFiles
   stats(): ClusterStats
   close(): Promise<void>
+}
+
+export interface CollectOptions {
+  readonly logBytes?: number
+  readonly metricsFile?: string
+  readonly array?: { readonly tasks: readonly number[]; readonly logsOf: readonly number[] } | undefined
 }
 
 export interface Directories {
@@ -128,6 +138,8 @@ export interface SubmitRequest {
   readonly spec: JobSpec
   /** Values of the secrets that the spec names. */
   readonly secrets: Readonly<Record<string, string>>
+  /** The tasks that this attempt hands over; only where the job is an array. */
+  readonly array?: AttemptArray | null
   /** Native ids. */
   readonly dependsOn: readonly string[]
   /** The checkout as a local tar file. */
@@ -163,6 +175,15 @@ export interface WatchedAttempt {
   /** The attempt's own id. */
   readonly id: string
   readonly nativeId: string | null
+  /** Of an array: its tasks that have not ended. */
+  readonly tasks?: readonly WatchedTask[] | undefined
+}
+
+export interface WatchedTask {
+  /** The researcher's number, by which its files are named. */
+  readonly index: number
+  /** The scheduler's. */
+  readonly native: number
 }
 
 /** Of an attempt that was asked to end, by its own id. */
@@ -170,8 +191,10 @@ export type Fate = 'gone' | 'still there' | { readonly begunAs: string }
 
 export interface Round {
   readonly at: Date
-  /** By attempt id. */
+  /** By attempt id, of those that are no arrays. */
   readonly seen: ReadonlyMap<string, Seen>
+  /** Of arrays: by attempt id, then by the researcher's number, of the tasks that were asked for. */
+  readonly tasks?: ReadonlyMap<string, ReadonlyMap<number, Seen>>
   /** Scheduler commands it took: the queue, and accounting where some had left it. A ping is counted with the queue. */
   readonly commands: number
 }

@@ -41,7 +41,7 @@ IFS= read -r longest || exit 97
 n=0
 while IFS= read -r directory; do
   [ -n "$directory" ] || continue
-  for file in id about submitting refused fenced started.0 exit.0; do
+  for file in id about submitting refused fenced started.0 started.array exit.0; do
     [ -f "$directory/$file" ] || continue
     printf '%s %s %s\\n' $n "$file" "$(head -c "$longest" "$directory/$file" | tr -d '\\000' | head -n 1)"
   done

@@ -112,10 +112,10 @@ async function describe(reach: Reach, list: readonly AttemptIds[]): Promise<Desc
 }
 
 function toDescribed(reach: Reach, ids: AttemptIds, files: ReadonlyMap<string, string>): DescribedAttempt {
-  const id = files.get('id') ?? files.get('started.0')?.split(' ')[0]?.split('_')[0] ?? null
+  const id = files.get('id') ?? (files.get('started.array') ?? files.get('started.0'))?.split(' ')[0] ?? null
   const nativeId = id !== null && reach.dialect.nativeId.test(id) ? id : null
   const about = files.get('about')
-  const began = files.has('started.0') || files.has('exit.0')
+  const began = files.has('started.0') || files.has('started.array') || files.has('exit.0')
   return {
     ids,
     nativeId,

@@ -12,10 +12,11 @@ import { CompopsError } from '../errors.ts'
  *       about                            what it is, for a service that has forgotten (about.ts)
  *       lock/ submitting id refused      one submission, ever (see submit-program.ts)
  *       fenced                           given up: a copy that starts later leaves
- *       started.<i> exit.<i> log.<i>     written by the job, one per task of an array, else 0
+ *       started.<i> exit.<i> log.<i>     written by the job, one per task of an array (the researcher's number), else 0
+ *       started.array                    the claim of an array: which copy of it runs
  *       outputs.<i> metrics.<i> environment.<i>
  *       pid.<i> code.<i> group.<i> killed.<i> starts.<i> progress.<i> watch.<i> ended.<i> bin/     between the parts of the wrapper
- *       scheduler.log output/            what was said before the log was open; COMPOPS_OUTPUT_DIR
+ *       scheduler.log output/            of tasks scheduler.log.<the scheduler's number>, output/<i>/; what was said before the log was open; COMPOPS_OUTPUT_DIR
  *     <root>/events/<attempt>.<i>.{start,progress,end}         news of jobs, removed by whoever listens (events-program.ts)
  */
 export interface AttemptIds {

@@ -10,15 +10,22 @@ scheduler_queue
 }
 
 /**
- * Input: PATH prefix, root, whether to ask the scheduler (yes or no), then a line `<native id or -> <name> <directory>` for each attempt.
- * Output: what readPast reads, a line \\035 (\\035silent where accounting did not answer), then `<number of the attempt> <file> <its first line>`, and at last `end <how many>`.
+ * Input: PATH prefix, root, whether to ask the scheduler (yes or no), whether there are arrays (likewise), a line `<native id or -> <name> <directory>`
+ * for each attempt; with arrays an empty line and their tasks (listTasks). Output: what readPast reads, a line \\035 (\\035silent where accounting did not answer), then
+ * `<number of the attempt> <file> <its first line>`, and at last `end <how many>`. One process for all of it, however many tasks there are.
  */
 export function pastProgram(dialectShell: string): string {
   return `${preamble}
 IFS= read -r root || exit 97
 IFS= read -r ask || exit 97
+IFS= read -r arrays || exit 97
 silent=
 list=$(cat)
+tasks=
+if [ "$arrays" = yes ]; then
+  tasks=$(printf '%s\\n' "$list" | sed '1,/^$/d')
+  list=$(printf '%s\\n' "$list" | sed '/^$/,$d')
+fi
 # A file system that is not mounted shows no files, and that would say something about no job.
 [ -d "$root" ] || { echo "$root is not there" >&2; exit 96; }
 ${dialectShell}
@@ -26,24 +33,36 @@ if [ "$ask" = yes ]; then
   printf '%s\\n' "$list" | scheduler_past || silent=silent
 fi
 printf '\\035%s\\n' "$silent"
-# The job's user can put there what never ends, or never begins (a pipe). One such file must not hold up everybody's round.
+# The job's user can put there what never ends, or never begins (a pipe). One such file must not hold up everybody's round. Listing the
+# directory also makes NFS look again.
 strange=$(printf '%s\\n' "$list" | sed 's/^[^ ]* [^ ]* //; s,$,/.,' | tr '\\n' '\\000' |
   xargs -0 sh -c 'find "$@" ! -name . -prune "(" -name "started.*" -o -name "exit.*" ")" "(" ! -type f -o -size +1 ")"' find 2>/dev/null)
+# tell NUMBER DIRECTORY FILE: only names that we ask for; one with a line break in it would speak for another job.
+tell() {
+  [ -f "$2/$3" ] || return 0
+  case "
+$strange
+" in *"
+$2/./$3
+"*) return 0 ;; esac
+  text=
+  { IFS= read -r text <"$2/$3"; } 2>/dev/null && printf '%s %s %s\\n' "$1" "$3" "$text"
+}
 printf '%s\\n' "$list" | {
   n=0
   while IFS= read -r line; do
     [ -n "$line" ] || continue
     directory=\${line#* * }
-    # The pattern lists the directory, which also makes NFS look again.
-    for file in "$directory"/started.* "$directory"/exit.*; do
-      # No other name: one with a line break in it would speak for another job.
-      case \${file##*/} in started.0 | exit.0) ;; *) continue ;; esac
-      case $strange in *"$directory/./\${file##*/}"*) continue ;; esac
-      text=
-      { IFS= read -r text <"$file"; } 2>/dev/null || continue
-      printf '%s %s %s\\n' $n "\${file##*/}" "$text"
-    done
+    tell $n "$directory" started.0
+    tell $n "$directory" exit.0
     n=$((n + 1))
+  done
+  [ -z "$tasks" ] || printf '%s\\n' "$tasks" | while IFS=' ' read -r n from to step directory; do
+    while [ "$from" -le "$to" ]; do
+      tell "$n" "$directory" "started.$from"
+      tell "$n" "$directory" "exit.$from"
+      from=$((from + step))
+    done
   done
   echo "end $n"
 }
@@ -99,7 +118,6 @@ begun() {
     for claim in "$1"/started.*; do
       { read -r id _ <"$claim"; } 2>/dev/null && [ -n "$id" ] && break
     done
-    case $id in *.*) ;; *) id=\${id%%_*} ;; esac
     [ -z "$id" ] || { printf '%s\\n' "$id"; return 0; }
   done
   return 1

@@ -5,9 +5,10 @@ import { type Dialect, sectionMark } from '../scheduler/dialect.ts'
 import { onOurClock, takeClock } from './clock.ts'
 import type { Round, WatchedAttempt } from './contract.ts'
 import { jobName } from './layout.ts'
+import { arrayTasks, rowsByTask, type TaskFiles } from './observe-array.ts'
 import { pastProgram, queueProgram } from './observe-program.ts'
 import { notWhole, type Reach } from './reach.ts'
-import { listAttempts } from './watched.ts'
+import { listAttempts, listTasks } from './watched.ts'
 
 /** A large answer may come slowly from a loaded login node. */
 const roundDeadline = 120_000
@@ -32,45 +33,80 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
   const at = reach.now()
   const { ahead, rest } = takeClock(reach.name, answer.stdout, asked, at)
   const queue = new Map<string, QueueRow>()
+  const arrays = new Map<string, QueueRow[]>()
   await inTurns(reach, dialect.readQueue(rest), row => {
     const attempt = byName.get(row.name)
     // A native id with another name is a stranger; our name with another id is a copy, which the fence ends.
-    if (attempt !== undefined && (attempt.nativeId === null || row.nativeId === attempt.nativeId))
-      queue.set(attempt.id, row)
+    if (attempt === undefined || (attempt.nativeId !== null && row.nativeId !== attempt.nativeId)) return
+    if (attempt.tasks === undefined) queue.set(attempt.id, row)
+    else push(arrays, attempt.id, row)
   })
 
-  const gone = attempts.filter(attempt => {
-    const row = queue.get(attempt.id)
-    return row === undefined || row.state === 'ended' || row.state === 'completing'
-  })
+  // Of arrays only the tasks that the queue does not show under way.
+  const gone: WatchedAttempt[] = []
+  const inQueue = new Map<string, ReadonlyMap<number, QueueRow>>()
+  for (const attempt of attempts) {
+    if (attempt.tasks === undefined) {
+      if (hasLeft(queue.get(attempt.id))) gone.push(attempt)
+      continue
+    }
+    const rows = rowsByTask(attempt.tasks, arrays.get(attempt.id) ?? [])
+    inQueue.set(attempt.id, rows)
+    const left = attempt.tasks.filter(task => hasLeft(rows.get(task.index)))
+    if (left.length > 0) gone.push({ ...attempt, tasks: left })
+  }
   const past = gone.length === 0 ? nothing : await readPast(reach, programs.past, gone, facts.accounting)
 
   const seen = new Map<string, Seen>()
-  const quiet = past.silent ? new Set(gone.map(attempt => attempt.id)) : null
+  const tasks = new Map<string, ReadonlyMap<number, Seen>>()
+  const goneTasks = new Map(gone.map(attempt => [attempt.id, attempt]))
   for (const attempt of attempts) {
+    const gone = goneTasks.get(attempt.id)
+    if (attempt.tasks !== undefined) {
+      const seenTasks = arrayTasks(attempt.tasks, gone?.tasks ?? [], inQueue.get(attempt.id)!, {
+        silent: past.silent,
+        accounting: facts.accounting,
+        queue: past.queue.get(attempt.id) ?? [],
+        accounted: past.accounting.get(attempt.id) ?? [],
+        files: past.files.get(attempt.id),
+      })
+      tasks.set(attempt.id, new Map([...seenTasks].map(([index, found]) => [index, onOurClock(found, ahead)])))
+      continue
+    }
+    const files = past.files.get(attempt.id)?.get(0)
     // Accounting is away and the job left no exit file: nothing is known of it, which is not the same as a miss.
-    if (quiet?.has(attempt.id) === true && !past.exit.has(attempt.id)) continue
+    if (past.silent && gone !== undefined && files?.exit === undefined) continue
     const found: Seen = {
-      queue: queue.get(attempt.id) ?? past.queue.get(attempt.id) ?? null,
-      accounting: facts.accounting ? (past.accounting.get(attempt.id) ?? null) : 'off',
-      exit: past.exit.get(attempt.id) ?? null,
-      started: past.started.get(attempt.id) ?? null,
+      queue: queue.get(attempt.id) ?? past.queue.get(attempt.id)?.at(-1) ?? null,
+      accounting: facts.accounting ? (past.accounting.get(attempt.id)?.at(-1) ?? null) : 'off',
+      exit: files?.exit ?? null,
+      started: files?.started ?? null,
     }
     seen.set(attempt.id, onOurClock(found, ahead))
   }
-  return { at, seen, commands: gone.length > 0 && facts.accounting ? 2 : 1 }
+  return { at, seen, tasks, commands: gone.length > 0 && facts.accounting ? 2 : 1 }
+}
+
+function hasLeft(row: QueueRow | undefined): boolean {
+  return row === undefined || row.state === 'ended' || row.state === 'completing'
+}
+
+function push<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [value])
+  else list.push(value)
 }
 
 interface Past {
   /** Accounting did not answer: only the jobs' own files say something. */
   readonly silent: boolean
-  readonly queue: Map<string, QueueRow>
-  readonly accounting: Map<string, AccountingRow>
-  readonly exit: Map<string, ExitRecord>
-  readonly started: Map<string, NonNullable<Seen['started']>>
+  readonly queue: Map<string, QueueRow[]>
+  readonly accounting: Map<string, AccountingRow[]>
+  /** By attempt, then by task: 0 where it is no array. */
+  readonly files: Map<string, Map<number, TaskFiles>>
 }
 
-const nothing: Past = { silent: false, queue: new Map(), accounting: new Map(), exit: new Map(), started: new Map() }
+const nothing: Past = { silent: false, queue: new Map(), accounting: new Map(), files: new Map() }
 
 async function readPast(
   reach: Reach,
@@ -80,10 +116,11 @@ async function readPast(
 ): Promise<Past> {
   const { dialect, root } = reach
   const ask = accounting || dialect.pastWithoutAccounting
+  const tasks = listTasks(reach, gone)
   const answer = await reach.run({
     text,
-    lines: [root, ask ? 'yes' : 'no'],
-    rest: listAttempts(reach, gone),
+    lines: [root, ask ? 'yes' : 'no', tasks === '' ? 'no' : 'yes'],
+    rest: tasks === '' ? listAttempts(reach, gone) : `${listAttempts(reach, gone)}\n${tasks}`,
     deadline: roundDeadline,
   })
   if (accounting) reach.count(1)
@@ -100,13 +137,13 @@ async function readPast(
     throw new UnreadableError(`${reach.name}: the answer about ended jobs is not whole`, { transient: true })
 
   const silent = head === 'silent\n'
-  const past: Past = { silent, queue: new Map(), accounting: new Map(), exit: new Map(), started: new Map() }
+  const past: Past = { silent, queue: new Map(), accounting: new Map(), files: new Map() }
   const byName = new Map(gone.map(attempt => [jobName(attempt.id), attempt]))
   await inTurns(reach, silent ? [] : dialect.readPast(answer.stdout.slice(0, split)), ({ kind, row }) => {
     const attempt = byName.get(row.name)
     if (attempt === undefined || attempt.nativeId === null || row.nativeId !== attempt.nativeId) return
-    if (kind === 'accounting') past.accounting.set(attempt.id, row)
-    else past.queue.set(attempt.id, row)
+    if (kind === 'accounting') push(past.accounting, attempt.id, row)
+    else push(past.queue, attempt.id, row)
   })
   const lines = answer.stdout.slice(split + 1 + head.length).split('\n')
   if (lines.pop() !== '' || lines.pop() !== `end ${gone.length}`)
@@ -118,23 +155,27 @@ async function readPast(
 /** `<number of the attempt> <file> <its first line>`. The job's own user can write there: what does not look as our wrapper writes it is no file of ours. */
 function readFile(dialect: Dialect, line: string, gone: readonly WatchedAttempt[], past: Past): void {
   const [record = '', ...rest] = line.split('\t')
-  const found = /^(\d+) (started|exit)\.0 (\S+) (\d{1,10})(?: (\d{1,3}) (\d{1,10}))?$/.exec(record)
+  const found = /^(\d+) (started|exit)\.(\d{1,7}) (\S+) (\d{1,10})(?: (\d{1,3}) (\d{1,10}))?$/.exec(record)
   if (found === null) return
-  const [, n, file, nativeId = '', first, second, third] = found
+  const [, n, file, task, nativeId = '', first, second, third] = found
   const attempt = gone[Number(n)]
   if (attempt === undefined || !dialect.nativeId.test(nativeId)) return
   // A number that no column holds would keep the whole round from being written, for all other jobs too.
   if (file === 'exit' && Number(first) > mostRestarts) return
+  const known = past.files.get(attempt.id) ?? new Map<number, TaskFiles>()
+  past.files.set(attempt.id, known)
+  const before = known.get(Number(task)) ?? {}
   if (file === 'started' && second === undefined) {
-    past.started.set(attempt.id, { nativeId, at: new Date(Number(first) * 1000) })
+    known.set(Number(task), { ...before, started: { nativeId, at: new Date(Number(first) * 1000) } })
   } else if (file === 'exit' && second !== undefined) {
-    past.exit.set(attempt.id, {
+    const exit = {
       nativeId,
       restarts: Number(first),
       code: Number(second),
       at: new Date(Number(third) * 1000),
       ...readEnded(rest),
-    })
+    }
+    known.set(Number(task), { ...before, exit })
   }
 }
 

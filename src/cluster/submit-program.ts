@@ -53,8 +53,6 @@ known() {
   for file in started.*; do
     [ -s "$file" ] || continue
     read -r id _ <"$file"
-    # A task of Slurm adds its number; the name of a PBS server may hold a _ of its own.
-    case $id in *.*) ;; *) id=\${id%%_*} ;; esac
     keep_id "$id"
   done
   if [ -e fenced ]; then echo "GIVENUP $asked"; exit 0; fi

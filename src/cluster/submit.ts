@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { CompopsError, UnreadableError } from '../errors.ts'
 import { tarOf } from '../git/tar.ts'
+import { type AttemptArray, countTasks, nativeNumbers, readTasks } from '../model/array.ts'
 import type { Dialect, JobRequest } from '../scheduler/dialect.ts'
 import { planLines, renderCommands, renderParams, renderScript, renderSecrets } from '../scheduler/script.ts'
 import { renderAbout } from './about.ts'
@@ -175,7 +176,7 @@ function ids(request: Pick<SubmitRequest, 'projectId' | 'runId' | 'jobId' | 'att
 
 function toJobRequest(reach: Pick<Reach, 'root' | 'events'>, request: SubmitRequest): JobRequest {
   const paths = pathsOf(reach.root, ids(request))
-  const { spec } = request
+  const { spec, array } = request
   if (!Number.isSafeInteger(request.attempt) || request.attempt < 1)
     throw new CompopsError(`${request.attempt} is not the number of an attempt`)
   const by = request.person === null ? '' : ` by ${request.person}`
@@ -197,8 +198,17 @@ function toJobRequest(reach: Pick<Reach, 'root' | 'events'>, request: SubmitRequ
       COMPOPS_SHA: request.sha,
       COMPOPS_PARENT_BRANCH: request.parentBranch ?? '',
       COMPOPS_PARENT_DIR: request.parentDir ?? '',
+      ...(spec.array === undefined ? {} : { COMPOPS_ARRAY_COUNT: String(countTasks(spec.array.tasks)) }),
     },
     dependsOn: request.dependsOn,
-    array: null,
+    array: array == null ? null : toArray(array),
+  }
+}
+
+function toArray(array: AttemptArray): NonNullable<JobRequest['array']> {
+  return {
+    numbers: nativeNumbers(array),
+    throttle: array.throttle,
+    ...(array.renumbered ? { indexes: readTasks(array.tasks) } : {}),
   }
 }

@@ -1,3 +1,5 @@
+import type { ArraySpec } from './array.ts'
+
 /** Where a value of a job came from, in words a person can follow, e.g. `.compops.yml line 12`, `#SBATCH line 3 of jobs/simulate.sh`, `default of cluster falcon`. */
 export type Origin = string
 
@@ -78,6 +80,8 @@ export interface JobSpec {
   readonly stall_timeout?: number
   /** An extended regular expression: lines of its output that tell how far it is. */
   readonly progress?: string
+  /** Only where the job is an array: the commands run once for each of its tasks. */
+  readonly array?: ArraySpec
   /** Key (e.g. `time`, `env.OMP_NUM_THREADS`, `directives[0]`) to where its value came from. */
   readonly origins: Readonly<Record<string, Origin>>
 }

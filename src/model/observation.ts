@@ -127,8 +127,19 @@ export interface Progress {
   readonly task: number | null
 }
 
+/** What one task of an array left behind, as far as it is kept apart. */
+export interface CollectedTask {
+  readonly index: number
+  readonly metrics: Readonly<Record<string, number>>
+  /** The last lines of the first few that failed. */
+  readonly logTail?: string
+  readonly logSize?: number
+}
+
 /** What is fetched once an attempt has ended. */
 export interface Collected {
+  /** Of an array: the tasks that have metrics or last lines; `metrics` are theirs together, see {@link import('./array-results.ts').together}. */
+  readonly tasks?: readonly CollectedTask[]
   readonly outputs: readonly OutputFile[]
   /** Some outputs were not listed: how many there were in all. */
   readonly outputsOmitted: number

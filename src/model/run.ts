@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { AttemptArray } from './array.ts'
 import type { ComputationSpec, JobSpec, SpecProblem } from './job-spec.ts'
 import type { FailureReason, JobState } from './job-state.ts'
 import type { AccountingRow, Collected, Progress } from './observation.ts'
@@ -38,6 +39,24 @@ export interface Attempt {
   readonly collected: Collected | null
   readonly scriptSha256: string | null
   readonly restarts: number
+  /** The tasks that it handed over; only where the job is an array. */
+  readonly array?: AttemptArray
+}
+
+/** A task of an array as it stands, in the last attempt that had it. */
+export interface Task {
+  readonly index: number
+  readonly state: JobState
+  readonly reason: FailureReason | null
+  readonly message: string | null
+  readonly exitCode: number | null
+  readonly attempt: number
+  /** As people know it on the cluster: `4711_7`. */
+  readonly nativeId: string | null
+  readonly startedAt: Date | null
+  readonly endedAt: Date | null
+  readonly maxRss: number | null
+  readonly node: string | null
 }
 
 /** A job with its attempts, newest last. */
@@ -53,6 +72,8 @@ export interface Job {
   /** Why it waits, what failed: a sentence for people. */
   readonly message: string | null
   readonly attempts: readonly Attempt[]
+  /** Of an array, by number; those that were not handed over yet are not among them. */
+  readonly tasks?: readonly Task[]
 }
 
 /** One commit's work on one computation branch for one cause, with all that is shown of it. */

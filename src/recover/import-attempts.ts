@@ -1,9 +1,10 @@
-import { and, eq, gt, inArray, isNotNull, ne, notExists, sql } from 'drizzle-orm'
+import { and, eq, gt, inArray, isNotNull, isNull, ne, notExists, sql } from 'drizzle-orm'
 import type { About, DescribedAttempt } from '../cluster/cluster.ts'
 import { type ProjectConfig, projectFor } from '../config/index.ts'
 import { type Context, connectionName } from '../context.ts'
 import { ensureCommit, readCommit, readFile } from '../git/mirror.ts'
 import { isGitLabError } from '../gitlab/gitlab.ts'
+import { readTasks } from '../model/array.ts'
 import { newId, timeOfId } from '../model/id.ts'
 import { readComputation } from '../run/computation.ts'
 import { rememberBranch } from '../run/head.ts'
@@ -12,6 +13,7 @@ import { type Db, transact } from '../store/open.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
 import { attemptsOf, jobsOf, type RunRow } from '../store/runs.ts'
 import { attempts, branches, jobs, projects, reports, runs } from '../store/schema.ts'
+import { listOf } from '../store/tasks.ts'
 
 /**
  * Attempts of one run that lie on a cluster and are not known here: they join their run, which is made where it is not known either. From then on they are rows
@@ -139,6 +141,16 @@ async function projectOf(context: Context, id: number, about: About): Promise<Pr
   }
 }
 
+/** Of a large array what no attempt has is still to be handed over. */
+async function rememberTasksLeft(tx: Db, jobId: string, all: string): Promise<void> {
+  const handedOver = new Set((await attemptsOf(tx, [jobId])).flatMap(attempt => readTasks(attempt.array?.tasks ?? '')))
+  const left = readTasks(all).filter(index => !handedOver.has(index))
+  await tx
+    .update(jobs)
+    .set({ tasksLeft: listOf(left) })
+    .where(eq(jobs.id, jobId))
+}
+
 /** In the order in which they were made: the last attempt says how its job stands. */
 async function join(tx: Db, connection: string, runId: string, found: readonly DescribedAttempt[]): Promise<number> {
   const rows = await jobsOf(tx, runId)
@@ -169,7 +181,16 @@ async function join(tx: Db, connection: string, runId: string, found: readonly D
         leaseUntil: null,
         collectProblem: 'another attempt of the job followed',
       })
-      .where(and(eq(attempts.jobId, jobId), ne(attempts.id, one.ids.attemptId), eq(attempts.final, false)))
+      .where(
+        and(
+          eq(attempts.jobId, jobId),
+          ne(attempts.id, one.ids.attemptId),
+          eq(attempts.final, false),
+          isNull(attempts.array),
+        ),
+      )
+    const whole = job.spec.array === undefined ? null : { ...job.spec.array, renumbered: false }
+    const array = whole === null ? null : (one.about?.array ?? whole)
     const createdAt = one.about?.createdAt ?? timeOfId(one.ids.attemptId, new Date())
     await tx.insert(attempts).values({
       id: one.ids.attemptId,
@@ -181,6 +202,7 @@ async function join(tx: Db, connection: string, runId: string, found: readonly D
       nativeId: one.nativeId,
       state,
       message,
+      array,
       createdAt,
       ...(one.nativeId === null ? {} : { submittedAt: createdAt, queuedAt: createdAt }),
       ...(one.givenUp ? { final: true, endedAt: sql`now()` as never, collectProblem: 'it never started' } : {}),
@@ -189,6 +211,7 @@ async function join(tx: Db, connection: string, runId: string, found: readonly D
       .update(jobs)
       .set({ state, reason: null, message, cancelReason: null, cancelQueuedOnly: false, runAgain: false })
       .where(eq(jobs.id, jobId))
+    if (job.spec.array !== undefined) await rememberTasksLeft(tx, jobId, job.spec.array.tasks)
     joined++
     open ||= !one.givenUp
   }

@@ -3,8 +3,9 @@
  * UTC, no clock of ours. Text that another reader (YAML 1.1: `no`, `12:30`) would take for something else is quoted.
  */
 import { Document, type Node, Scalar, YAMLMap, YAMLSeq } from 'yaml'
+import { writeTasks } from '../model/array.ts'
 import type { Resources } from '../model/job-spec.ts'
-import type { Attempt, Job, Run } from '../model/run.ts'
+import type { Attempt, Job, Run, Task } from '../model/run.ts'
 import { copiesFolder, evidencePath } from './links.ts'
 import { oneLine } from './markdown.ts'
 import { coreSeconds, cpuEfficiency, exitCodeInWords } from './outcome.ts'
@@ -74,6 +75,8 @@ function jobRecord(job: Job, run: Run): Node {
     file: job.spec.file?.path,
     params: sortedMap(new Map(Object.entries(job.spec.params))),
     directives: [...job.spec.directives],
+    array: flow({ tasks: job.spec.array?.tasks, throttle: job.spec.array?.throttle }),
+    tasks: tasksRecord(job),
     attempts: job.attempts.map(attempt => attemptRecord(attempt, job.spec.resources)),
     outputs: (collected?.outputs ?? [])
       .toSorted((a, b) => (a.path < b.path ? -1 : 1))
@@ -94,10 +97,55 @@ function jobRecord(job: Job, run: Run): Node {
   })
 }
 
+/** Failed tasks that are told one by one. */
+const mostFailures = 200
+
+/** Which tasks stand how, in ranges; of each that failed a line; of those with metrics a line likewise. */
+function tasksRecord(job: Job): Node | null {
+  const tasks = job.tasks ?? []
+  if (tasks.length === 0) return null
+  const byState = Map.groupBy(tasks, task => task.state)
+  const failed = byState.get('failed') ?? []
+  const measured = (job.attempts.at(-1)?.collected?.tasks ?? []).filter(task => Object.keys(task.metrics).length > 0)
+  return block({
+    ...Object.fromEntries(
+      [...byState]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([state, list]) => [state, writeTasks(list.map(task => task.index))]),
+    ),
+    failures: failed.slice(0, mostFailures).map(failureRecord),
+    failures_omitted: failed.length > mostFailures ? failed.length - mostFailures : null,
+    metrics: measured.map(({ index, metrics }) =>
+      flow({ task: index, metrics: inFlow(sortedMap(new Map(Object.entries(metrics)))) }),
+    ),
+  })
+}
+
+function inFlow(map: YAMLMap | null): YAMLMap | null {
+  if (map !== null) map.flow = true
+  return map
+}
+
+function failureRecord(task: Task): Node | null {
+  return flow({
+    task: task.index,
+    reason: task.reason,
+    exit_code: task.exitCode,
+    message: text(task.message),
+    native_id: task.nativeId === null ? null : quoted(task.nativeId),
+    attempt: task.attempt,
+    node: text(task.node),
+    started_at: time(task.startedAt),
+    ended_at: time(task.endedAt),
+    max_rss: task.maxRss === null ? null : compactSize(task.maxRss),
+  })
+}
+
 function attemptRecord(attempt: Attempt, asked: Resources): Node {
   const { accounting } = attempt
   return block({
     native_id: attempt.nativeId === null ? null : quoted(attempt.nativeId),
+    tasks: attempt.array?.tasks,
     state: attempt.state,
     reason: attempt.reason,
     queue: text(attempt.queue ?? accounting?.queue),

@@ -1,4 +1,5 @@
 /** The table of jobs: where, how it stands, how long, what was asked and what was used. */
+import { countTasks, readTasks } from '../model/array.ts'
 import { jobStates } from '../model/job-state.ts'
 import type { Attempt, Job, Run } from '../model/run.ts'
 import { countOf, formatDuration, formatMebibytes, formatPercent, formatSize } from './amounts.ts'
@@ -39,19 +40,45 @@ function jobRow(job: Job, view: PageView) {
   const waited = waitedSeconds(attempt, view.at)
   const ran = ranSeconds(attempt, view.at)
   return {
-    name: inline(job.name, 80),
+    name: `${inline(job.name, 80)}${countCell(job)}`,
     where: together(
       attempt?.nativeId == null
         ? inline(job.cluster, 60)
         : `${inline(job.cluster, 60)} ${inline(attempt.nativeId, 40)}`,
     ),
-    state: stateCell(job, attempt, view.run),
+    state: `${stateCell(job, attempt, view.run)}${stripCell(job)}`,
     waited: waited === null ? '–' : together(formatDuration(waited)),
     ran: ran === null ? '–' : together(formatDuration(ran)),
     resources: resourcesCell(job, attempt),
     links: linksCell(job, attempt, view),
   }
 }
+
+/** ` `3/10 failed``, ` `7/10 done``: of an array. */
+function countCell(job: Job): string {
+  const { array } = job.spec
+  if (array === undefined) return ''
+  const total = countTasks(array.tasks)
+  const of = (state: Job['state']) => (job.tasks ?? []).filter(task => task.state === state).length
+  return of('failed') > 0 ? ` \`${of('failed')}/${total} failed\`` : ` \`${of('completed')}/${total} done\``
+}
+
+/** A column for each task, or for as many neighbours as make a strip of twenty: high what is done, low what is not, or failed. */
+function stripCell(job: Job): string {
+  const { array } = job.spec
+  if (array === undefined || job.tasks === undefined || job.tasks.length === 0) return ''
+  const all = readTasks(array.tasks)
+  if (all.length < 2) return ''
+  const done = new Set(job.tasks.filter(task => task.state === 'completed').map(task => task.index))
+  const width = Math.min(20, all.length)
+  const columns = Array.from({ length: width }, (_, i) => {
+    const part = all.slice(Math.floor((i * all.length) / width), Math.floor(((i + 1) * all.length) / width))
+    return steps[Math.floor((part.filter(index => done.has(index)).length / part.length) * (steps.length - 1))]
+  })
+  return ` ${columns.join('')}`
+}
+
+const steps = '▁▂▃▄▅▆▇'
 
 function stateCell(job: Job, attempt: Attempt | null, run: Run): string {
   const { symbol, label } = jobStates[job.state]
@@ -86,7 +113,7 @@ function resourcesCell(job: Job, attempt: Attempt | null): string {
   const { mem, mem_per_cpu: perCpu, gpus, gpus_per_node: perNode, nodes } = job.spec.resources
   const used = cpuEfficiency(attempt)
   const peak = attempt?.accounting?.maxRss ?? null
-  const parts = [`${countOf(coresOf(job), 'core')}${used === null ? '' : ` → ${formatPercent(used)}`}`]
+  const parts = [`${countOf(Math.round(coresOf(job)), 'core')}${used === null ? '' : ` → ${formatPercent(used)}`}`]
   if (nodes !== undefined && nodes > 1) parts.push(countOf(nodes, 'node'))
   const asked =
     mem === undefined ? (perCpu === undefined ? null : `${formatMebibytes(perCpu)} per core`) : formatMebibytes(mem)

@@ -42,6 +42,8 @@ const exitWords = new Map<number, string>([
 
 /** Why it failed, short: `out of memory`, `exit 127: command not found`, `time limit of 4 h`. */
 export function failureInWords(job: Job): string {
+  // Of an array its message says how many of its tasks, and why.
+  if (job.spec.array !== undefined && job.message !== null && job.reason !== 'submit') return job.message
   const attempt = lastAttempt(job)
   const exitCode = attempt?.exitCode ?? attempt?.accounting?.exitCode ?? null
   if (job.reason === 'timeout') {

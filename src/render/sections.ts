@@ -1,5 +1,5 @@
 /** What a page about a run says, section by section, as Markdown that the templates only arrange. The note and the branch page share it. */
-import { isFinal, jobStates } from '../model/job-state.ts'
+import { failureReasons, isFinal, jobStates } from '../model/job-state.ts'
 import type { Job, Run } from '../model/run.ts'
 import { countOf, formatCoreHours, formatDuration, formatSize, formatTime, secondsBetween } from './amounts.ts'
 import { jobUrl, runUrl } from './links.ts'
@@ -150,17 +150,18 @@ function failure(job: Job, view: PageView, effort: Effort) {
   const words = failureInWords(job)
   const exitCode = attempt?.exitCode ?? null
   const exit = exitCode === null || exitCode === 0 || words.startsWith('exit ') ? '' : ` (exit ${exitCode})`
+  const array = job.spec.array !== undefined
   const lines =
     effort.lines === 0 ? [] : lastLines(attempt?.collected?.logTail ?? '', { lines: effort.lines, width: 240 })
   const log = attempt?.collected?.logSize ?? 0
   const advised = advice(job, view.commands ?? false)
   return {
     summary: `<b>${html(job.name, 80)}</b>: ${html(words)}${ran === null ? '' : ` after ${formatDuration(ran)}`}${exit}`,
-    message: job.message === null ? null : prose(job.message, 'paragraph', 500),
+    message: job.message === null || words === job.message ? null : prose(job.message, 'paragraph', 500),
     caption:
       lines.length === 0
         ? null
-        : `${lines.length === 1 ? 'The last line' : `The last ${lines.length} lines`} of its ${logLink(view, job, log)}:`,
+        : `${lines.length === 1 ? 'The last line' : `The last ${lines.length} lines`} of ${array ? taskOf(job) : 'its'} ${logLink(view, job, log)}:`,
     tail: lines.length === 0 ? null : fence(lines.join('\n'), 'text'),
     advice: advised === null ? null : `**Try:** ${advised}`,
   }
@@ -187,6 +188,15 @@ export function plotsSection(view: PageView, sourceOf: (plot: Plot) => string | 
     })),
     rest: rest > 0 ? `and ${countOf(rest, 'more')} in the evidence` : null,
   }
+}
+
+/** Whose log it is that an array shows. */
+function taskOf(job: Job): string {
+  const shown = lastAttempt(job)?.collected?.tasks?.find(task => task.logTail !== undefined)
+  const task = job.tasks?.find(one => one.index === shown?.index)
+  if (task === undefined) return 'its'
+  const exit = task.exitCode === null ? '' : `, exit ${task.exitCode}`
+  return `task ${task.index} (${task.reason === null || task.reason === 'exit' ? task.state : failureReasons[task.reason].label}${exit}), its`
 }
 
 export function historySection(view: PageView) {

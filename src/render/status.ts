@@ -3,6 +3,7 @@
  * true for as long as GitLab's state lasts: `pending` is one state from waiting to the scheduler's queue.
  */
 import { createHash } from 'node:crypto'
+import { countTasks } from '../model/array.ts'
 import { type GitLabState, gitlabState } from '../model/job-state.ts'
 import type { Job, Run } from '../model/run.ts'
 import { countOf, formatDuration, formatMebibytes, formatPercent, formatTime, secondsBetween } from './amounts.ts'
@@ -92,8 +93,9 @@ function describeJob(job: Job, run: Run, timeZone: string): string {
     }
     case 'completed': {
       const used = cpuEfficiency(attempt)
-      const cost = used === null ? '' : ` · ${countOf(coresOf(job), 'core')}, ${formatPercent(used)} used`
-      return `${where} · completed${ran === null ? '' : ` in ${formatDuration(ran)}`}${cost}${attempts}`
+      const cost = used === null ? '' : ` · ${countOf(Math.round(coresOf(job)), 'core')}, ${formatPercent(used)} used`
+      const all = job.spec.array === undefined ? '' : ` ${countOf(countTasks(job.spec.array.tasks), 'task')}`
+      return `${where} ·${all} completed${ran === null ? '' : ` in ${formatDuration(ran)}`}${cost}${attempts}`
     }
     case 'failed':
       if (job.reason === 'submit') return `${job.cluster} · not accepted${said}`

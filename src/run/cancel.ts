@@ -2,12 +2,15 @@ import { and, eq, inArray, isNotNull, lte, notInArray, sql } from 'drizzle-orm'
 import type { Fate } from '../cluster/cluster.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
+import type { Seen } from '../model/observation.ts'
 import { mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { upToDate } from '../store/recovery.ts'
 import { type AttemptRow, attemptsOf, finalStates, type JobRow, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
+import { settleArrays } from '../store/settle-arrays.ts'
 import { setUnreachable } from './connection.ts'
+import { tasksToWatch } from './poll-array.ts'
 
 interface Wanted {
   readonly job: JobRow
@@ -37,8 +40,14 @@ export async function cancelJobs(context: Context, connection: string): Promise<
     context.db,
     found.map(job => job.id),
   )
-  const open = new Map(rows.filter(attempt => !attempt.final).map(attempt => [attempt.jobId, attempt]))
-  const wanted: Wanted[] = found.map(job => ({ job, attempt: open.get(job.id) ?? null }))
+  // A large array has several under way side by side.
+  const open = Map.groupBy(
+    rows.filter(attempt => !attempt.final),
+    attempt => attempt.jobId,
+  )
+  const wanted: Wanted[] = found.flatMap(job =>
+    (open.get(job.id) ?? [null]).map((attempt): Wanted => ({ job, attempt })),
+  )
   await markCanceled(
     context,
     wanted.filter(one => one.attempt === null),
@@ -113,12 +122,22 @@ async function withoutRunning(
 ): Promise<readonly { job: JobRow; attempt: AttemptRow }[]> {
   const tender = list.filter(({ job, attempt }) => job.cancelQueuedOnly && attempt.nativeId !== null)
   if (tender.length === 0) return list
-  const round = await context.clusterOf(connection).observe(tender.map(({ attempt }) => attempt))
-  const begun = tender.filter(({ attempt }) => {
-    const seen = round.seen.get(attempt.id)
-    const waits = seen?.queue?.state === 'queued' || seen?.queue?.state === 'held'
-    return !waits || seen?.started != null
-  })
+  const round = await context.clusterOf(connection).observe(
+    tender.map(({ attempt }) => ({
+      ...attempt,
+      tasks: attempt.array === null ? undefined : tasksToWatch(attempt.array, new Map()),
+    })),
+  )
+  const begunJobs = new Set(
+    tender
+      .filter(({ attempt }) =>
+        attempt.array === null
+          ? hasBegun(round.seen.get(attempt.id))
+          : [...(round.tasks?.get(attempt.id)?.values() ?? [])].some(hasBegun),
+      )
+      .map(({ job }) => job.id),
+  )
+  const begun = list.filter(({ job }) => begunJobs.has(job.id))
   if (begun.length > 0) {
     await transact(context.db, async tx => {
       await context.lease.assertHeld(tx)
@@ -139,6 +158,11 @@ async function withoutRunning(
     context.wake.call('poll')
   }
   return list.filter(one => !begun.includes(one))
+}
+
+function hasBegun(seen: Seen | undefined): boolean {
+  const waits = seen?.queue?.state === 'queued' || seen?.queue?.state === 'held'
+  return !waits || seen?.started != null
 }
 
 async function askAgainIn(context: Context, list: readonly Wanted[], seconds: number): Promise<void> {
@@ -173,9 +197,15 @@ async function markCanceled(context: Context, list: readonly Wanted[]): Promise<
           })
           .where(and(eq(attempts.id, one.attempt.id), eq(attempts.final, false)))
       }
+      if (one.attempt !== null && one.attempt.array !== null) {
+        const after = await settleArrays(tx, [one.job.id])
+        if (after.some(job => job.state === 'canceled')) canceled.push(one)
+        continue
+      }
       const changed = await tx
         .update(jobs)
         .set({
+          tasksLeft: null,
           state: sql`case when ${jobs.cancelReason} is null then 'waiting' else 'canceled' end`,
           reason: null,
           message: sql`${jobs.cancelReason}`,

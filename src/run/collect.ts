@@ -1,12 +1,14 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
+import { type AttemptArray, readTasks } from '../model/array.ts'
 import type { Collected } from '../model/observation.ts'
 import { storable } from '../model/storable.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
 import { type AttemptRow, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
+import { tasksOfAttempts } from '../store/tasks.ts'
 import { claim, putBack, sideBySide } from '../store/work.ts'
 import { type Brought, bringCopies, keepCopies, nothingOf } from './copies.ts'
 
@@ -42,9 +44,10 @@ async function collect(context: Context, attempt: AttemptRow): Promise<void> {
       .from(jobs)
       .where(eq(jobs.id, attempt.jobId))
     const metricsFile = job?.spec.metrics ?? undefined
+    const array = attempt.array === null ? undefined : await arrayOf(context, attempt, attempt.array)
     const found = await context
       .clusterOf(attempt.connection)
-      .collect(attempt, { ...(metricsFile === undefined ? {} : { metricsFile }) })
+      .collect(attempt, { array, ...(metricsFile === undefined ? {} : { metricsFile }) })
     const brought = await bring(context, attempt, job?.name ?? attempt.jobId, storable(found))
     // Behind the fetching: a file is found by the name that it has.
     const collected = redacted(context, brought.collected)
@@ -79,6 +82,19 @@ async function bring(context: Context, attempt: AttemptRow, job: string, collect
     if (error instanceof CompopsError && error.transient && attempt.attempts - attempt.interrupted < 5) throw error
     context.log.warn({ step: 'collect', attempt: attempt.id, err: describeError(error) }, 'no copies of outputs came')
     return nothingOf(collected)
+  }
+}
+
+/** Its tasks that began, and the first few that failed: whose last lines are worth a look. */
+async function arrayOf(context: Context, attempt: AttemptRow, array: AttemptArray) {
+  const known = (await tasksOfAttempts(context.db, [attempt.id])).get(attempt.id)
+  const began = readTasks(array.tasks)
+    .flatMap(index => known?.get(index) ?? [])
+    .filter(task => task.startedAt !== null)
+  const failed = began.filter(task => task.state === 'failed')
+  return {
+    tasks: began.map(task => task.index),
+    logsOf: (failed.length > 0 ? failed : began).slice(0, failed.length > 0 ? 5 : 1).map(task => task.index),
   }
 }
 

@@ -84,7 +84,10 @@ function marked(
 /** Writes what came, in the transaction that writes what was collected. Jobs of one run end at the same moment: together they keep within its limit. */
 export async function keepCopies(tx: Db, attempt: AttemptRow, brought: Brought): Promise<Collected> {
   await tx.execute(sql`select 1 from runs where id = ${attempt.runId} for update`)
-  await tx.delete(copies).where(and(eq(copies.jobId, attempt.jobId), ne(copies.attemptId, attempt.id)))
+  const earlier = and(eq(copies.jobId, attempt.jobId), ne(copies.attemptId, attempt.id))
+  // An array may be several attempts, each with tasks of its own: only what a task wrote anew is replaced.
+  const names = brought.copies.map(copy => copy.name)
+  await tx.delete(copies).where(attempt.array === null ? earlier : and(earlier, inArray(copies.name, names)))
   let room = await roomFor(tx, attempt, brought.limits)
   const kept = brought.copies.filter(({ size }) => {
     if (size > room) return false

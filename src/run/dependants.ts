@@ -101,7 +101,7 @@ async function putBackToWaiting(context: Context, gone: readonly AttemptRow[]): 
     if (closed.length === 0) return
     await tx
       .update(jobs)
-      .set({ state: 'waiting', reason: null, message, runAgain: false })
+      .set({ state: 'waiting', reason: null, message, runAgain: false, tasksLeft: null })
       .where(
         and(
           inArray(
@@ -109,6 +109,8 @@ async function putBackToWaiting(context: Context, gone: readonly AttemptRow[]): 
             closed.map(row => row.jobId),
           ),
           notInArray(jobs.state, finalStates),
+          // Of a large array others may still be there; they come out too.
+          sql`not exists (select 1 from attempts a where a.job_id = ${jobs.id} and not a.final)`,
         ),
       )
     await touchRuns(

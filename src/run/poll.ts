@@ -11,7 +11,10 @@ import { LeaseLost, mustHold } from '../store/leases.ts'
 import { type Db, transact } from '../store/open.ts'
 import { finalStates, touchRuns } from '../store/runs.ts'
 import { connections, jobs } from '../store/schema.ts'
+import { settleArrays } from '../store/settle-arrays.ts'
+import { type TaskChange, tasksOfAttempts, writeTasks } from '../store/tasks.ts'
 import { isAway, setReachable, setUnreachable } from './connection.ts'
+import { concludeArray, tasksToWatch } from './poll-array.ts'
 
 export interface PollResult {
   readonly watched: number
@@ -34,15 +37,43 @@ export async function pollCluster(context: Context, connection: string): Promise
   const log = context.log.child({ step: 'poll', connection })
   try {
     const facts = await cluster.facts()
-    const round = await cluster.observe(watched)
+    const arrays = await tasksOfAttempts(
+      context.db,
+      watched.filter(attempt => attempt.array !== null).map(attempt => attempt.id),
+    )
+    const known = (attempt: WatchedRow) => arrays.get(attempt.id) ?? new Map()
+    const round = await cluster.observe(
+      watched.map(attempt =>
+        attempt.array === null ? attempt : { ...attempt, tasks: tasksToWatch(attempt.array, known(attempt)) },
+      ),
+    )
     mustHold(context.lease)
     await rememberRound(context, connection, facts)
     context.metrics.pollRounds.inc({ connection, result: 'whole', reason: '' })
     const cancelling = await cancelRequested(context.db, connection)
+    const options = {
+      facts,
+      now: round.at,
+      accountingWait: context.config.intervals.accounting,
+      inWords: cluster.inWords,
+    }
     const changes: Change[] = []
     const states = new Map<string, JobState>()
+    const tasks: TaskChange[] = []
     let due = false
     for (const attempt of watched) {
+      const cancelRequested = cancelling.has(attempt.jobId)
+      if (attempt.array !== null) {
+        const seen = round.tasks?.get(attempt.id) ?? new Map()
+        const concluded = concludeArray(attempt, known(attempt), seen, { ...options, cancelRequested })
+        const { after, row, copy, stuck } = concluded
+        if (concluded.due || cancelRequested || fresh(attempt, round.at)) due = true
+        states.set(attempt.id, after.state)
+        tasks.push(...concluded.tasks)
+        if (concluded.tasks.length > 0 || arrayChangedBy(attempt, row))
+          changes.push({ attempt, after, row, copy, stuck })
+        continue
+      }
       const seen = round.seen.get(attempt.id)
       if (seen === undefined) continue
       const before = {
@@ -52,18 +83,28 @@ export async function pollCluster(context: Context, connection: string): Promise
         misses: attempt.misses,
         missedSince: attempt.missedSince,
         awaiting: attempt.awaiting,
-        cancelRequested: cancelling.has(attempt.jobId),
+        cancelRequested,
       }
-      const after = nextState(before, seen, {
-        facts,
-        now: round.at,
-        accountingWait: context.config.intervals.accounting,
-        inWords: cluster.inWords,
-      })
+      const after = nextState(before, seen, options)
       states.set(attempt.id, after.state)
-      if (after.awaiting !== null || after.misses > 0 || cancelling.has(attempt.jobId) || fresh(attempt, round.at))
-        due = true
-      if (changedBy(attempt, after, seen)) changes.push({ attempt, after, seen, at: round.at })
+      if (after.awaiting !== null || after.misses > 0 || cancelRequested || fresh(attempt, round.at)) due = true
+      if (changedBy(attempt, after, seen))
+        changes.push({
+          attempt,
+          after,
+          row: toAttemptChange({ attempt, after, seen, at: round.at }),
+          copy: isCopy(attempt, seen),
+          stuck: isFinal(after.state) && seen.queue?.verdict === 'never started' && seen.exit === null,
+        })
+    }
+    // Before their attempts: an attempt that has ended takes no more of them. What a crash leaves out here is concluded again.
+    for (let start = 0; start < tasks.length; start += 500) {
+      const part = tasks.slice(start, start + 500)
+      await transact(context.db, async tx => {
+        await context.lease.assertHeld(tx)
+        await writeTasks(tx, part)
+      })
+      await turn()
     }
     const later = await removeStuck(context, cluster, changes)
     const written: Change[] = []
@@ -72,8 +113,8 @@ export async function pollCluster(context: Context, connection: string): Promise
       written.push(...(await writeChanges(context, certain.slice(start, start + 200))))
       await turn()
     }
-    for (const { attempt, after, seen } of written) {
-      if (isCopy(attempt, seen)) context.metrics.copiesFenced.inc({ connection })
+    for (const { attempt, after, copy } of written) {
+      if (copy) context.metrics.copiesFenced.inc({ connection })
       if (after.state === attempt.state) continue
       log.info(
         {
@@ -131,8 +172,11 @@ function fresh(attempt: WatchedRow, at: Date): boolean {
 interface Change {
   readonly attempt: WatchedRow
   readonly after: Conclusion
-  readonly seen: Seen
-  readonly at: Date
+  readonly row: AttemptChange
+  /** Another copy than the one we knew has passed the fence. */
+  readonly copy: boolean
+  /** It has ended without a start and may still stand in the queue. */
+  readonly stuck: boolean
 }
 
 /**
@@ -144,9 +188,7 @@ async function removeStuck(
   cluster: Cluster,
   changes: readonly Change[],
 ): Promise<ReadonlySet<Change>> {
-  const stuck = changes.filter(
-    ({ after, seen }) => isFinal(after.state) && seen.queue?.verdict === 'never started' && seen.exit === null,
-  )
+  const stuck = changes.filter(change => change.stuck)
   if (stuck.length === 0) return new Set()
   try {
     await cluster.cancel(
@@ -189,6 +231,17 @@ function changedBy(attempt: WatchedRow, after: Conclusion, seen: Seen): boolean 
   )
 }
 
+function arrayChangedBy(attempt: WatchedRow, row: AttemptChange): boolean {
+  return (
+    row.state !== attempt.state ||
+    row.message !== attempt.message ||
+    row.nativeId !== attempt.nativeId ||
+    row.restarts > attempt.restarts ||
+    row.nodes.length > attempt.nodes.length ||
+    (row.startedAt !== null && attempt.startedAt === null)
+  )
+}
+
 /**
  * Changes of a round in one transaction. Whoever closed an attempt meanwhile (a cancellation, a dependant taken out) has the last word on its
  * job. Returns what was really written.
@@ -199,11 +252,16 @@ async function writeChanges(context: Context, changes: readonly Change[]): Promi
     await context.lease.assertHeld(tx)
     const ids = await writeAttempts(
       tx,
-      changes.filter(({ attempt, after }) => mayFollow(attempt.state, after.state)).map(toAttemptChange),
+      changes.filter(({ attempt, after }) => mayFollow(attempt.state, after.state)).map(change => change.row),
     )
     const done = changes.filter(({ attempt }) => ids.has(attempt.id))
     const visible = done.filter(
-      ({ attempt, after }) => after.state !== attempt.state || after.message !== attempt.message,
+      ({ attempt, after }) =>
+        attempt.array === null && (after.state !== attempt.state || after.message !== attempt.message),
+    )
+    await settleArrays(
+      tx,
+      done.filter(({ attempt }) => attempt.array !== null).map(({ attempt }) => attempt.jobId),
     )
     await writeJobs(
       tx,
@@ -221,7 +279,12 @@ async function writeChanges(context: Context, changes: readonly Change[]): Promi
   return written
 }
 
-function toAttemptChange({ attempt, after, seen, at }: Change): AttemptChange {
+function toAttemptChange({
+  attempt,
+  after,
+  seen,
+  at,
+}: Pick<Change, 'attempt' | 'after'> & { seen: Seen; at: Date }): AttemptChange {
   const accounted = seen.accounting === 'off' ? null : seen.accounting
   const nodes = accounted !== null && accounted.nodes.length > 0 ? accounted.nodes : (seen.queue?.nodes ?? [])
   const ran = after.state === 'running' || after.state === 'suspended'

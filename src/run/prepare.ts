@@ -1,13 +1,18 @@
 import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
+import { CompopsError, describeError } from '../errors.ts'
+import { type AttemptArray, countTasks, readTasks, writeTasks } from '../model/array.ts'
 import { describeHold, type Hold } from '../model/hold.ts'
 import { newId } from '../model/id.ts'
+import { isFinal } from '../model/job-state.ts'
 import { type NeedingJob, readiness } from '../model/needs.ts'
 import { holdOf } from '../store/holds.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
-import { type AttemptRow, attemptsOf, type JobRow, jobsOf, touchRuns } from '../store/runs.ts'
+import { type AttemptRow, attemptsOf, finalStates, type JobRow, jobsOf, openStates, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
+import { listOf, openTasks } from '../store/tasks.ts'
 import { eachInTurn } from '../store/work.ts'
+import { setUnreachable } from './connection.ts'
 
 /** Moves jobs whose needs are met to `submitting`, with an attempt row; those that can never run are skipped, with the reason. Returns how many moved. */
 export async function prepareJobs(context: Context, connection: string): Promise<number> {
@@ -19,7 +24,8 @@ export async function prepareJobs(context: Context, connection: string): Promise
   const candidates = await rows<{ run_id: string }>(
     context.db,
     sql`select distinct j.run_id from jobs j
-      where j.connection = ${connection} and j.state in ('waiting', 'held') and j.cancel_reason is null
+      where j.connection = ${connection} and j.cancel_reason is null
+        and (j.state in ('waiting', 'held') or (j.tasks_left is not null and j.state in ${openStates}))
         and not exists (select 1 from projects p where p.id = j.project_id and p.recovering)
         and not exists (select 1 from jobs n where n.run_id = j.run_id and (j.spec->'needs') @> to_jsonb(n.name) and n.state in ${blocking})
       order by j.run_id limit 500`,
@@ -46,18 +52,16 @@ async function prepareRun(
 ): Promise<void> {
   const { nativeDependencies } = context.clusterOf(connection)
   const all = await jobsOf(context.db, runId)
-  const latest = latestAttempts(
-    await attemptsOf(
-      context.db,
-      all.map(job => job.id),
-    ),
-  )
-  const byName = new Map(all.map(job => [job.name, needing(job, latest.get(job.id))]))
+  const attemptsByJob = await attemptsByJobOf(context.db, all)
+  const byName = new Map(all.map(job => [job.name, needing(job, attemptsByJob.get(job.id) ?? [])]))
   for (const job of all) {
-    if (job.connection !== connection || (job.state !== 'waiting' && job.state !== 'held') || job.cancelReason !== null)
-      continue
+    if (job.connection !== connection || job.cancelReason !== null || isFinal(job.state)) continue
+    const waits = job.state === 'waiting' || job.state === 'held'
+    if (!waits && job.tasksLeft === null) continue
     const ready = readiness(byName.get(job.name)!, byName, nativeDependencies)
+    const native = () => (ready.kind === 'ready' ? ready.native.map(name => byName.get(name)!.nativeId!) : [])
     let changed = false
+    if (!waits && ready.kind !== 'ready') continue
     if (ready.kind === 'never') {
       changed = await settle(context, job, 'skipped', ready.because)
       byName.set(job.name, { ...byName.get(job.name)!, state: 'skipped' })
@@ -65,40 +69,86 @@ async function prepareRun(
       changed = await settle(context, job, 'waiting', `waits for ${ready.for.join(', ')}`)
     } else if (hold !== null) {
       changed = await settle(context, job, 'held', describeHold(hold))
+    } else if (job.spec.array !== undefined) {
+      const mayBegin = job.spec.array.throttle === null || !(attemptsByJob.get(job.id) ?? []).some(one => !one.final)
+      if (!mayBegin) continue
+      const begun = await prepareArray(context, job, native(), limit, limit - count.submitted)
+      changed = begun !== 0
+      count.submitted += begun === 'said' ? 0 : begun
     } else if (count.submitted >= limit) {
-      changed = await settle(
-        context,
-        job,
-        'held',
-        `${job.cluster} has ${limit} jobs of this service, its limit (max_submitted)`,
-      )
+      changed = await settle(context, job, 'held', heldBy(job, limit))
     } else {
-      changed = await beginAttempt(
-        context,
-        job,
-        ready.native.map(name => byName.get(name)!.nativeId!),
-      )
+      changed = await beginAttempt(context, job, native())
       if (changed) count.submitted++
     }
     if (changed) count.moved++
   }
 }
 
-function needing(job: JobRow, attempt: AttemptRow | undefined): NeedingJob {
-  const nativeId = attempt !== undefined && !attempt.final ? attempt.nativeId : null
+const heldBy = (job: JobRow, limit: number) =>
+  `${job.cluster} has ${limit} jobs of this service, its limit (max_submitted)`
+
+/**
+ * Hands over as many tasks of an array as the scheduler takes as one and the account has room for; the others follow when there is room again, in portions worth a
+ * submission. Each task counts as a job, as it does with schedulers. An array that says how many may run at once has one portion after the other: two side by
+ * side would run twice as many. Returns how many tasks, or that only what is said of it has changed.
+ */
+async function prepareArray(
+  context: Context,
+  job: JobRow,
+  dependsOn: readonly string[],
+  limit: number,
+  room: number,
+): Promise<number | 'said'> {
+  const array = job.spec.array!
+  const waits = job.state === 'waiting' || job.state === 'held'
+  const left = waits ? await openTasks(context.db, job.id, array.tasks) : readTasks(job.tasksLeft ?? '')
+  if (left.length === 0) return 0
+  if (room < Math.min(left.length, Math.max(1, Math.ceil(limit / 10))))
+    return waits && (await settle(context, job, 'held', heldBy(job, limit))) ? 'said' : 0
+  const { connection } = job
+  try {
+    const chunk = await context.clusterOf(connection).chunk(left, room)
+    const rest = left.slice(chunk.tasks.length)
+    const handedOver = { tasks: writeTasks(chunk.tasks), throttle: array.throttle, renumbered: chunk.renumbered }
+    return (await beginAttempt(context, job, dependsOn, { array: handedOver, rest: listOf(rest) }))
+      ? chunk.tasks.length
+      : 0
+  } catch (error) {
+    if (!(error instanceof CompopsError) || !error.transient) throw error
+    await setUnreachable(context, connection, error)
+    context.log.warn({ step: 'prepare', connection, err: describeError(error) }, `${job.name} waits for the cluster`)
+    return 0
+  }
+}
+
+async function attemptsByJobOf(db: Db, all: readonly JobRow[]): Promise<Map<string, AttemptRow[]>> {
+  const found = await attemptsOf(
+    db,
+    all.map(job => job.id),
+  )
+  return Map.groupBy(found, attempt => attempt.jobId)
+}
+
+/** A large array, or one that was retried, has no single id that stands for all of it: then we wait ourselves. */
+function needing(job: JobRow, attempts: readonly AttemptRow[]): NeedingJob {
+  const attempt = attempts.at(-1)
+  const whole = job.spec.array === undefined || (attempts.length === 1 && job.tasksLeft === null)
+  const nativeId = attempt !== undefined && !attempt.final && whole ? attempt.nativeId : null
   return { name: job.name, state: job.state, cluster: job.connection, needs: job.spec.needs, nativeId }
 }
 
-function latestAttempts(rows: readonly AttemptRow[]): Map<string, AttemptRow> {
-  return new Map(rows.map(row => [row.jobId, row]))
-}
-
+/** What counts for max_submitted: jobs, and of arrays the tasks that have not ended. */
 async function countSubmitted(db: Db, connection: string): Promise<number> {
-  const row = await first<{ n: number | string }>(
+  const row = await first<{ n: number | string; lists: readonly string[] | null; ended: number | string }>(
     db,
-    sql`select count(*) as n from attempts where connection = ${connection} and not final`,
+    sql`select count(*) filter (where task_array is null) as n, json_agg(task_array->>'tasks') filter (where task_array is not null) as lists,
+        (select count(*) from tasks t where t.state in ${finalStates}
+          and t.attempt_id in (select o.id from attempts o where o.connection = ${connection} and not o.final and o.task_array is not null)) as ended
+      from attempts where connection = ${connection} and not final`,
   )
-  return Number(row?.n ?? 0)
+  const handedOver = (row?.lists ?? []).reduce((sum, list) => sum + countTasks(list), 0)
+  return Number(row?.n ?? 0) + handedOver - Number(row?.ended ?? 0)
 }
 
 async function settle(
@@ -121,13 +171,28 @@ async function settle(
 }
 
 /** The row before the deed: after a crash this attempt is asked for again, and no other is made. */
-async function beginAttempt(context: Context, job: JobRow, dependsOn: readonly string[]): Promise<boolean> {
+async function beginAttempt(
+  context: Context,
+  job: JobRow,
+  dependsOn: readonly string[],
+  part: { readonly array: AttemptArray; readonly rest: string | null } | null = null,
+): Promise<boolean> {
+  const waits = job.state === 'waiting' || job.state === 'held'
   return transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     const changed = await tx
       .update(jobs)
-      .set({ state: 'submitting', message: null, runAgain: false })
-      .where(and(eq(jobs.id, job.id), inArray(jobs.state, ['waiting', 'held']), isNull(jobs.cancelReason)))
+      .set({ ...(waits ? { state: 'submitting', message: null, runAgain: false } : {}), tasksLeft: part?.rest ?? null })
+      .where(
+        and(
+          eq(jobs.id, job.id),
+          isNull(jobs.cancelReason),
+          // The next tasks of a large array, unless it has ended or somebody has handed them over.
+          waits
+            ? inArray(jobs.state, ['waiting', 'held'])
+            : and(inArray(jobs.state, openStates), sql`${jobs.tasksLeft} is not distinct from ${job.tasksLeft}`),
+        ),
+      )
       .returning({ id: jobs.id })
     if (changed.length === 0) return false
     await tx.insert(attempts).values({
@@ -139,6 +204,7 @@ async function beginAttempt(context: Context, job: JobRow, dependsOn: readonly s
       number: sql`(select coalesce(max(a.number), 0) + 1 from attempts a where a.job_id = ${job.id})`,
       state: 'submitting',
       dependsOn,
+      array: part?.array ?? null,
     })
     await touchRuns(tx, [job.runId])
     return true
@@ -149,13 +215,8 @@ async function beginAttempt(context: Context, job: JobRow, dependsOn: readonly s
 export async function dependenciesNow(context: Context, job: JobRow): Promise<readonly string[] | null> {
   if (job.spec.needs.length === 0) return []
   const all = await jobsOf(context.db, job.runId)
-  const latest = latestAttempts(
-    await attemptsOf(
-      context.db,
-      all.map(one => one.id),
-    ),
-  )
-  const byName = new Map(all.map(one => [one.name, needing(one, latest.get(one.id))]))
+  const attemptsByJob = await attemptsByJobOf(context.db, all)
+  const byName = new Map(all.map(one => [one.name, needing(one, attemptsByJob.get(one.id) ?? [])]))
   const ready = readiness(byName.get(job.name)!, byName, context.clusterOf(job.connection).nativeDependencies)
   return ready.kind === 'ready' ? ready.native.map(name => byName.get(name)!.nativeId!) : null
 }

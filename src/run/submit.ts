@@ -13,6 +13,7 @@ import { findProject } from '../store/projects.ts'
 import { upToDate } from '../store/recovery.ts'
 import { type AttemptRow, attemptsOf, type JobRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
+import { settleArrays } from '../store/settle-arrays.ts'
 import { claim, putBack } from '../store/work.ts'
 import { setReachable, setTroubled, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
@@ -194,7 +195,7 @@ function auditSubmission(
 export async function submitRequest(
   context: Context,
   job: JobRow,
-  attempt: Pick<AttemptRow, 'id' | 'number' | 'dependsOn' | 'createdAt'>,
+  attempt: Pick<AttemptRow, 'id' | 'number' | 'dependsOn' | 'createdAt' | 'array'>,
 ): Promise<SubmitRequest> {
   const run = (await context.db.select().from(runs).where(eq(runs.id, job.runId)))[0]!
   const project = (await findProject(context.db, run.projectId))!
@@ -222,6 +223,7 @@ export async function submitRequest(
     },
     spec: job.spec,
     secrets: await secretsFor(context, rule, job),
+    array: attempt.array,
     dependsOn: attempt.dependsOn,
     source: await sourceOf(context, project, run.sha),
   }
@@ -312,6 +314,12 @@ async function close(
       .where(and(eq(attempts.id, attempt.id), eq(attempts.state, 'submitting'), eq(attempts.final, false)))
       .returning({ id: attempts.id })
     if (closed.length === 0) return null
+    if (attempt.array !== null) {
+      // What the scheduler does not take of an array it will not take of the rest either.
+      await tx.update(jobs).set({ tasksLeft: null }).where(eq(jobs.id, attempt.jobId))
+      await touchRuns(tx, [attempt.runId])
+      return (await settleArrays(tx, [attempt.jobId]))[0] ?? null
+    }
     const again = sql`${jobs.runAgain}`
     const after = await tx
       .update(jobs)

@@ -90,6 +90,8 @@ export interface BatchDirectives {
   readonly lines: Readonly<Record<string, number>>
   /** Options we have no key for, in their canonical long form; each still needs to be allowed by the site. */
   readonly directives: readonly { readonly directive: string; readonly line: number }[]
+  /** Its tasks, where it is an array, in the words of `array:` (model/array.ts): numbers, ranges, `%` how many at once. */
+  readonly array?: { readonly text: string; readonly line: number }
   /** Lines that would break the contract with our wrapper (it redirects output, names the job …), with the reason. */
   readonly dropped: readonly DroppedDirective[]
 }
@@ -124,7 +126,12 @@ export interface JobRequest {
   /** Native ids that must have completed first. */
   readonly dependsOn: readonly string[]
   /** The scheduler's own numbers of the tasks, ascending, and how many may run at once; null where the job is no array. */
-  readonly array: { readonly numbers: readonly number[]; readonly throttle: number | null } | null
+  readonly array: {
+    readonly numbers: readonly number[]
+    readonly throttle: number | null
+    /** The researcher's number of each, where those are others: the wrapper translates. */
+    readonly indexes?: readonly number[]
+  } | null
 }
 
 /** Separates records and fields in what we ask schedulers to print; they occur in no name, reason or node list. */

@@ -34,6 +34,8 @@ compops_nodes=$(command uname -n)
   submitArguments(request: JobRequest) {
     if (request.dependsOn.length > 0)
       throw new CompopsError('local has no dependencies of its own: the service waits instead')
+    if (request.array !== null)
+      throw new CompopsError('array: local runs no arrays yet; loop in the script, or choose another cluster')
     return [request.name, request.work]
   },
   readSubmit(answer) {

@@ -29,7 +29,7 @@ const environmentLimit = 100 * 1024
  * `-l`: `module` and what else a site sets up is there only for login shells.
  */
 export function renderScript(request: JobRequest, dialect: Dialect, limits: ScriptLimits = {}): string {
-  return `${[...headLines(request, dialect).map(line => line.text), ...valueLines(request, limits)].join('\n')}
+  return `${[...headLines(request, dialect).map(line => line.text), ...valueLines(request, dialect, limits)].join('\n')}
 ${prologue}
 ${dialect.identify}
 ${wrapper}${isWatched(request.spec) ? watch : ''}${dialect.hooks}
@@ -55,12 +55,14 @@ function headLines(request: JobRequest, dialect: Dialect): ScriptLine[] {
 
 function valueLines(
   request: JobRequest,
+  dialect: Dialect,
   { hashLimit = 2 ** 30, listLimit = 2_000, watchEvery }: ScriptLimits,
 ): string[] {
   const { spec } = request
   for (const pattern of [...spec.outputs, ...(spec.metrics === null ? [] : [spec.metrics])]) insideCheckout(pattern)
   const env = Object.entries(spec.env).map(([name, value]) => `${environmentName(name)}=${value}`)
   const variables = { ...paramVariables(spec.params), ...request.variables }
+  const indexes = request.array?.indexes ?? []
   return [
     `# ${request.name}; everything below is the same for every job`,
     `compops_dir=${quote(request.directory)}`,
@@ -76,6 +78,10 @@ function valueLines(
         COMPOPS_PARAMS_FILE: `${request.directory}/params.json`,
       }).map(([name, value]) => `${environmentName(name)}=${value}`),
     )}`,
+    // Of an array; and where the scheduler could not give its tasks their numbers, those, in the scheduler's order, and its own variable.
+    `compops_array=${request.array === null ? '' : 'yes'}`,
+    `compops_indexes=(${indexes.map(Math.trunc).join(' ')})`,
+    `compops_array_variable=${indexes.length === 0 ? '' : environmentName(dialect.array.variable)}`,
     `compops_patterns=${quoteArray(spec.outputs)}`,
     `compops_metrics=${quote(spec.metrics ?? '')}`,
     `compops_seconds=${quote(spec.resources.time === undefined ? '' : String(spec.resources.time))}`,

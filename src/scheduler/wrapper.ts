@@ -16,14 +16,24 @@ IFS=$' \\t\\n'
 umask 077
 `
 
-export const wrapper = `compops_i=\${compops_index:-0}
-compops_caught=
+export const wrapper = `compops_caught=
 compops_child=
 
 compops_leave() {
   printf 'compops: %s\\n' "$2" >&2
   exit "$1"
 }
+# Tasks of an array have the researcher's numbers in all that follows, and each an output directory of its own.
+compops_task=$compops_index
+if [ -n "$compops_array" ]; then
+  case $compops_task in '' | *[!0-9]*) compops_leave 75 "this is an array, and the scheduler does not say which task runs" ;; esac
+  [ "\${#compops_indexes[@]}" -eq 0 ] || compops_index=\${compops_indexes[compops_task - 1]-}
+  [ -n "$compops_index" ] || compops_leave 75 "there is no task $compops_task in this array"
+  compops_output=$compops_output/$compops_index
+else
+  compops_index=
+fi
+compops_i=\${compops_index:-0}
 # Standard input becomes the file $1 in one step: who reads it sees all of it or nothing.
 compops_store() { command cat >"$compops_dir/new.$1" && command mv -f -- "$compops_dir/new.$1" "$compops_dir/$1"; }
 
@@ -62,16 +72,19 @@ compops_tab=$'\\t'
 export const wrapperBody = `# The fence. One copy of an attempt runs, whatever was submitted twice, and none once it was given up. A copy leaves with 75 and without a
 # trace, so that neither a dependency nor anybody else takes it for a success.
 [ ! -e "$compops_dir/fenced" ] || compops_leave 75 "this attempt was given up; job $compops_native does nothing"
-compops_claim=new.started.$compops_i.$compops_native
+# Of an array all tasks have one claim: else each of two copies could win some of them.
+compops_fence=\${compops_array:+array}
+compops_fence=\${compops_fence:-$compops_i}
+compops_claim=new.started.$compops_fence.$compops_native.$compops_i
 printf '%s %s\\n' "$compops_native" "$(command date +%s)" >"$compops_dir/$compops_claim" ||
   compops_leave ${cannotWrite} "cannot write to $compops_dir on $(uname -n)"
 # A hard link is never seen half written, on NFS too; where the file system has none, noclobber (O_EXCL) makes the file.
-command ln -- "$compops_dir/$compops_claim" "$compops_dir/started.$compops_i" 2>/dev/null ||
-  (set -C && command cat -- "$compops_dir/$compops_claim" >"$compops_dir/started.$compops_i") 2>/dev/null
+command ln -- "$compops_dir/$compops_claim" "$compops_dir/started.$compops_fence" 2>/dev/null ||
+  (set -C && command cat -- "$compops_dir/$compops_claim" >"$compops_dir/started.$compops_fence") 2>/dev/null
 command rm -f -- "$compops_dir/$compops_claim"
 compops_owner=
 for compops_try in 1 2 3 4 5; do
-  { read -r compops_owner _ <"$compops_dir/started.$compops_i"; } 2>/dev/null
+  { read -r compops_owner _ <"$compops_dir/started.$compops_fence"; } 2>/dev/null
   [ -z "$compops_owner" ] || break
   command sleep 1
 done
@@ -81,11 +94,17 @@ done
 # Asked again now that our claim stands: whoever gives the attempt up writes \`fenced\` first and then looks for a claim, so one sees the other.
 [ ! -e "$compops_dir/fenced" ] || compops_leave 75 "this attempt was given up; job $compops_native does nothing"
 
+[ -z "$compops_array" ] || [ -e "$compops_dir/started.$compops_i" ] ||
+  printf '%s %s\\n' "$compops_native" "$(command date +%s)" | compops_store "started.$compops_i" ||
+  compops_leave ${cannotWrite} "cannot write to $compops_dir on $(uname -n)"
+
 for compops_name in exit code pid outputs metrics metrics-problem environment killed progress watch ended; do
   command rm -f -- "$compops_dir/$compops_name.$compops_i"
 done
 # By hand rather than by the scheduler's option, which some honour only at the end; append, since a requeued job goes on.
 exec </dev/null >>"$compops_dir/log.$compops_i" 2>&1 || compops_leave ${cannotWrite} "cannot write to $compops_dir/log.$compops_i"
+# What the scheduler has of a task, mostly nothing: one empty file for each would be thousands.
+[ -z "$compops_array" ] || [ -s "$compops_dir/scheduler.log.$compops_task" ] || command rm -f -- "$compops_dir/scheduler.log.$compops_task"
 compops_event start
 [ "$compops_restarts" = 0 ] || printf 'compops: started again by the scheduler (%s)\\n' "$compops_restarts"
 
@@ -131,12 +150,15 @@ export -f compops_progress
 compops_progress_file=
 [ -z "$compops_events" ] || compops_progress_file=$compops_events/\${compops_dir##*/}.$compops_i.progress
 
+compops_own=("COMPOPS_ARRAY_INDEX=$compops_index")
+[ -z "$compops_array" ] || compops_own+=("COMPOPS_OUTPUT_DIR=$compops_output")
+[ -z "$compops_array_variable" ] || compops_own+=("$compops_array_variable=$compops_index")
 command mkdir -p -- "$compops_output"
 if ! compops_watchable; then
   compops_code=78
 elif builtin cd -- "$compops_work"; then
   compops_launch "$(type -P env)" "PATH=$compops_dir/bin:$PATH" "COMPOPS_PROGRESS_FILE=$compops_progress_file" \\
-    "\${compops_env[@]}" "\${compops_variables[@]}" "COMPOPS_ARRAY_INDEX=$compops_index" \\
+    "\${compops_env[@]}" "\${compops_variables[@]}" "\${compops_own[@]}" \\
     "$BASH" --noprofile --norc "$compops_dir/commands"
   compops_begin_watch
   while :; do
@@ -224,6 +246,8 @@ compops_list_outputs() (
       if [ -d "\${pattern%/}" ] && [ ! -L "\${pattern%/}" ]; then set -- "\${pattern%/}"/**; else set -- $pattern; fi
       for file; do
         [ -f "$file" ] && [ ! -L "$file" ] && [ -r "$file" ] && compops_inside "$file" || continue
+        # Tasks share the checkout: each lists what was written since it began, or the last of a thousand would read all files once more.
+        [ -z "$compops_array" ] || [ "$place" = output ] || [ ! "$file" -ot "$compops_dir/started.$compops_i" ] || continue
         [ -z "\${seen["$place/$file"]+x}" ] || continue
         seen["$place/$file"]=1
         total=$((total + 1))
@@ -244,7 +268,8 @@ compops_list_outputs() (
 
 compops_copy_metrics() {
   local place problem='was not written'
-  for place in "$compops_work" "$compops_output"; do
+  # A task of an array shares the checkout with the others: its own directory says more.
+  for place in \${compops_array:+"$compops_output"} "$compops_work" "$compops_output"; do
     builtin cd -P -- "$place" || continue
     compops_checked=
     [ -e "$compops_metrics" ] || [ -L "$compops_metrics" ] || continue

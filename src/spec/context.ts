@@ -7,6 +7,8 @@ export interface BatchDirectives {
   readonly lines: Readonly<Record<string, number>>
   /** Options there is no key for, kept as they stand; each still has to be allowed by the site. */
   readonly directives: readonly { readonly directive: string; readonly line: number }[]
+  /** Its tasks, as parseArray reads them, e.g. `0-9%4`; where it is an array. */
+  readonly array?: { readonly text: string; readonly line: number }
   /** Left out, with the reason, e.g. `--output`: the service redirects. No mistake, but worth telling. */
   readonly dropped: readonly {
     readonly directive: string

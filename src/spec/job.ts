@@ -2,6 +2,7 @@ import { join } from '../config/fields.ts'
 import { nearest } from '../config/nearest.ts'
 import { type Place, quote } from '../config/yaml.ts'
 import { CompopsError, describeError } from '../errors.ts'
+import { type ArraySpec, parseArray } from '../model/array.ts'
 import type { JobSpec, Origin, ParamValue, Resources } from '../model/job-spec.ts'
 import type { ResourceName } from '../model/resources.ts'
 import { readInterpreter } from './batch-file.ts'
@@ -138,6 +139,7 @@ export function buildJob(
   const stallTimeout = nearer('stall_timeout')
   const progress = nearer('progress')
   const secrets = namedSecrets(level, defaults, context, problems, origins)
+  const array = chooseArray(level, batch, cluster, problems, origins)
   return {
     name: level.name,
     cluster: cluster.name,
@@ -158,6 +160,7 @@ export function buildJob(
     ...(failOn.length === 0 ? {} : { fail_on: failOn }),
     ...(stallTimeout === undefined ? {} : { stall_timeout: stallTimeout }),
     ...(progress === undefined ? {} : { progress }),
+    ...(array === null ? {} : { array }),
     origins,
   }
 }
@@ -235,6 +238,33 @@ function namedSecrets(
     )
   }
   return [...new Set(written.value.map(one => one.value))]
+}
+
+function chooseArray(
+  level: JobLevel,
+  batch: Batch | null,
+  cluster: SpecCluster,
+  problems: Problems,
+  origins: Record<string, Origin>,
+): ArraySpec | null {
+  if (level.array !== undefined) {
+    origins.array = lineOf(level.array.place)
+    return level.array.value
+  }
+  const written = batch?.lines.array
+  if (batch === null || written === undefined) return null
+  const parsed = parseArray(written.text)
+  if (parsed.ok) {
+    origins.array = batchOrigin(batch, cluster, written.line)
+    return parsed.value
+  }
+  problems.report(
+    batch.place,
+    join(level.path, 'file'),
+    `${quote(batch.path)}, line ${written.line}: ${inert(parsed.message)}.`,
+    parsed.remedy,
+  )
+  return null
 }
 
 function mergeMaps<T>(

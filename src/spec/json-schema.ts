@@ -62,6 +62,13 @@ const own: Readonly<Record<OwnKey, Schema>> = {
   fail_on: { anyOf: [pattern, { type: 'array', items: pattern, maxItems: mostPatterns }] },
   stall_timeout: kinds.time,
   progress: pattern,
+  array: {
+    anyOf: [
+      { type: 'string', pattern: '^\\s*\\d+(-\\d+(:\\d+)?)?(\\s*,\\s*\\d+(-\\d+(:\\d+)?)?)*\\s*(%[1-9]\\d*)?\\s*$' },
+      { type: 'array', minItems: 1, items: { type: 'integer', minimum: 0 } },
+    ],
+    examples: ['0-9', '0-9%4', '0-100:10', [1, 3, 7]],
+  },
   requeue: { type: 'boolean' },
 }
 

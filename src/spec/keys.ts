@@ -39,6 +39,11 @@ export const ownKeys = {
   fail_on: own('Patterns (grep -E): a line of the output that one of them matches ends the job as failed.', []),
   stall_timeout: own('The job is ended as stalled when it has written nothing for that long.', []),
   progress: own('A pattern (grep -E) of lines of the output that tell how far the job is.', []),
+  array: own(
+    'Runs the job once for each of these numbers (COMPOPS_ARRAY_INDEX): 0-9, 0-9%4 (four at once), 0-100:10, 1,3,7-9 or a list.',
+    ['job_array_request'],
+    false,
+  ),
   requeue: own("The scheduler's own requeue after a node failure or preemption.", []),
 } as const
 
@@ -80,9 +85,7 @@ export const topKeys = ['cluster', 'parent', 'defaults', 'jobs'] as const
 
 /** Keys that are known and will come; each with what to do until then. */
 const later: Readonly<Record<string, string>> = {
-  array: 'Write one job for each value, or loop in the script.',
-  job_array_request: 'Write one job for each value, or loop in the script.',
-  parallel: 'Write one job for each value.',
+  parallel: 'Write `array: 0-9`, or one job for each value.',
   retry: 'Leave it out; a new push runs again what failed.',
   extends: 'Put what jobs share under `defaults`.',
   include: 'Write the jobs in this file.',

@@ -11,6 +11,7 @@ import {
   reportUnknown,
 } from '../config/fields.ts'
 import { inQuotes, type Located, type LocatedEntry, type LocatedMap, type Place, quote } from '../config/yaml.ts'
+import { type ArraySpec, parseArray } from '../model/array.ts'
 import type { ParamValue, Resources } from '../model/job-spec.ts'
 import { type ResourceName, readResource } from '../model/resources.ts'
 import { readSurroundings } from './environment.ts'
@@ -47,6 +48,7 @@ export interface Level {
   stall_timeout?: Written<number>
   progress?: Written<string>
   requeue?: Written<boolean>
+  array?: Written<ArraySpec>
   /** Keys that stand there, right or wrong. */
   readonly keys: Map<string, Place>
   /** Characters of all its values, more or less. */
@@ -198,12 +200,53 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
       else report(node, path, '`requeue` must be `true` or `false`.', 'Write it without quotes.')
       return
     }
+    case 'array': {
+      const value = readArray(node, path, report)
+      if (value === undefined) return
+      weigh(level, value.tasks)
+      level.array = { value, place }
+      return
+    }
     case 'env':
       readEnv(level, node, path, report)
       return
     case 'params':
       readParams(level, node, path, report)
   }
+}
+
+/** Text as after `--array=`, or a list of numbers and such texts. */
+function readArray(node: Located, path: string, report: Report): ArraySpec | undefined {
+  if (node.kind === 'scalar' && typeof node.value === 'number') {
+    // One task of this number to schedulers, so many tasks to people.
+    const n = node.source
+    report(
+      node,
+      path,
+      '`array` must say which tasks there are.',
+      `Write \`0-${Math.max(1, Number(n)) - 1}\` for ${n} tasks, or \`[${n}]\` for one.`,
+    )
+    return undefined
+  }
+  const items = node.kind === 'scalar' ? [node] : (asList(node, path, report)?.items ?? [])
+  const parts = items.map((item, i) => {
+    const scalar = asScalar(item, node.kind === 'scalar' ? path : `${path}[${i}]`, report)
+    return scalar === undefined ? null : String(scalar.value)
+  })
+  if (parts.length === 0 || parts.includes(null)) {
+    if (node.kind === 'list' && parts.length === 0)
+      report(node, path, '`array` has no tasks.', 'Write for example `0-9`.')
+    return undefined
+  }
+  const parsed = parseArray(parts.join(','))
+  if (parsed.ok) return parsed.value
+  report(node, path, `\`array\`: ${inertText(parsed.message)}`, parsed.remedy)
+  return undefined
+}
+
+/** What was written is repeated as code, which does nothing in Markdown. */
+function inertText(message: string): string {
+  return message.replace(/"(?:[^"\\]|\\.)*"/g, written => quote(JSON.parse(written) as string))
 }
 
 function weigh(level: Level, text: string): void {

@@ -1,6 +1,7 @@
 /** Attempts by the thousand: what a round watches, and what it concluded, each in few statements whatever their number. */
 import { setImmediate as turn } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
+import type { AttemptArray } from '../model/array.ts'
 import type { FailureReason, JobState } from '../model/job-state.ts'
 import type { AccountingRow } from '../model/observation.ts'
 import { storable } from '../model/storable.ts'
@@ -24,6 +25,8 @@ export interface WatchedRow {
   readonly awaiting: Date | null
   readonly submittedAt: Date | null
   readonly startedAt: Date | null
+  /** The tasks that it hands over; null where the job is no array. */
+  readonly array: AttemptArray | null
 }
 
 const page = 1_000
@@ -40,7 +43,7 @@ export async function attemptsUnderWay(db: Db, connection: string): Promise<Watc
       db,
       sql`
         select json_agg(json_build_array(id, job_id, run_id, project_id, native_id, state, message, queue, nodes, restarts, misses,
-            missed_since, awaiting, submitted_at, started_at) order by id)::text as list
+            missed_since, awaiting, submitted_at, started_at, task_array) order by id)::text as list
         from (
           select * from attempts
           where connection = ${connection} and not final and native_id is not null ${last === undefined ? sql`` : sql`and id > ${last}`}
@@ -58,11 +61,12 @@ type WatchedFields = [
   ...text: [string, string, string, number, string, JobState, string | null, string | null],
   ...counts: [nodes: string[], restarts: number, misses: number],
   ...times: [string | null, string | null, string | null, string | null],
+  array: AttemptArray | null,
 ]
 
 function toWatched(fields: WatchedFields): WatchedRow {
   const [id, jobId, runId, projectId, nativeId, state, message, queue, nodes, restarts, misses, ...times] = fields
-  const [missedSince, awaiting, submittedAt, startedAt] = times
+  const [missedSince, awaiting, submittedAt, startedAt, array] = times
   return {
     id,
     jobId,
@@ -79,6 +83,7 @@ function toWatched(fields: WatchedFields): WatchedRow {
     awaiting: toDate(awaiting),
     submittedAt: toDate(submittedAt),
     startedAt: toDate(startedAt),
+    array,
   }
 }
 
@@ -156,7 +161,8 @@ export async function writeJobs(db: Db, changes: readonly JobChange[]): Promise<
       reason = case when not canceled then new.reason end,
       message = case when not canceled then new.message when run_again then null else coalesce(cancel_reason, new.message) end,
       cancel_reason = case when canceled and run_again then null else cancel_reason end,
-      run_again = run_again and not canceled
+      run_again = run_again and not canceled,
+      tasks_left = case when canceled or new.state in ${finalStates} then null else tasks_left end
     from jsonb_to_recordset(${asJson(changes)}::jsonb) as new (id uuid, state text, reason text, message text),
       lateral (select new.state = 'canceled' as canceled) as how
     where jobs.id = new.id and jobs.state not in ${finalStates}`)

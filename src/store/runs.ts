@@ -1,10 +1,13 @@
 import { and, asc, desc, eq, getTableColumns, inArray, ne, sql } from 'drizzle-orm'
+import { readTasks } from '../model/array.ts'
+import { mergeCollected } from '../model/array-results.ts'
 import { isFinal, jobStateNames, runState } from '../model/job-state.ts'
 import type { AccountingRow, Collected } from '../model/observation.ts'
 import type { Removal } from '../model/retention.ts'
-import type { Attempt, Job, Run } from '../model/run.ts'
+import type { Attempt, Job, Run, Task } from '../model/run.ts'
 import { type Db, rows } from './open.ts'
 import { attempts, branches, jobs, projects, runDirectories, runs } from './schema.ts'
+import { currentTasks, type TasksOfAttempt, tasksOfJobs } from './tasks.ts'
 
 export type RunRow = typeof runs.$inferSelect
 export type JobRow = typeof jobs.$inferSelect
@@ -126,8 +129,14 @@ export async function loadRun(
         collected,
       )),
     )
+  // Who shows no results shows no tasks either.
+  const arrays = collected === 'collected' ? jobRows.filter(job => job.spec.array !== undefined) : []
+  const known = await tasksOfJobs(
+    db,
+    arrays.map(job => job.id),
+  )
   const removed = await removalsOf(db, id)
-  return { ...toRun(row.run, row.path, jobRows, attemptRows), ...(removed.length === 0 ? {} : { removed }) }
+  return { ...toRun(row.run, row.path, jobRows, attemptRows, known), ...(removed.length === 0 ? {} : { removed }) }
 }
 
 /** What of its directories was removed by age, or is being removed. */
@@ -145,6 +154,7 @@ export function toRun(
   projectPath: string,
   jobRows: readonly JobRow[],
   attemptRows: readonly AttemptRow[],
+  taskRows: ReadonlyMap<string, TasksOfAttempt> = new Map(),
 ): Run {
   const byJob = Map.groupBy(attemptRows, attempt => attempt.jobId)
   return {
@@ -163,12 +173,12 @@ export function toRun(
     state: jobRows.length === 0 ? run.state : runState(jobRows.map(job => job.state)),
     createdAt: run.createdAt,
     endedAt: run.endedAt,
-    jobs: jobRows.map(job => toJob(job, byJob.get(job.id) ?? [])),
+    jobs: jobRows.map(job => toJob(job, byJob.get(job.id) ?? [], taskRows)),
     supersededBy: run.supersededBy,
   }
 }
 
-function toJob(row: JobRow, attemptRows: readonly AttemptRow[]): Job {
+function toJob(row: JobRow, attemptRows: readonly AttemptRow[], taskRows: ReadonlyMap<string, TasksOfAttempt>): Job {
   return {
     id: row.id,
     name: row.name,
@@ -178,8 +188,41 @@ function toJob(row: JobRow, attemptRows: readonly AttemptRow[]): Job {
     state: row.state,
     reason: row.reason,
     message: row.message,
-    attempts: attemptRows.map(toAttempt),
+    ...(row.spec.array === undefined
+      ? { attempts: attemptRows.map(toAttempt) }
+      : { attempts: withAllResults(attemptRows.map(toAttempt)), tasks: toTasks(attemptRows, taskRows) }),
   }
+}
+
+/** Of an array the last attempt shows the results of all: a job is shown by its last attempt. */
+function withAllResults(attempts: readonly Attempt[]): readonly Attempt[] {
+  const last = attempts.at(-1)
+  if (last === undefined || attempts.length === 1) return attempts
+  const collected = mergeCollected(attempts.flatMap(attempt => attempt.collected ?? []))
+  return [...attempts.slice(0, -1), { ...last, collected }]
+}
+
+function toTasks(attemptRows: readonly AttemptRow[], taskRows: ReadonlyMap<string, TasksOfAttempt>): Task[] {
+  const nativeOf = new Map(
+    attemptRows.map(({ id, nativeId, array }) => {
+      const numbers = array?.renumbered === true ? readTasks(array.tasks) : null
+      const native = numbers === null ? null : new Map(numbers.map((index, i) => [index, i + 1]))
+      return [id, (index: number) => (nativeId === null ? null : `${nativeId}_${native?.get(index) ?? index}`)]
+    }),
+  )
+  return [...currentTasks(attemptRows, taskRows).values()]
+    .sort((a, b) => a.index - b.index)
+    .map(({ row, attempt, ...task }) => {
+      return {
+        ...task,
+        attempt: attempt.number,
+        nativeId: nativeOf.get(attempt.id)?.(task.index) ?? null,
+        startedAt: row?.startedAt ?? null,
+        endedAt: row?.endedAt ?? null,
+        maxRss: row?.maxRss ?? null,
+        node: row?.node ?? null,
+      }
+    })
 }
 
 function toAttempt(row: AttemptRow): Attempt {
@@ -203,6 +246,7 @@ function toAttempt(row: AttemptRow): Attempt {
     collected: row.collected satisfies Collected | null,
     scriptSha256: row.scriptSha256,
     restarts: row.restarts,
+    ...(row.array === null ? {} : { array: row.array }),
   }
 }
 

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import {
   bigint,
   boolean,
+  doublePrecision,
   index,
   integer,
   jsonb,
@@ -12,6 +13,7 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core'
+import type { AttemptArray } from '../model/array.ts'
 import type { CopyKind } from '../model/copies.ts'
 import type { Event } from '../model/event.ts'
 import type { HoldMode } from '../model/hold.ts'
@@ -190,6 +192,8 @@ export const jobs = pgTable(
     cancelQueuedOnly: boolean('cancel_queued_only').notNull().default(false),
     /** A cancellation was under way when the commit was wanted again: when it has taken effect the job waits anew. */
     runAgain: boolean('run_again').notNull().default(false),
+    /** Tasks of an array that are still to be handed over while others are under way: more than the scheduler takes at once. */
+    tasksLeft: text('tasks_left'),
   },
   t => [
     unique('jobs_run_name').on(t.runId, t.name),
@@ -235,6 +239,8 @@ export const attempts = pgTable(
     /** It has ended; the reason is awaited from accounting until then. */
     awaiting: at('awaiting'),
     final: boolean('final').notNull().default(false),
+    /** The tasks that it hands over; null where the job is no array. */
+    array: jsonb('task_array').$type<AttemptArray>(),
     ...work,
   },
   t => [
@@ -277,6 +283,37 @@ export const copies = pgTable(
     index('copies_to_upload').on(t.nextAt).where(sql`upload_wanted and upload is null and upload_problem is null`),
     index('copies_uploaded').on(t.projectId, t.sha256).where(sql`upload is not null`),
   ],
+)
+
+/**
+ * Tasks of arrays, as far as they stand differently from their attempt: one without a row waits as the attempt does, and in an attempt that has ended what has
+ * not ended by itself ended with it.
+ */
+export const tasks = pgTable(
+  'tasks',
+  {
+    attemptId: uuid('attempt_id').notNull(),
+    /** The researcher's number. */
+    index: integer('index').notNull(),
+    jobId: uuid('job_id').notNull(),
+    state: text('state').$type<JobState>().notNull(),
+    reason: text('reason').$type<FailureReason>(),
+    message: text('message'),
+    exitCode: integer('exit_code'),
+    signal: integer('signal'),
+    startedAt: at('started_at'),
+    endedAt: at('ended_at'),
+    restarts: integer('restarts').notNull().default(0),
+    misses: integer('misses').notNull().default(0),
+    missedSince: at('missed_since'),
+    awaiting: at('awaiting'),
+    /** What accounting says of it: bytes, seconds of CPU used, seconds of CPU held, seconds. */
+    maxRss: bigint('max_rss', { mode: 'number' }),
+    cpuSeconds: doublePrecision('cpu_seconds'),
+    coreSeconds: doublePrecision('core_seconds'),
+    node: text('node'),
+  },
+  t => [primaryKey({ columns: [t.attemptId, t.index] }), index('tasks_job').on(t.jobId)],
 )
 
 /** What GitLab should show, and what it was last told. When they differ somebody sends it. */

@@ -120,6 +120,7 @@ describe('an attempt', () => {
           job: 'simulate',
           cluster: 'falcon',
           attempt: 3,
+          array: null,
           createdAt: new Date('2026-03-01T12:00:00Z'),
         },
       },

@@ -32,7 +32,7 @@ describe('the whole script', () => {
   })
 
   test('its head, to be read beside sbatch(1)', () => {
-    expect(renderScript(jobRequest(simulate), slurm).split('\n').slice(0, 33).join('\n')).toBe(`#!/bin/bash -l
+    expect(renderScript(jobRequest(simulate), slurm).split('\n').slice(0, 36).join('\n')).toBe(`#!/bin/bash -l
 #SBATCH --partition=main
 #SBATCH --time=04:00:00
 #SBATCH --nodes=2
@@ -59,6 +59,9 @@ compops_variables=(
   'COMPOPS_CACHE=/scratch/cache'
   'COMPOPS_PARAMS_FILE=/scratch/attempt/params.json'
 )
+compops_array=
+compops_indexes=()
+compops_array_variable=
 compops_patterns=(
   'results/**/*.csv'
   'it'\\''s/*.txt'

@@ -18,15 +18,19 @@ function read(script: string) {
 }
 
 test.each([
-  [
-    '#SBATCH --array=1-3',
-    '`run.sh`, line 2: `--array=1-3` cannot be kept, and without it something else would be computed',
-  ],
+  ['#SBATCH --array=3-1', '`run.sh`, line 2: The range 3-1 ends before it begins'],
   ['#SBATCH -d afterok:7', '`run.sh`, line 2: `--dependency=afterok:7` cannot be kept'],
   ['#SBATCH --hint=nomultithread', '`run.sh`, line 2: `--hint=nomultithread` is not allowed'],
 ])('%s is a mistake with the line of the script', (line, said) => {
   const result = read(`#!/bin/bash\n${line}\ntrue\n`)
   expect('problems' in result && result.problems.map(describeProblem).join('\n')).toContain(said)
+})
+
+test('#SBATCH --array is the array of the job, unless the file says otherwise', () => {
+  const result = read('#!/bin/bash\n#SBATCH -a 1,3,7-9%2\ntrue\n')
+  const job = 'spec' in result ? result.spec.jobs[0] : undefined
+  expect(job?.array).toEqual({ tasks: '1,3,7-9', throttle: 2 })
+  expect(job?.origins.array).toBe('#SBATCH line 2 of run.sh')
 })
 
 test('where output goes is ours to say: the line is left out, and told', () => {

@@ -261,8 +261,14 @@ describe('mistakes, as a person reads them', () => {
     ],
     ['jobs: { a: { script: x, xyzzy: 4 } }', ['1: `xyzzy` is not a key of a job.']],
     [
-      'jobs: { a: { script: x, array: 0-9 } }',
-      ['1: `array` is not supported yet. Write one job for each value, or loop in the script.'],
+      'jobs: { a: { script: x, array: 9-0 } }',
+      [
+        '1: `array`: The range 9-0 ends before it begins. Write for example `0-9`, `0-9%4` (four at once), `0-100:10` or `1,3,7-9`.',
+      ],
+    ],
+    [
+      'jobs: { a: { script: x, array: 10 } }',
+      ['1: `array` must say which tasks there are. Write `0-9` for 10 tasks, or `[10]` for one.'],
     ],
     ['include: x.yml\njobs: { a: { script: x } }', ['1: `include` is not supported yet. Write the jobs in this file.']],
     [

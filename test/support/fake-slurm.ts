@@ -57,8 +57,13 @@ export function startFakeSlurm(): FakeSlurm {
   const path = `${bin}:/usr/local/bin:/usr/bin:/bin`
   const read = (...file: string[]) =>
     existsSync(join(state, ...file)) ? readFileSync(join(state, ...file), 'utf8') : ''
-  /** With all that it has started: it leads a group of its own. */
+  /** With all that it has started: it leads a group of its own, and so does each task of an array. */
   const kill = (id: string) => {
+    end(id)
+    const tasks = join(state, 'jobs', id, 'tasks')
+    for (const task of existsSync(tasks) ? readdirSync(tasks) : []) end(join(id, 'tasks', task))
+  }
+  const end = (id: string) => {
     const pid = Number(read('jobs', id, 'pid'))
     if (!(pid > 1)) return
     try {

@@ -2,7 +2,7 @@ import { UnreadableError } from '../../errors.ts'
 import type { AccountingRow, Verdict } from '../../model/observation.ts'
 import { fieldMark } from '../dialect.ts'
 import { slurmStates } from './states.ts'
-import { readCount, readDuration, readNodes, readSize, readTime, show } from './values.ts'
+import { isId, readCount, readDuration, readId, readNodes, readSize, readTime, show } from './values.ts'
 
 /** Columns of sacct(1). The name last, since it is the one that may hold anything. */
 export const accountingColumns = [
@@ -38,8 +38,7 @@ export function* readAccounting(text: string): Generator<AccountingRow> {
       continue
     }
     if (job !== null) yield toRow(job, steps)
-    if (!/^\d+(?:_(?:\d+|\[.*\]))?$/.test(row.JobID))
-      throw new UnreadableError(`sacct printed something else among its lines: ${show(line)}`)
+    if (!isId(row.JobID)) throw new UnreadableError(`sacct printed something else among its lines: ${show(line)}`)
     job = row
     steps = []
   }
@@ -65,8 +64,7 @@ function toRow(job: Columns, steps: readonly Columns[]): AccountingRow {
   const ran = nodes.length > 0
   const verdict = verdictOf(word, exit, ran)
   return {
-    nativeId: job.JobID,
-    tasks: null,
+    ...readId(job.JobID),
     name: job.JobName,
     nativeState: job.State,
     verdict,

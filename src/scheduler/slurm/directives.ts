@@ -110,7 +110,7 @@ export function allowedDirective(allowed: readonly string[], directive: string):
 }
 
 /** Left out, these would make another computation of it. */
-const essential: ReadonlySet<string> = new Set(['array', 'dependency', 'clusters', 'begin', 'hold'])
+const essential: ReadonlySet<string> = new Set(['dependency', 'clusters', 'begin', 'hold'])
 
 /**
  * The `#SBATCH` lines of a batch script: up to the first line that is neither blank nor a comment, several options on a line, quotes and
@@ -121,6 +121,7 @@ export function readDirectives(text: string): BatchDirectives {
   const lines: Record<string, number> = {}
   const kept: { directive: string; line: number }[] = []
   const dropped: DroppedDirective[] = []
+  let array: BatchDirectives['array']
   for (const [i, written] of text.split('\n').entries()) {
     const line = i + 1
     const row = written.replace(/\r$/, '')
@@ -135,6 +136,10 @@ export function readDirectives(text: string): BatchDirectives {
     for (const option of readOptions(words)) {
       if ('problem' in option) {
         dropped.push({ directive: option.text, line, reason: option.problem })
+        continue
+      }
+      if (option.name === 'array' && option.value !== null) {
+        array = { text: option.value, line }
         continue
       }
       const directive = option.value === null ? `--${option.name}` : `--${option.name}=${option.value}`
@@ -154,7 +159,13 @@ export function readDirectives(text: string): BatchDirectives {
       }
     }
   }
-  return { resources: resources as Resources, lines, directives: kept, dropped }
+  return {
+    resources: resources as Resources,
+    lines,
+    directives: kept,
+    ...(array === undefined ? {} : { array }),
+    dropped,
+  }
 }
 
 function splitWords(text: string): { words: string[]; problem: string | null } {

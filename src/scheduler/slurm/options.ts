@@ -139,7 +139,7 @@ const never: Readonly<Record<string, string>> = {
   input: 'jobs read nothing from standard input',
   'open-mode': 'the service redirects output itself',
   'job-name': 'the service finds its jobs again by their name',
-  array: 'arrays are not supported yet',
+  array: 'write array: instead',
   wrap: 'what runs is said by script or file',
   parsable: 'the service reads the answer of sbatch',
   quiet: 'the service reads the answer of sbatch',

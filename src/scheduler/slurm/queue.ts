@@ -2,7 +2,7 @@ import { UnreadableError } from '../../errors.ts'
 import type { ClusterFacts, QueueRow } from '../../model/observation.ts'
 import { fieldMark, recordMark, sectionMark } from '../dialect.ts'
 import { readState } from './states.ts'
-import { readNodes, readTime, show } from './values.ts'
+import { readId, readNodes, readTime, show } from './values.ts'
 
 /**
  * Fields of squeue(1) `-o`, in order; the name last, since a stranger on the same account may put anything into one. `-O` would also know the
@@ -56,12 +56,10 @@ function readRow(record: string, fields: readonly string[]): QueueRow | null {
   const trailing = name.slice(named.length).split('\n')
   if (trailing.some(line => !isNotice(line)))
     throw new UnreadableError(`squeue printed something else among its lines: ${show(trailing.join('\n').trim())}`)
-  if (!/^\d+(?:_(?:\d+|\[.*\]))?$/.test(id)) throw new UnreadableError(`not a job id of Slurm: ${show(id)}`)
   const reason = why === '' || why === 'None' || why === '(null)' ? null : why
   const state = readState(word, reason)
   return {
-    nativeId: id,
-    tasks: null,
+    ...readId(id),
     name: named,
     state: state.queue,
     nativeState: word,

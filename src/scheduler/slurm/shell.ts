@@ -12,7 +12,9 @@ unset SQUEUE_ACCOUNT SQUEUE_ALL SQUEUE_ARRAY SQUEUE_FORMAT SQUEUE_FORMAT2 SQUEUE
 unset SQUEUE_QOS SQUEUE_SIBLING SQUEUE_SORT SQUEUE_STATES SQUEUE_USERS SACCT_FORMAT SACCT_LOCAL SCANCEL_INTERACTIVE SCANCEL_NAME SCANCEL_STATE
 unset SCANCEL_USER SCANCEL_PARTITION SCANCEL_QOS SCANCEL_ACCOUNT SCANCEL_BATCH SCANCEL_CRON SCANCEL_FULL SCANCEL_HURRY SCANCEL_VERBOSE SCANCEL_WCKEY
 SLURM_TIME_FORMAT=standard
-export SLURM_TIME_FORMAT
+# The numbers of waiting tasks in full, not the first 64 characters of them (squeue(1), sacct(1)).
+SLURM_BITSTR_LEN=0
+export SLURM_TIME_FORMAT SLURM_BITSTR_LEN
 # As they are: three processes less for each program.
 slurm_us='${fieldMark}'
 slurm_rs='${recordMark}'
@@ -24,7 +26,7 @@ scheduler_probe() { scontrol --version && scontrol show config; }
 # Bounded well below the time that the caller waits before it believes that a silent sbatch made no job.
 scheduler_submit() {
   (
-    unset TZ LC_ALL SLURM_TIME_FORMAT
+    unset TZ LC_ALL SLURM_TIME_FORMAT SLURM_BITSTR_LEN
     _script=$1
     shift
     exec timeout 60 sbatch --parsable "$@" "$_script"
@@ -68,19 +70,19 @@ scheduler_queue() {
 
 # An argument may have 128 KiB, so ids go in several.
 scheduler_past() {
-  set -- $(awk '$1 ~ /^[0-9]+(_[0-9]+)?$/ { list = list (n++ % 1000 ? "," : " -j ") $1 } END { print list }')
+  set -- $(awk '$1 ~ /^[0-9]+$/ { list = list (n++ % 1000 ? "," : " -j ") $1 } END { print list }')
   [ $# -gt 0 ] || return 0
   sacct -n -P --delimiter="$slurm_us" -o ${accountingColumns.join(',')} "$@"
 }
 
 scheduler_active() {
-  _rows=$(squeue -a -t all -u "$(id -u)" -o '%i %T %j') || return
-  case $_rows in 'JOBID STATE NAME'*) ;; *) printf 'squeue answered: %s\\n' "$_rows" >&2; return 1 ;; esac
-  printf '%s\\n' "$_rows" | awk 'NR > 1 && $2 !~ /^(${endedStates.join('|')})$/ && NF == 3 { print $1, $3 }'
+  _rows=$(squeue -a -t all -u "$(id -u)" -o '%F %T %j') || return
+  case $_rows in 'ARRAY_JOB_ID STATE NAME'*) ;; *) printf 'squeue answered: %s\\n' "$_rows" >&2; return 1 ;; esac
+  printf '%s\\n' "$_rows" | awk 'NR > 1 && $2 !~ /^(${endedStates.join('|')})$/ && NF == 3 && !seen[$1, $3]++ { print $1, $3 }'
 }
 
 # Of what scancel says nothing follows: for an unknown id it exits 0, for an ended one 0 or 1. The queue is asked again instead.
 scheduler_kill() {
-  _ids=$(awk '$1 ~ /^[0-9]+(_[0-9]+)?$/ { print $1 }')
+  _ids=$(awk '$1 ~ /^[0-9]+$/ { print $1 }')
   [ -z "$_ids" ] || printf '%s\\n' "$_ids" | xargs scancel 2>&1 || :
 }`

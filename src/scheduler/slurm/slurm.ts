@@ -10,14 +10,13 @@ import { judgeRefusal, readSubmit, submitArguments } from './submit.ts'
 export const slurm: Dialect = {
   name: 'slurm',
   prefix: '#SBATCH',
-  nativeId: /^\d{1,10}(?:_\d{1,10})?$/,
+  nativeId: /^\d{1,10}$/,
   nativeDependencies: true,
   pastWithoutAccounting: false,
   shell: slurmShell,
-  // A task of an array is `<job id of the array>_<index>` everywhere; SLURM_JOB_ID is its raw id. sbatch(1), OUTPUT ENVIRONMENT VARIABLES.
+  // The id of an array is that of all its tasks; SLURM_JOB_ID is the raw id of one. sbatch(1), OUTPUT ENVIRONMENT VARIABLES.
   identify: `compops_index=\${SLURM_ARRAY_TASK_ID-}
-compops_native=\${SLURM_ARRAY_JOB_ID:+\${SLURM_ARRAY_JOB_ID}_\${SLURM_ARRAY_TASK_ID}}
-compops_native=\${compops_native:-\${SLURM_JOB_ID:-unknown}}
+compops_native=\${SLURM_ARRAY_JOB_ID:-\${SLURM_JOB_ID:-unknown}}
 compops_restarts=\${SLURM_RESTART_COUNT:-0}
 compops_nodes=\${SLURM_JOB_NODELIST-}
 `,

@@ -1,4 +1,5 @@
 import { CompopsError, UnreadableError } from '../../errors.ts'
+import { writeTasks } from '../../model/array.ts'
 import type { JobRequest, Refusal } from '../dialect.ts'
 import { directives } from './directives.ts'
 import { show } from './values.ts'
@@ -14,15 +15,20 @@ export function submitArguments(request: JobRequest): string[] {
     `--job-name=${request.name}`,
     `--comment=${request.comment.replace(/[\0-\x1f\x7f]/g, ' ').slice(0, 250)}`,
     // Only what is said before our own log is open (start files, the fence) comes here; % begins a pattern of sbatch.
-    `--output=${request.directory.replaceAll('%', '%%')}/scheduler.log`,
+    `--output=${request.directory.replaceAll('%', '%%')}/scheduler.log${request.array === null ? '' : '.%a'}`,
     '--open-mode=append',
     `--chdir=${request.work}`,
     request.spec.requeue ? '--requeue' : '--no-requeue',
     // Else a job whose dependency failed would be gone before a poll can say why; the service cancels it itself.
     '--kill-on-invalid-dep=no',
     ...(request.dependsOn.length === 0 ? [] : [`--dependency=afterok:${request.dependsOn.join(':')}`]),
+    ...(request.array === null ? [] : [`--array=${writeArray(request.array)}`]),
     ...directives(request.spec).map(({ option }) => option),
   ]
+}
+
+function writeArray({ numbers, throttle }: NonNullable<JobRequest['array']>): string {
+  return `${writeTasks(numbers)}${throttle === null ? '' : `%${throttle}`}`
 }
 
 /** `--parsable`: the id, in a federation with `;cluster` behind it, alone on one line. */

@@ -1,4 +1,6 @@
 import { UnreadableError } from '../../errors.ts'
+import { largestTask } from '../../model/array.ts'
+import type { TaskRange } from '../../model/observation.ts'
 
 /** How Slurm writes times, sizes and node lists. The loader sets TZ=UTC, the queries SLURM_TIME_FORMAT=standard. */
 
@@ -85,4 +87,35 @@ function expand(part: string): string[] {
 
 export function show(text: string): string {
   return JSON.stringify(text.length > 120 ? `${text.slice(0, 120)}…` : text)
+}
+
+export function isId(text: string): boolean {
+  return /^\d+(?:_(?:\d+|\[[^\]]*\]))?$/.test(text)
+}
+
+/** `4711`; a task of an array `4711_7`; those that wait `4711_[5-9,12%4]`, where a list that was cut ends in `...` (squeue(1), JOB ARRAY). */
+export function readId(text: string): { nativeId: string; tasks: TaskRange[] | null } {
+  if (!isId(text)) throw new UnreadableError(`not a job id of Slurm: ${show(text)}`)
+  const [nativeId = '', list] = text.split('_')
+  if (list === undefined) return { nativeId, tasks: null }
+  const tasks: TaskRange[] = []
+  for (const part of list
+    .replace(/^\[|\]$/g, '')
+    .replace(/%\d+$/, '')
+    .split(',')) {
+    const found = /^(\d+)(?:-(\d+)(?::(\d+))?)?$/.exec(part)
+    if (found !== null) {
+      const from = Number(found[1])
+      const to = Number(found[2] ?? from)
+      const step = Number(found[3] ?? 1)
+      if (to < from || step < 1) throw new UnreadableError(`not a job id of Slurm: ${show(text)}`)
+      tasks.push({ from, to, step })
+      continue
+    }
+    // Cut, perhaps within a number: whatever is larger than the last whole one may be meant, and rows of single tasks say more.
+    if (!list.includes('...')) throw new UnreadableError(`not a job id of Slurm: ${show(text)}`)
+    tasks.push({ from: (tasks.at(-1)?.to ?? -1) + 1, to: largestTask, step: 1 })
+    break
+  }
+  return { nativeId, tasks }
 }

@@ -16,7 +16,7 @@ const ended: Partial<Record<(typeof accountingColumns)[number], string>> = {
 export const slurmRow: DialectRow = {
   dialect: slurm,
   programs: ['sbatch', 'squeue', 'sacct', 'scontrol', 'scancel'],
-  nativeIds: ['36', '36_4'],
+  nativeIds: ['36', '4711000'],
   accepted: [
     { answer: '36\n', id: '36' },
     { answer: '36;falcon\n', id: '36' },
@@ -58,7 +58,7 @@ export const slurmRow: DialectRow = {
     { env: { SLURM_JOB_ID: '36' }, native: '36', index: '', restarts: '0' },
     {
       env: { SLURM_JOB_ID: '41', SLURM_ARRAY_JOB_ID: '36', SLURM_ARRAY_TASK_ID: '4', SLURM_RESTART_COUNT: '2' },
-      native: '36_4',
+      native: '36',
       index: '4',
       restarts: '2',
     },

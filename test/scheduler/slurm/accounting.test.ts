@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { UnreadableError } from '../../../src/errors.ts'
 import { accountingColumns, readAccounting } from '../../../src/scheduler/slurm/accounting.ts'
-import { recorded } from '../recorded.ts'
+import { idOf, recorded } from '../recorded.ts'
 
 type Row = Partial<Record<(typeof accountingColumns)[number], string>>
 
@@ -32,7 +32,7 @@ describe('recorded on 22.05', () => {
     const text = rows
       .map(r =>
         [
-          r.nativeId,
+          idOf(r),
           r.nativeState,
           r.verdict ?? '-',
           r.exitCode ?? '-',

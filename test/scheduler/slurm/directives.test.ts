@@ -200,7 +200,6 @@ module load x
       directives: kept,
     } = readDirectives(`#!/bin/bash
 #SBATCH -J mine -o out.%j -e err.%j
-#SBATCH --array=0-9
 #SBATCH --dep afterok:1 -D /tmp
 #SBATCH --comment="unclosed
 #SBATCH main
@@ -211,13 +210,12 @@ module load x
       '2: --job-name=mine',
       '2: --output=out.%j',
       '2: --error=err.%j',
-      '3: --array=0-9',
-      '4: --dependency=afterok:1',
-      '4: --chdir=/tmp',
-      '5: #SBATCH --comment="unclosed',
-      '6: main',
-      '7: -Z',
-      '8: --partition',
+      '3: --dependency=afterok:1',
+      '3: --chdir=/tmp',
+      '4: #SBATCH --comment="unclosed',
+      '5: main',
+      '6: -Z',
+      '7: --partition',
     ])
     expect(resources).toEqual({})
     expect(kept).toEqual([])

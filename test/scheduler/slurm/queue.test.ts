@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { UnreadableError } from '../../../src/errors.ts'
 import { readFacts, readQueue } from '../../../src/scheduler/slurm/queue.ts'
 import { readState, slurmStates } from '../../../src/scheduler/slurm/states.ts'
-import { recorded } from '../recorded.ts'
+import { idOf, recorded } from '../recorded.ts'
 
 const name = 'compops-00000000-0000-4000-8000-000000000007'
 const head = '\x1eJOBID\x1fSTATE\x1fREASON\x1fPARTITION\x1fSUBMIT_TIME\x1fSTART_TIME\x1fEND_TIME\x1fNODELIST\x1fNAME\n'
@@ -13,7 +13,7 @@ const row = (changes: { id?: string; state?: string; reason?: string; nodes?: st
 function table(file: string): string {
   return [...readQueue(recorded(`slurm/${file}`))]
     .map(r =>
-      [r.nativeId, r.nativeState, r.reason ?? '-', r.state, r.verdict ?? '-', r.nodes.join(' ') || '-'].join(' | '),
+      [idOf(r), r.nativeState, r.reason ?? '-', r.state, r.verdict ?? '-', r.nodes.join(' ') || '-'].join(' | '),
     )
     .join('\n')
 }
