@@ -112,17 +112,17 @@ compops_watchable() {
     return 1
   done
 }
-compops_watcher=
+compops_looker=
 compops_begin_watch() {
   compops_watch &
-  compops_watcher=$!
-  disown "$compops_watcher"
+  compops_looker=$!
+  disown "$compops_looker"
 }
 # When the commands have ended: what the last look did not see counts too, so that a line that \`fail_on\` names is never a success.
 compops_end_watch() {
-  [ -n "$compops_watcher" ] || return 0
+  [ -n "$compops_looker" ] || return 0
   # One that is ending the job comes to its end.
-  [ -e "$compops_dir/ended.$compops_i" ] || kill -s KILL "$compops_watcher" 2>/dev/null
+  [ -e "$compops_dir/ended.$compops_i" ] || kill -s KILL "$compops_looker" 2>/dev/null
   { read -r compops_seen <"$compops_dir/watch.$compops_i"; } 2>/dev/null
   case $compops_seen in '' | *[!0-9]*) compops_seen=0 ;; esac
   { IFS= read -r compops_ended <"$compops_dir/ended.$compops_i"; } 2>/dev/null

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -54,6 +54,18 @@ async function run(scheduler: keyof typeof schedulers, spec: Partial<JobSpec>) {
   return { cluster, request, exit: seen.exit!, log: logTail, file: readFileSync(join(directory, 'exit.0'), 'utf8') }
 }
 
+/** Of all processes of this machine. */
+const commandLines = () =>
+  readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(pid => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      } catch {
+        return ''
+      }
+    })
+
 const alive = (pid: number) => {
   try {
     process.kill(pid, 0)
@@ -98,6 +110,26 @@ describe.concurrent.each(['local', 'slurm'] as const)('on %s', scheduler => {
     expect(telling.exit).toMatchObject({ code: 0 })
     expect(telling.exit).not.toHaveProperty('ended')
   })
+})
+
+test.concurrent('a time limit of this machine holds beside it, and leaves nothing behind', async () => {
+  const { exit } = await run('local', {
+    resources: { time: 3 },
+    fail_on: ['FATAL'],
+    script: ['while :; do echo tick; sleep 0.2; done'],
+  })
+  expect(exit.code).toBe(143)
+  expect(exit).not.toHaveProperty('ended')
+  const early = await run('local', {
+    resources: { time: 3600 },
+    fail_on: ['FATAL'],
+    script: ['echo FATAL', 'sleep 100'],
+  })
+  expect(early.exit).toMatchObject({ ended: { kind: 'matched' } })
+  await until(
+    'the watcher of its time to be gone',
+    () => !commandLines().some(line => line.includes(early.request.attemptId)),
+  )
 })
 
 test.concurrent('a line of the last moment counts as well: what fail_on names is never a success', async () => {
