@@ -72,8 +72,9 @@ export function createOperatorApp(context: OperatorContext): Hono {
   })
 
   app.get('/piece', async c => {
-    const { attempt = '', in: place, path = '', offset = '0', bytes = '' } = c.req.query()
+    const { attempt = '', in: place, path = '', offset = '0', bytes = '', task } = c.req.query()
     const kind = piecesOf.find(one => one === place)
+    if (task !== undefined && !/^\d{1,9}$/.test(task)) return answer({ error: 'which task?' }, 400)
     if (!isId(attempt) || kind === undefined || !/^-?\d{1,15}$/.test(offset) || !/^\d{1,10}$/.test(bytes))
       return answer({ error: 'which piece of which file?' }, 400)
     if (context.clusterOf === null)
@@ -81,7 +82,14 @@ export function createOperatorApp(context: OperatorContext): Hono {
         { error: 'no service runs on this data directory: start it, files are read over its connections' },
         503,
       )
-    const wanted = { attempt, in: kind, path, offset: Number(offset), bytes: Number(bytes) }
+    const wanted = {
+      attempt,
+      in: kind,
+      path,
+      offset: Number(offset),
+      bytes: Number(bytes),
+      task: task === undefined ? undefined : Number(task),
+    }
     const piece = await readPiece(context.db, context.clusterOf, wanted)
     if ('problem' in piece) return answer({ error: `it ${piece.problem}`, ended: piece.ended }, 404)
     return new Response(new Uint8Array(piece.bytes), {

@@ -9,7 +9,7 @@ const commands: Readonly<Record<string, string>> = {
     'run the service: compops serve [--recover] [--config FILE]; --recover after a restored backup of another tool than ours',
   check: 'say what the configuration means, and what is wrong with it: compops check [--config FILE]',
   why: 'say where a push, run or job stands: compops why ID|BRANCH [JOB]|SHA|NATIVE-ID [--json] [--last N]',
-  logs: 'show what a job printed: compops logs ID|BRANCH [JOB] [--follow] [--all]',
+  logs: 'show what a job printed: compops logs ID|BRANCH [JOB] [--task N] [--follow] [--all]',
   collect: 'fetch what a run left behind: compops collect ID|BRANCH [JOB] --into DIR',
   keep: 'keep the directory of a run on the cluster, whatever its age: compops keep [--release] ID|BRANCH',
   pause:

@@ -10,12 +10,19 @@ const tail = 64 * 1024
 
 /**
  * `compops logs ID|BRANCH [JOB]`: the end of what a job printed, through the running service. `--follow` goes on until the job has ended, `--all` begins at the
- * beginning. Where the connection breaks meanwhile it goes on at the same byte.
+ * beginning, `--task N` is of a task of an array. Where the connection breaks meanwhile it goes on at the same byte.
  */
 export const run: RunCommand = async (args, io) => {
-  const { config, flags, files } = readCommandLine(args, io.env, { flags: ['follow', 'all'], files: 2 })
+  const { config, flags, values, files } = readCommandLine(args, io.env, {
+    flags: ['follow', 'all'],
+    values: ['task'],
+    files: 2,
+  })
   const asked = files.join(' ').trim()
   if (asked === '') throw new UsageError('of which job? Its id, or a branch and its name: compops logs calc/heat mesh')
+  // `4711_3` and `4711[3]` are tasks of the array 4711, as schedulers write them.
+  const task = values.get('task') ?? /^\d+(?:_|\[)(\d+)\]?$/.exec(asked)?.[1]
+  if (task !== undefined && !/^\d{1,9}$/.test(task)) throw new UsageError('--task takes the number of a task')
   const path = `/results?${new URLSearchParams({ q: asked })}`
   const results = await askOperator<Results>(config, io.env, { method: 'GET', path })
   const [job, ...others] = results.jobs
@@ -37,6 +44,7 @@ export const run: RunCommand = async (args, io) => {
       path: '',
       offset,
       bytes: largestPiece,
+      task,
     }).catch(error => {
       // The job goes on, and so does its log: an outage of ten minutes is no reason to lose the place.
       if (!flags.has('follow') || ++failures > 60) throw error

@@ -75,7 +75,7 @@ export interface Directories {
 export interface RunFiles {
   /** A piece for each that is asked, in their order. Only regular files that no link leads to. */
   read(attempt: WatchedAttempt, asked: readonly PieceAsked[]): Promise<readonly Piece[]>
-  /** A piece of what the job printed; a negative offset counts from the end. */
+  /** A piece of what the job printed, or a task of an array; a negative offset counts from the end. */
   log(attempt: WatchedAttempt, asked: { offset: number; bytes: number; task?: number }): Promise<Piece>
 }
 

@@ -18,12 +18,14 @@ export async function findResults(
   const found = targets.filter(target => target.kind === 'run').map(target => target.id)
   if (found.length === 0) return null
   const run = await loadRun(db, (await shownAmong(db, found)) ?? found[0]!, 'collected')
+  // `4711_3` is a task of the array 4711.
   const word = asked.trim().replace(/^compops-(?=[0-9a-f]{8}-)/, '')
+  const array = word.replace(/[_[]\d+\]?$/, '')
   const named = run.jobs.filter(
     one =>
       one.name === job ||
       one.id === word ||
-      one.attempts.some(attempt => attempt.id === word || attempt.nativeId === word),
+      one.attempts.some(attempt => attempt.id === word || attempt.nativeId === word || attempt.nativeId === array),
   )
   if (other && named.length === 0) return null
   return { run, jobs: named.length > 0 ? named : run.jobs }

@@ -9,6 +9,8 @@ export interface PieceWanted {
   readonly attempt: string
   readonly in: PieceOf
   readonly path: string
+  /** Whose log, of an array. */
+  readonly task?: number | undefined
   readonly offset: number
   readonly bytes: number
 }
@@ -29,7 +31,7 @@ export async function readPiece(
   const { offset } = wanted
   const piece =
     wanted.in === 'log'
-      ? await files.log(attempt, { offset, bytes })
+      ? await files.log(attempt, { offset, bytes, ...(wanted.task === undefined ? {} : { task: wanted.task }) })
       : (await files.read(attempt, [{ in: wanted.in, path: wanted.path, offset, bytes }]))[0]!
   return { ...piece, ended: attempt.final }
 }

@@ -136,6 +136,11 @@ describe('what a job left behind, piece by piece', () => {
     expect(said(await cluster.files.log(attempt, all))).toBe('slurmstepd: no\n')
     writeFileSync(join(own, 'log.0'), 'one\ntwo\n')
     expect(said(await cluster.files.log(attempt, { offset: 4, bytes: 100 }))).toBe('two\n')
+    writeFileSync(join(own, 'log.7'), 'of task 7\n')
+    writeFileSync(join(own, 'scheduler.log.8'), 'of task 8\n')
+    expect(said(await cluster.files.log(attempt, { ...all, task: 7 }))).toBe('of task 7\n')
+    expect(said(await cluster.files.log(attempt, { ...all, task: 8 }))).toBe('of task 8\n')
+    expect(await cluster.files.log(attempt, { ...all, task: 9 })).toEqual({ problem: 'is not there any more' })
   })
 
   test('without base64 on the cluster, in hex', async () => {

@@ -527,3 +527,33 @@ describe('notes', () => {
     else expect(await thrownBy(reacting)).toMatchObject({ kind })
   })
 })
+
+describe('an upload', () => {
+  const upload = (gitlab = gitlabAt(createTime())) =>
+    gitlab.upload(12, '4f1c2d3e.png', 'image/png', Buffer.from('bytes'))
+
+  test('is sent as a form, and its address believed only where it is one', async () => {
+    const sent: unknown[] = []
+    let url = `/uploads/${'a1'.repeat(16)}/4f1c2d3e.png`
+    server.use(
+      http.post(`${api}/projects/12/uploads`, async ({ request }) => {
+        const file = (await request.formData()).get('file') as File
+        sent.push([file.name, file.type, await file.text(), request.headers.get('private-token')])
+        return HttpResponse.json({ id: 1, alt: 'x', url, markdown: `![x](${url})` }, { status: 201 })
+      }),
+    )
+    expect(await upload()).toBe(url)
+    expect(sent).toEqual([['4f1c2d3e.png', 'image/png', 'bytes', expect.any(String)]])
+    for (url of ['https://evil.example.org/x.png', '/uploads/a1/x.png)![](http://evil', '/uploads/../x.png'])
+      expect(await thrownBy(upload())).toMatchObject({ kind: 'invalid' })
+  })
+
+  test('that is too large for this GitLab is no outage', async () => {
+    server.use(
+      http.post(`${api}/projects/12/uploads`, () =>
+        HttpResponse.json({ message: '413 Request Entity Too Large' }, { status: 413 }),
+      ),
+    )
+    expect(await thrownBy(upload())).toMatchObject({ status: 413, transient: false })
+  })
+})

@@ -224,6 +224,10 @@ describe.concurrent('results', () => {
         // Nothing is old yet.
         context.wake.call('prune')
         await context.db.execute(sql`update runs set ended_at = ended_at - interval '31 days'`)
+        // What a process that was killed between row and deed leaves behind.
+        await context.db.execute(
+          sql`insert into run_directories (run_id, connection, days) values (${two}, 'laptop', 30)`,
+        )
         context.wake.call('prune')
         await until('old directories to be removed', () => runs().join() === [three, four].sort().join(), 90)
         const page = await until('the record to say so', async () => {
