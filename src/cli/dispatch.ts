@@ -8,6 +8,9 @@ const commands: Readonly<Record<string, string>> = {
   serve:
     'run the service: compops serve [--recover] [--config FILE]; --recover after a restored backup of another tool than ours',
   check: 'say what the configuration means, and what is wrong with it: compops check [--config FILE]',
+  setup:
+    "make or mend a project's webhook and the protection of its evidence branch: COMPOPS_SETUP_TOKEN=… compops setup PROJECT",
+  doctor: 'say what is not well with clusters and projects, and what to do: compops doctor [--json] [CLUSTER|PROJECT]',
   why: 'say where a push, run or job stands: compops why ID|BRANCH [JOB]|SHA|NATIVE-ID [--json] [--last N]',
   logs: 'show what a job printed: compops logs ID|BRANCH [JOB] [--task N] [--follow] [--all]',
   collect: 'fetch what a run left behind: compops collect ID|BRANCH [JOB] --into DIR',

@@ -234,7 +234,7 @@ function concludeHooks(seen: ProjectSeen, hooks: NonNullable<ProjectSeen['hooks'
       stray === undefined
         ? `No webhook leads to ${seen.webhookUrl}.`
         : `The webhook leads to ${withoutUser(stray.hook.url)}, not to ${seen.webhookUrl}.`,
-      'Settings → Webhooks: this address, the secret of the configuration, events push, merge request, comment and pipeline. If the address there is the right one, set `public_url` to it.',
+      '`compops setup` makes or mends it; by hand: Settings → Webhooks, this address, the secret of the configuration, events push, merge request, comment and pipeline. If the address there is the right one, set `public_url` to it.',
     )
     return
   }
@@ -310,7 +310,7 @@ function concludeDeliveries(deliveries: readonly HookDelivery[], say: Say): void
       'error',
       'webhook',
       'We refused the last delivery (401): its secret is not that of the configuration.',
-      'Write the same `webhook_secret` on both sides.',
+      'Write the same `webhook_secret` on both sides; `compops setup` does.',
     )
   else if (last.status !== null)
     say(

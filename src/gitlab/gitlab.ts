@@ -75,7 +75,14 @@ export { type StatusSent, type StatusToSend, sendCommitStatus } from './commit-s
 export { GitLabError, type GitLabErrorKind, isGitLabError } from './errors.ts'
 export type { RepositoryFile } from './file.ts'
 export { findPipelineAnew } from './find-pipeline.ts'
-export { type Hook, type HookDelivery, type HookEvent, hookEvents, type ProtectedBranch } from './hook.ts'
+export {
+  type Hook,
+  type HookDelivery,
+  type HookEvent,
+  type HookSettings,
+  hookEvents,
+  type ProtectedBranch,
+} from './hook.ts'
 export type { MergeRequest } from './merge-request.ts'
 export type { Note } from './note.ts'
 export { choosePipeline, type Pipeline } from './pipeline.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Client } from './client.ts'
-import { all, read, rows, segment } from './read.ts'
+import { all, isMissing, read, rows, segment } from './read.ts'
 
 /** A project's webhook. GitLab never tells its secrets again, only whether there are any (19.0 and later). */
 export interface Hook {
@@ -113,8 +113,56 @@ const protectedBranch = z
     }),
   )
 
+export interface HookSettings {
+  readonly url: string
+  /** GitLab keeps them and never tells them again. null leaves what is there. */
+  readonly secret: string | null
+  readonly signingToken: string | null
+}
+
+/** All that we act on; certificates are looked at. */
+function settingsOf({ secret, signingToken }: HookSettings): Record<string, unknown> {
+  return {
+    name: 'ComputationalOps',
+    pushEvents: true,
+    tagPushEvents: true,
+    mergeRequestsEvents: true,
+    noteEvents: true,
+    pipelineEvents: true,
+    pushEventsBranchFilter: '',
+    enableSslVerification: true,
+    ...(secret === null ? {} : { token: secret }),
+    ...(signingToken === null ? {} : { signingToken }),
+  }
+}
+
 export function hookCalls(client: Client) {
   return {
+    /** Look for one first: a project may have many that lead to one place. */
+    async createHook(projectId: number, settings: HookSettings): Promise<Hook> {
+      return read(hook, await client.hooks.add(projectId, settings.url, settingsOf(settings)), 'the new webhook', true)
+    },
+
+    async updateHook(projectId: number, hookId: number, settings: HookSettings): Promise<Hook> {
+      return read(hook, await client.hooks.edit(projectId, hookId, settings.url, settingsOf(settings)), 'the webhook')
+    },
+
+    /** Who may push to a branch of this name; an earlier rule of the same name goes. */
+    async protectBranch(projectId: number, name: string, pushLevel: 30 | 40): Promise<ProtectedBranch> {
+      const branch = segment(name, 'a branch') as string
+      try {
+        await client.protectedBranches.remove(projectId, branch)
+      } catch (error) {
+        if (!isMissing(error)) throw error
+      }
+      const answer = await client.protectedBranches.create(projectId, branch, {
+        pushAccessLevel: pushLevel,
+        mergeAccessLevel: 0,
+        allowForcePush: false,
+      })
+      return read(protectedBranch, answer, 'the protected branch', true)
+    },
+
     /** Needs a Maintainer. */
     async hooks(projectId: number): Promise<Hook[]> {
       return all(rows(hook, 'the webhooks', page => client.hooks.all(segment(projectId, 'a project') as number, page)))

@@ -24,6 +24,7 @@ export interface NewHook {
   notes?: boolean | undefined
   pipelines?: boolean | undefined
   jobs?: boolean | undefined
+  sslVerification?: boolean | undefined
   pushBranchFilter?: string
   customHeaders?: Record<string, string>
 }
@@ -49,7 +50,7 @@ export function createHook(world: World, project: SimProject, o: NewHook): SimHo
     },
     pushBranchFilter: o.pushBranchFilter ?? '',
     customHeaders: o.customHeaders ?? {},
-    sslVerification: true,
+    sslVerification: o.sslVerification ?? true,
     createdAt: world.now(),
     recentFailures: 0,
     backoffCount: 0,
@@ -98,6 +99,7 @@ function readHook(params: Params) {
     notes: boolean(params, 'note_events'),
     pipelines: boolean(params, 'pipeline_events'),
     jobs: boolean(params, 'job_events'),
+    sslVerification: boolean(params, 'enable_ssl_verification'),
     ...(headers === undefined ? {} : { customHeaders: headers }),
     ...(filter === undefined ? {} : { pushBranchFilter: filter }),
   }
@@ -205,7 +207,8 @@ export function addHookRoutes(api: Hono<RestEnv>, world: World): void {
     if (url !== undefined) checkUrl(url)
     const signing = text(params, 'signing_token')
     if (signing) checkSigningToken(signing)
-    const { customHeaders, pushBranchFilter, ...events } = readHook(params)
+    const { customHeaders, pushBranchFilter, sslVerification, ...events } = readHook(params)
+    if (sslVerification !== undefined) hook.sslVerification = sslVerification
     if (url !== undefined) hook.url = url
     if (signing !== undefined) hook.signingToken = signing === '' ? null : signing
     const token = text(params, 'token')

@@ -1,7 +1,7 @@
 import type { Hono } from 'hono'
 import { accessLevel, canSee } from '../access.ts'
-import { notFound } from '../refusal.ts'
-import { ACCESS } from '../types.ts'
+import { badParameter, conflict, notFound } from '../refusal.ts'
+import { ACCESS, type ProtectedBranch } from '../types.ts'
 import type { World } from '../world.ts'
 import { userOf } from '../world.ts'
 import { showMember, showProject, showProtectedBranch } from './entities.ts'
@@ -14,6 +14,7 @@ import {
   pathInteger,
   readPage,
   requireProject,
+  requireText,
   requireUser,
   text,
 } from './request.ts'
@@ -83,6 +84,36 @@ export function addProjectRoutes(api: Hono<RestEnv>, world: World): void {
   api.get('/projects/:id/protected_branches', c => {
     const project = requireProject(world, c, ACCESS.developer)
     return c.json(paginate(c, project.protectedBranches).map(showProtectedBranch))
+  })
+
+  api.post('/projects/:id/protected_branches', c => {
+    const project = requireProject(world, c, ACCESS.maintainer)
+    const params = c.get('params')
+    const name = requireText(params, 'name')
+    if (project.protectedBranches.some(rule => rule.pattern === name))
+      throw conflict(`Protected branch '${name}' already exists`)
+    const level = (key: string) => {
+      const value = integer(params, key) ?? ACCESS.maintainer
+      if (value !== 0 && value !== ACCESS.developer && value !== ACCESS.maintainer)
+        throw badParameter(`${key} does not have a valid value`)
+      return value as ProtectedBranch['pushLevel']
+    }
+    const rule: ProtectedBranch = {
+      pattern: name,
+      pushLevel: level('push_access_level'),
+      mergeLevel: level('merge_access_level'),
+      allowForcePush: boolean(params, 'allow_force_push') ?? false,
+    }
+    project.protectedBranches = [...project.protectedBranches, rule]
+    return c.json(showProtectedBranch(rule), 201)
+  })
+
+  api.delete('/projects/:id/protected_branches/:name', c => {
+    const project = requireProject(world, c, ACCESS.maintainer)
+    const name = c.req.param('name')
+    if (!project.protectedBranches.some(rule => rule.pattern === name)) throw notFound()
+    project.protectedBranches = project.protectedBranches.filter(rule => rule.pattern !== name)
+    return c.body(null, 204)
   })
 
   for (const path of ['/projects/:id/members/all', '/projects/:id/members'] as const) {

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest'
+import { dispatch } from '../../src/cli/dispatch.ts'
+import { inWorld, type World } from '../support/world.ts'
+
+async function setup(world: World, token: string | null, ...args: string[]): Promise<{ code: number; said: string }> {
+  let said = ''
+  const write = (text: string) => {
+    said += text
+  }
+  const env = {
+    STORY_TOKEN: world.token,
+    STORY_SECRET: world.secret,
+    ...(token === null ? {} : { COMPOPS_SETUP_TOKEN: token }),
+  }
+  const code = await dispatch(['setup', ...args, '--config', world.configFile], {
+    stdout: { write },
+    stderr: { write },
+    env,
+  })
+  return { code, said }
+}
+
+test('a bare project is set up: a push then runs, its evidence is committed; asked again all is in order, and what broke is mended', () =>
+  inWorld({ hook: false }, async world => {
+    const { simulator, project } = world
+    const token = simulator.createToken(world.alice.id, { name: 'one day', scopes: ['api'] }).token
+    // Shuts the service out, until the evidence branch has a rule of its own.
+    simulator.protectBranch(project.id, 'compops/*', { pushLevel: 40 })
+
+    const first = await setup(world, token, 'physics/heat')
+    expect(first.said).toContain(
+      `  + webhook: A webhook leads to ${world.url}/webhooks/gitlab, with the secret of the configuration.\n`,
+    )
+    expect(first.said).toContain(
+      '  + evidence: The branch compops/evidence is protected: compops may push to it, nobody may rewrite it.\n',
+    )
+    expect(first.code).toBe(0)
+    expect(first.said).not.toContain(token)
+    expect(first.said).not.toContain(world.secret)
+    expect(world.logged.join('')).not.toContain(token)
+
+    const sha = await world.push('calc/heat', { '.compops.yml': 'jobs:\n  solve: { script: [echo solved] }\n' })
+    expect((await world.treeEnds(sha))['compops/solve']).toBe('success')
+    await expect.poll(() => world.evidenceOf('calc/heat', sha), { timeout: 30_000 }).toBeTruthy()
+
+    const again = await setup(world, token, 'physics/heat')
+    expect(again.said).toContain('  ✓ webhook: The webhook was in order; its secret was written again.\n')
+    expect(again.said).toContain('  ✓ evidence: ')
+    expect(simulator.hooks(project.id)).toHaveLength(1)
+
+    const hook = simulator.hooks(project.id)[0]!
+    hook.url = 'http://old.example.org/webhooks/gitlab'
+    hook.events.notes = false
+    hook.sslVerification = false
+    hook.token = 'another secret'
+    simulator.protectBranch(project.id, 'compops/evidence', { pushLevel: 0 })
+    const mended = await setup(world, token, 'physics/heat')
+    expect(mended.said).toContain(
+      '  ~ webhook: The webhook was mended: it led to old.example.org, it did not tell of note, it did not look at certificates; its secret was written again.\n',
+    )
+    expect(mended.said).toContain('  ~ evidence: The branch compops/evidence is protected: ')
+    expect(simulator.hooks(project.id)).toMatchObject([
+      { url: `${world.url}/webhooks/gitlab`, token: world.secret, sslVerification: true, events: { notes: true } },
+    ])
+  }))
+
+test('who may not is told, and nothing is changed', () =>
+  inWorld({ hook: false }, async world => {
+    const { simulator, project } = world
+    const bob = simulator.createUser({ username: 'bob', name: 'Bob', email: 'bob@example.org' })
+    simulator.addMember(project.id, bob.id, 30)
+    const token = simulator.createToken(bob.id, { name: 'one day', scopes: ['api'] }).token
+    expect(await setup(world, token, 'physics/heat')).toEqual({
+      code: 1,
+      said: "compops setup: the token is bob's, who is no Maintainer of physics/heat: only a Maintainer may set up webhooks and protected branches\n",
+    })
+    expect((await setup(world, token, 'chemistry/x')).said).toContain(
+      'matches chemistry/x: add it under `projects` first',
+    )
+    expect((await setup(world, null, 'physics/heat')).code).toBe(2)
+    expect(simulator.hooks(project.id)).toEqual([])
+  }))
