@@ -163,9 +163,11 @@ function programOf(dialect: Dialect): string {
   return text
 }
 
-/** sbatch's own words without its name before each line. */
+/** The scheduler's own words without the name of its command before each line. */
 function said(message: string): string {
-  const lines = message.split('\n').map(line => line.replace(/^\w+: (?:error: )?/, '').trim())
+  const lines = message
+    .split('\n')
+    .map(line => line.replace(/^(?:[bqs]sub|sbatch|timeout|sh): (?:error: )?/, '').trim())
   return [...new Set(lines.filter(line => line !== ''))].join('; ') || 'it gave no reason'
 }
 

@@ -2,7 +2,7 @@ import type { Resources } from '../model/job-spec.ts'
 import { type ResourceName, readResource, resourceKeys, resourceNames } from '../model/resources.ts'
 import { asLine, asScalar, asSwitch, isEmpty, join, listOf, nameOf, type Read, type Report } from './fields.ts'
 import { nearest } from './nearest.ts'
-import type { ClusterConfig, Intervals, SshConfig } from './schema.ts'
+import { type ClusterConfig, type Intervals, type SshConfig, schedulers } from './schema.ts'
 import { openSection, type Section } from './section.ts'
 import {
   anySecret,
@@ -50,7 +50,7 @@ export function readCluster(
   const scheduler = section.need(
     'scheduler',
     asScheduler(around),
-    'Write `scheduler: slurm`, `pbs` or `sge`, or `local` to run jobs without one.',
+    `Write \`scheduler: slurm\`; it is ${schedulerNames}, the last to run jobs without a scheduler.`,
   )
   const ssh = section.has('ssh') ? section.read('ssh', sshReader(around)) : null
   const root = section.need(
@@ -63,7 +63,7 @@ export function readCluster(
     section.complain(
       'poll_interval',
       `\`poll_interval\` is shorter than ${intervals.shortestPoll / 1_000} s.`,
-      'Write at least `5s`: schedulers are not to be asked more often, as every manual page of Slurm says.',
+      'Write at least `5s`: every manual of a scheduler asks not to poll faster.',
     )
   if (scheduler === 'local' && pollInterval < 50)
     section.complain('poll_interval', '`poll_interval` is shorter than 50 ms.', 'Write for example `1s`.')
@@ -98,7 +98,11 @@ export function readCluster(
   }
 }
 
-const schedulers: readonly string[] = ['slurm', 'pbs', 'sge', 'local']
+/** `slurm`, `lsf`, `pbs`, `sge` or `local` */
+const schedulerNames = schedulers
+  .map(name => `\`${name}\``)
+  .join(', ')
+  .replace(/, ([^,]*)$/, ' or $1')
 
 /** A name that we know, or a file of the site's own, by a path as a module has it: `./my_scheduler.ts`. */
 function asScheduler(around: Surroundings): Read<ClusterConfig['scheduler']> {
@@ -106,7 +110,8 @@ function asScheduler(around: Surroundings): Read<ClusterConfig['scheduler']> {
     const scalar = asScalar(node, path, report)
     if (scalar === undefined) return undefined
     const { value } = scalar
-    if (typeof value === 'string' && schedulers.includes(value)) return value
+    const known = schedulers.find(name => name === value)
+    if (known !== undefined) return known
     if (typeof value === 'string' && /^(\.{1,2}|~)?\//.test(value)) {
       if (/\.m?[jt]s$/.test(value)) return readableFile(around)(node, path, report)
       report(
@@ -117,13 +122,12 @@ function asScheduler(around: Surroundings): Read<ClusterConfig['scheduler']> {
       )
       return undefined
     }
-    const later = value === 'lsf'
     const near = nearest(scalar.source, schedulers)
     report(
       node,
       path,
-      later ? notYet('scheduler', String(value).slice(0, 60)) : `There is no scheduler ${quote(scalar.source)}.`,
-      `${near === null || later ? '' : `Did you mean \`${near}\`? `}It is \`slurm\`, \`pbs\`, \`sge\` or \`local\`.`,
+      `There is no scheduler ${quote(scalar.source)}.`,
+      `${near === null ? '' : `Did you mean \`${near}\`? `}It is ${schedulerNames}.`,
     )
     return undefined
   }

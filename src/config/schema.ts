@@ -40,6 +40,9 @@ export interface GitLabConfig {
   readonly timeout: number
 }
 
+/** The names of src/scheduler/index.ts; the contract suite asks that they are the same. */
+export const schedulers = ['slurm', 'lsf', 'pbs', 'sge', 'local'] as const
+
 export interface ClusterConfig {
   readonly name: string
   /** A built-in dialect's name, or the absolute path of a file of the site's own. */

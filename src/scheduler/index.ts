@@ -2,14 +2,13 @@ import { isAbsolute } from 'node:path'
 import { CompopsError } from '../errors.ts'
 import type { Dialect } from './dialect.ts'
 import { local } from './local.ts'
+import { lsf } from './lsf/lsf.ts'
 import { loadOwnDialect, type OwnDialect } from './own.ts'
 import { pbs } from './pbs/pbs.ts'
 import { sge } from './sge/sge.ts'
 import { slurm } from './slurm/slurm.ts'
 
-export const dialects: Readonly<Record<string, Dialect>> = { slurm, pbs, sge, local }
-
-const notYet: readonly string[] = ['lsf']
+export const dialects: Readonly<Record<string, Dialect>> = { slurm, lsf, pbs, sge, local }
 
 /** The sites' own, by path. As with every module: loaded once a process. */
 const own = new Map<string, OwnDialect>()
@@ -27,9 +26,7 @@ export function dialectOf(name: string): Dialect {
   const loaded = own.get(name)
   if (loaded !== undefined) return loaded.dialect
   if (isAbsolute(name)) throw new CompopsError(`the scheduler ${name} has not been loaded`)
-  const known = Object.keys(dialects).join(', ')
-  if (notYet.includes(name)) throw new CompopsError(`scheduler ${name} is not supported yet; there are: ${known}`)
   throw new CompopsError(
-    `scheduler ${JSON.stringify(name)} is not known; there are: ${known}, and later ${notYet.join(', ')}`,
+    `scheduler ${JSON.stringify(name)} is not known; there are: ${Object.keys(dialects).join(', ')}`,
   )
 }

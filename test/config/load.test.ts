@@ -372,12 +372,6 @@ describe('each mistake', () => {
       'line 17, clusters.falcon.ssh.host: `host`: `-oProxyCommand=x` is not a host. Write a name or an address; user and port have keys of their own.',
     ],
     [
-      'a scheduler that comes later',
-      'scheduler: slurm',
-      'scheduler: lsf',
-      'line 15, clusters.falcon.scheduler: `scheduler: lsf` is not supported yet. It is `slurm`, `pbs`, `sge` or `local`.',
-    ],
-    [
       "a site's own scheduler that is no module",
       'scheduler: slurm',
       'scheduler: ./mine.py',
@@ -387,7 +381,7 @@ describe('each mistake', () => {
       'a scheduler that is none',
       'scheduler: slurm',
       'scheduler: slrm',
-      'line 15, clusters.falcon.scheduler: There is no scheduler `slrm`. Did you mean `slurm`? It is `slurm`, `pbs`, `sge` or `local`.',
+      'line 15, clusters.falcon.scheduler: There is no scheduler `slrm`. Did you mean `slurm`? It is `slurm`, `lsf`, `pbs`, `sge` or `local`.',
     ],
     [
       'a transport that comes later',
@@ -435,7 +429,7 @@ describe('each mistake', () => {
       'polling too fast',
       'poll_interval: 15s',
       'poll_interval: 1s',
-      'line 24, clusters.falcon.poll_interval: `poll_interval` is shorter than 5 s. Write at least `5s`: schedulers are not to be asked more often, as every manual page of Slurm says.',
+      'line 24, clusters.falcon.poll_interval: `poll_interval` is shorter than 5 s. Write at least `5s`: every manual of a scheduler asks not to poll faster.',
     ],
     [
       'an interval without a unit',

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { schedulers } from '../../src/config/schema.ts'
 import { CompopsError, UnreadableError } from '../../src/errors.ts'
 import type { Resources } from '../../src/model/job-spec.ts'
 import type { QueueRow } from '../../src/model/observation.ts'
@@ -16,8 +17,9 @@ import { ourName } from './rows/row.ts'
  * are explained in rows/row.ts; rows/slurm.ts is the one to read first) and name it in rows/index.ts. A new question belongs here only if it is
  * asked of all; what one scheduler alone does stands in test/scheduler/<name>/.
  */
-test('every dialect has a row', () => {
+test('every dialect has a row, and can be named in the configuration', () => {
   expect(Object.keys(rows).sort()).toEqual(Object.keys(dialects).sort())
+  expect([...schedulers].sort()).toEqual(Object.keys(dialects).sort())
 })
 
 /** The shells that a cluster may have as sh. */
@@ -301,6 +303,7 @@ describe.each(Object.entries(rows))('%s', (name, row) => {
     })
 
     test('asked about no job it asks nothing, and ends none', () => {
+      if (row.programs.length === 0) return
       const path = pathWith(row.programs, `echo "$0 $*" >>"\${0%/*}/../asked"; exit 1`)
       const asked = join(path.split('/bin:')[0]!, 'asked')
       expect(call('scheduler_past; scheduler_kill', path).stdout).toBe('')
