@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { startFakeLsf } from '../support/fake-lsf.ts'
+import { until } from '../support/until.ts'
 import { inWorld } from '../support/world.ts'
 
 // The path of the README on an LSF: a push with an LSF user's own batch script becomes two jobs, and their evidence.
@@ -48,9 +49,9 @@ test('a push becomes LSF jobs, one after the other, and their evidence', async (
           '-rn -W 0:02',
           expect.stringMatching(/^-rn (?:-w done\(1\) )?-q gpu -W 0:10 -n 2 -R span\[hosts=1\] -app heat$/),
         ])
-        const evidence = parse((await world.evidenceOf('calc/heat', sha))!)
+        const evidence = parse(await until('evidence', () => world.evidenceOf('calc/heat', sha)))
         expect(JSON.stringify(evidence)).toContain('lsf 10.1.0.12')
-        expect(evidence.jobs.heat).toMatchObject({ state: 'failed', reason: 'exit', exit_code: 3 })
+        expect(evidence.jobs.heat).toMatchObject({ state: 'failed', reason: 'exit', attempts: [{ exit_code: 3 }] })
       },
     )
   } finally {
