@@ -354,6 +354,9 @@ test('from a push to its evidence', async () => {
     metrics: metrics.json
   again:
     script: [exit 99]
+  sweep:
+    array: 0-3%2
+    script: ['test "$COMPOPS_ARRAY_INDEX" = "$SGE_TASK_ID"', 'exit $((COMPOPS_ARRAY_INDEX == 2 ? 99 : 0))']
 `,
         'jobs/simulate.sh': `#!/bin/bash
 #$ -N heat -cwd -j y
@@ -368,6 +371,7 @@ test -f results/mesh.csv && echo "{\\"slots\\": $NSLOTS}" > metrics.json
       'compops/mesh': 'success',
       'compops/simulate': 'success',
       'compops/again': 'failed',
+      'compops/sweep': 'failed',
       'compops/tree': 'failed',
     })
     const record = parse(await until('the evidence', () => world.evidenceOf('calc/heat', sha), 60))
@@ -380,6 +384,12 @@ test -f results/mesh.csv && echo "{\\"slots\\": $NSLOTS}" > metrics.json
       ],
     })
     expect(record.jobs.again.attempts).toMatchObject([{ exit_code: 99 }])
+    // Grid Engine knows no task 0: there they are 1 to 4.
+    expect(record.jobs.sweep.tasks).toMatchObject({
+      completed: '0-1,3',
+      failed: '2',
+      failures: [{ task: 2, reason: 'exit', exit_code: 99 }],
+    })
   } finally {
     await world.close()
   }

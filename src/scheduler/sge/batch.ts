@@ -13,6 +13,8 @@ export function readDirectives(text: string): BatchDirectives {
   const lines: Record<string, number> = {}
   const kept = new Map<string, { directive: string; line: number }>()
   const dropped: DroppedDirective[] = []
+  let tasks: BatchDirectives['array']
+  let throttle = ''
   for (const [i, row] of text.split('\n').entries()) {
     if (!row.startsWith('#$')) continue
     const line = i + 1
@@ -21,6 +23,9 @@ export function readDirectives(text: string): BatchDirectives {
       const option = words.shift()!
       const name = option.startsWith('-') ? option.slice(1) : ''
       const values = words.splice(0, wordsOf(name, words[0]) ?? 0)
+      if (name === 't' && values.length === 1) tasks = { text: values[0]!, line }
+      if (name === 'tc' && values.length === 1) throttle = `%${values[0]}`
+      if (name === 't' || name === 'tc') continue
       const parts = name === 'l' && values.length === 1 ? values[0]!.split(',') : [values.join(' ')]
       for (const value of parts) {
         const known = readResource(name, value)
@@ -42,7 +47,14 @@ export function readDirectives(text: string): BatchDirectives {
       }
     }
   }
-  return { resources: resources as Resources, lines, directives: [...kept.values()], dropped }
+  return {
+    resources: resources as Resources,
+    lines,
+    directives: [...kept.values()],
+    // `1-10:2` is written alike there and in `array:`; -tc is its `%`.
+    ...(tasks === undefined ? {} : { array: { text: tasks.text + throttle, line: tasks.line } }),
+    dropped,
+  }
 }
 
 /** An option in our words; null where we have none for it or not for this value: it stays as it is. */

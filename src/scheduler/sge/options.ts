@@ -64,4 +64,4 @@ export function neverAllowed(name: string): string | null {
 }
 
 /** Left out, these would make another computation of a batch script. */
-export const essential: ReadonlySet<string> = new Set(['t', 'hold_jid', 'hold_jid_ad', 'h', 'v', 'V', 'i', 'soft', '@'])
+export const essential: ReadonlySet<string> = new Set(['hold_jid', 'hold_jid_ad', 'h', 'v', 'V', 'i', 'soft', '@'])

@@ -18,7 +18,7 @@ export function submitArguments(request: JobRequest): string[] {
     ...['-N', request.name],
     ...['-ac', `compops=${request.comment.replace(/[\0-\x1f\x7f,=]/g, ' ').slice(0, 250)}`],
     // Only what is said before our own log is open (start files, the fence) comes here.
-    ...['-o', log, '-j', 'y'],
+    ...['-o', array === null ? log : `${log}.$TASK_ID`, '-j', 'y'],
     ...['-wd', request.work],
     // Else the queue chooses the shell, csh by default (sge_queue_conf(5), shell_start_mode).
     ...['-S', '/bin/bash'],

@@ -119,10 +119,18 @@ echo begin
     ])
   })
 
+  test('its array', () => {
+    expect(readDirectives('#$ -tc 4\n#$ -t 1-10:3 -cwd\n')).toMatchObject({
+      array: { text: '1-10:3%4', line: 2 },
+      dropped: [{ directive: '-cwd' }],
+    })
+    expect(readDirectives('#$ -t 5\n').array).toEqual({ text: '5', line: 1 })
+    expect(readDirectives('#$ -tc 5\n')).not.toHaveProperty('array')
+  })
+
   test('what would make another computation of it is no small matter', () => {
-    const { dropped } = readDirectives('#$ -t 1-10 -hold_jid 5 -v DEGREE=3\n#$ -nosuch\n#$ -l "x y"\n')
+    const { dropped } = readDirectives('#$ -hold_jid 5 -v DEGREE=3\n#$ -nosuch\n#$ -l "x y"\n')
     expect(dropped.map(({ directive, essential }) => [directive, essential ?? false])).toEqual([
-      ['-t 1-10', true],
       ['-hold_jid 5', true],
       ['-v DEGREE=3', true],
       ['-nosuch', false],

@@ -29,6 +29,9 @@ describe('arrays', () => {
     sge.submitArguments(jobRequest({}, { array: { numbers, throttle } })).slice(14)
   test('are first-last:step, with a throttle', () => {
     expect(words([1, 2, 3])).toEqual(['-t', '1-3:1'])
+    expect(sge.submitArguments(jobRequest({}, { array: { numbers: [1], throttle: null } }))).toContain(
+      '/scratch/attempt/scheduler.log.$TASK_ID',
+    )
     expect(words([4], 1)).toEqual(['-t', '4-4:1', '-tc', '1'])
     expect(words([2, 5, 8], 4)).toEqual(['-t', '2-8:3', '-tc', '4'])
   })
