@@ -137,7 +137,7 @@ function concludeScheduler({ seen, scheduler, maxSubmitted }: ClusterToConclude,
         'warn',
         'accounting',
         'It keeps no accounting: why a job ended is known only as long as the queue remembers it.',
-        `Ask for it where the site can (slurmdbd); until then the queue should remember ended jobs (now ${facts.remembers} s) for minutes.`,
+        `Ask for it where the site can (slurmdbd of Slurm, job_history_enable of PBS); until then the queue should remember ended jobs (now ${facts.remembers} s) for minutes.`,
       )
     else if (facts.accounting) say('ok', 'accounting', 'Accounting answers.')
     if (facts.maxArraySize !== null && maxSubmitted > 10 * facts.maxArraySize)
