@@ -102,6 +102,11 @@ export function countTasks(list: TaskList): number {
   return readTasks(list).length
 }
 
+/** A task in the scheduler's own words, for people who look for it there: `4711_7`, where the id has a place for it `19[7].server`. */
+export function nativeTaskId(nativeId: string, number: number): string {
+  return nativeId.includes('[]') ? nativeId.replace('[]', `[${number}]`) : `${nativeId}_${number}`
+}
+
 /** The scheduler's numbers of an attempt's tasks, in the order of {@link readTasks}. */
 export function nativeNumbers(array: AttemptArray): number[] {
   const tasks = readTasks(array.tasks)

@@ -1,5 +1,5 @@
 import { and, asc, desc, eq, getTableColumns, inArray, ne, sql } from 'drizzle-orm'
-import { readTasks } from '../model/array.ts'
+import { nativeTaskId, readTasks } from '../model/array.ts'
 import { mergeCollected } from '../model/array-results.ts'
 import { isFinal, jobStateNames, runState } from '../model/job-state.ts'
 import type { AccountingRow, Collected } from '../model/observation.ts'
@@ -207,7 +207,7 @@ function toTasks(attemptRows: readonly AttemptRow[], taskRows: ReadonlyMap<strin
     attemptRows.map(({ id, nativeId, array }) => {
       const numbers = array?.renumbered === true ? readTasks(array.tasks) : null
       const native = numbers === null ? null : new Map(numbers.map((index, i) => [index, i + 1]))
-      return [id, (index: number) => (nativeId === null ? null : `${nativeId}_${native?.get(index) ?? index}`)]
+      return [id, (index: number) => (nativeId === null ? null : nativeTaskId(nativeId, native?.get(index) ?? index))]
     }),
   )
   return [...currentTasks(attemptRows, taskRows).values()]

@@ -2,7 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Cluster, openCluster, type SubmitRequest } from '../../src/cluster/cluster.ts'
+import { type Cluster, openCluster, type SubmitRequest, type WatchedAttempt } from '../../src/cluster/cluster.ts'
+import { type AttemptArray, nativeNumbers, readTasks } from '../../src/model/array.ts'
 import type { JobSpec } from '../../src/model/job-spec.ts'
 import { dialectOf } from '../../src/scheduler/index.ts'
 import { type FakePbs, startFakePbs } from '../support/fake-pbs.ts'
@@ -325,5 +326,61 @@ describe('cancel', () => {
     pbs.write('1', 'name', 'somebody-elses')
     expect(await cluster.cancel([attempt])).toEqual(new Map([[attempt.id, 'gone']]))
     expect(stateOf('1')).toBe('Q')
+  })
+})
+
+describe('an array', () => {
+  const arrayOf = (script: string, array: AttemptArray) =>
+    submitRequest({ array, spec: { script: [script], array: { tasks: array.tasks, throttle: array.throttle } } })
+  async function start(cluster: Cluster, request: SubmitRequest): Promise<WatchedAttempt> {
+    const nativeId = await insist(cluster, request)
+    const natives = nativeNumbers(request.array!)
+    const tasks = readTasks(request.array!.tasks).map((index, i) => ({ index, native: natives[i]! }))
+    return { ...watched(request, nativeId), tasks }
+  }
+  const seenOf = async (cluster: Cluster, attempt: WatchedAttempt) =>
+    (await cluster.observe([attempt])).tasks!.get(attempt.id)!
+
+  test('runs once for each task; those that wait, run and have ended are seen each by itself', async () => {
+    const cluster = service()
+    const script = 'until [ "$COMPOPS_ARRAY_INDEX" = 0 ] || [ -e ../go ]; do sleep 0.1; done; exit $PBS_ARRAY_INDEX'
+    const request = arrayOf(script, { tasks: '0,2,4', throttle: 1, renumbered: false })
+    const attempt = await start(cluster, request)
+    expect(attempt.nativeId).toBe('1[].fake')
+    expect(pbs.read('1', 'arguments').split('\n')).toEqual(expect.arrayContaining(['-J', '0-4:2%1']))
+    const seen = await until('the second task to run', async () => {
+      const tasks = await seenOf(cluster, attempt)
+      return tasks.get(2)?.queue?.state === 'running' && tasks
+    })
+    expect(seen.get(0)).toMatchObject({ exit: { code: 0, nativeId: '1[].fake' }, queue: { state: 'ended' } })
+    expect(seen.get(4)).toMatchObject({ queue: { state: 'queued' }, exit: null, started: null })
+    writeFileSync(join(root, '42/runs', request.runId, 'go'), '')
+    await ended('1')
+    const last = await seenOf(cluster, attempt)
+    expect([0, 2, 4].map(n => last.get(n)?.exit?.code)).toEqual([0, 2, 4])
+    expect(last.get(4)).toMatchObject({ queue: null, accounting: { verdict: 'exit', exitCode: 4 } })
+  })
+
+  test('of any numbers is counted from 1 there, and has its own here', async () => {
+    const cluster = service()
+    expect(await cluster.chunk([3, 5, 900], 10)).toMatchObject({ tasks: [3, 5, 900], renumbered: true })
+    const request = arrayOf('echo "$PBS_ARRAY_INDEX" >> ../ran', { tasks: '3,5,900', throttle: null, renumbered: true })
+    const attempt = await start(cluster, request)
+    await ended('1')
+    expect(readFileSync(join(root, '42/runs', request.runId, 'ran'), 'utf8')).toBe('3\n5\n900\n')
+    expect([...(await seenOf(cluster, attempt)).values()].map(task => task.exit?.code)).toEqual([0, 0, 0])
+  })
+
+  test('is cancelled as a whole, what has not begun as well', async () => {
+    const cluster = service()
+    const attempt = await start(cluster, arrayOf('sleep 300', { tasks: '1-3', throttle: null, renumbered: false }))
+    await until('one to run', async () => (await seenOf(cluster, attempt)).get(1)?.queue?.state === 'running')
+    expect(await cluster.cancel([attempt])).toEqual(new Map([[attempt.id, 'gone']]))
+    const seen = await seenOf(cluster, attempt)
+    expect([1, 2, 3].map(n => seen.get(n)?.accounting)).toMatchObject([
+      { verdict: 'canceled', signal: 15 },
+      { verdict: 'canceled', startedAt: null },
+      { verdict: 'canceled', startedAt: null },
+    ])
   })
 })

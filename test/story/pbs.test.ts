@@ -28,7 +28,8 @@ it('a push of batch scripts of PBS becomes jobs of PBS, one after the other, and
     outputs: [heat.csv]
   plot:
     needs: [solve]
-    script: ["cat heat.csv; exit 3"]
+    array: 1-3
+    script: ["cat heat.csv; exit $((COMPOPS_ARRAY_INDEX / 3 * 3))"]
 `,
     'solve.pbs': `#!/bin/sh
 #PBS -N heat -q workq -P heat
@@ -42,13 +43,19 @@ echo "on $(cat "$PBS_NODEFILE")" > heat.csv
     'compops/plot': 'failed',
     'compops/tree': 'failed',
   })
-  expect(world.description(sha, 'compops/plot')).toMatch(/^heron 2\.fake · exit 3/)
+  expect(world.description(sha, 'compops/plot')).toMatch(/^heron 2\[\]\.fake · 1 of 3 tasks failed: exit 3/)
   const options = pbs.read('1', 'arguments').split('\n').join(' ')
   expect(options).toContain('-q workq -l walltime=00:10:00 -l select=1:ncpus=2:ompthreads=2:mem=1024mb -P heat')
   const record = parse(await until('the evidence', () => world.evidenceOf('calc/heat', sha)))
   expect(record).toMatchObject({
     state: 'failed',
-    jobs: { solve: { state: 'completed', outputs: [{ path: 'heat.csv' }] }, plot: { state: 'failed' } },
+    jobs: {
+      solve: { state: 'completed', outputs: [{ path: 'heat.csv' }] },
+      plot: {
+        state: 'failed',
+        tasks: { completed: '1-2', failures: [{ task: 3, exit_code: 3, native_id: '2[3].fake' }] },
+      },
+    },
   })
   expect(pbs.jobs()).toHaveLength(2)
 

@@ -38,10 +38,12 @@ export function readDirectives(text: string): BatchDirectives {
     } else kept.set(`${letter} ${option.name ?? ''}`, { directive: option.text, line })
   }
   const places = new Map<string, Written>()
+  let array: BatchDirectives['array']
   for (const option of options) {
     const { letter, value, line } = option
     const name = value.split('=', 1)[0]!
-    if (letter === 'l' && placing.has(name)) places.set(name, option)
+    if (letter === 'J') array = { text: value, line }
+    else if (letter === 'l' && placing.has(name)) places.set(name, option)
     else {
       const found = readResource(letter, value)
       if (found === null) keep(option)
@@ -53,7 +55,13 @@ export function readDirectives(text: string): BatchDirectives {
   else
     for (const [key, value] of Object.entries(found))
       set({ [key]: value }, Math.max(...[...places.values()].map(p => p.line)))
-  return { resources: resources as Resources, lines, directives: [...kept.values()], dropped }
+  return {
+    resources: resources as Resources,
+    lines,
+    directives: [...kept.values()],
+    ...(array === undefined ? {} : { array }),
+    dropped,
+  }
 }
 
 /** Resources that say together where a job runs. */

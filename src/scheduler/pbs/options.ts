@@ -11,7 +11,7 @@ const never: Readonly<Record<string, string>> = {
   j: 'the job writes to a log of the service, which shows it',
   k: 'the job writes to a log of the service, which shows it',
   R: 'the job writes to a log of the service, which shows it',
-  J: 'arrays are written as array',
+  J: 'write array: instead',
   r: 'write requeue: true instead',
   S: 'the script of the service is one of bash; the batch script runs by its own #! line',
   C: 'the service writes its lines behind #PBS',
@@ -38,7 +38,7 @@ const neverAttribute: Readonly<Record<string, string>> = {
   Rerunable: 'write requeue: true instead',
   Shell_Path_List: 'the script of the service is one of bash',
   User_List: 'jobs run under the account of the service',
-  max_run_subjobs: 'arrays are written as array',
+  max_run_subjobs: 'write array: instead, with % and how many at once',
   pwd: 'passwords do not belong into a repository',
 }
 
@@ -54,5 +54,5 @@ export function neverAllowed(letter: string, attribute: string | null): string |
 
 /** Left out, these would make another computation of it. */
 export function isEssential(letter: string, attribute: string | null): boolean {
-  return ['J', 'h', 'a', 'I', 'v'].includes(letter) || (letter === 'W' && /^depend$/i.test(attribute ?? ''))
+  return ['h', 'a', 'I', 'v'].includes(letter) || (letter === 'W' && /^depend$/i.test(attribute ?? ''))
 }

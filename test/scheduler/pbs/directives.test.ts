@@ -223,7 +223,11 @@ describe('the #PBS lines of a script', () => {
     expect(found).toMatchObject({ resources: {}, dropped: [] })
   })
 
-  test.each([['#PBS -J 1-10'], ['#PBS -W depend=afterok:12'], ['#PBS -h'], ['#PBS -I']])(
+  test('-J is an array, in the words of array:', () => {
+    expect(read('#PBS -J 0-8:2%4').array).toEqual({ text: '0-8:2%4', line: 2 })
+  })
+
+  test.each([['#PBS -W depend=afterok:12'], ['#PBS -h'], ['#PBS -I']])(
     'without %s something else would be computed',
     line => {
       expect(read(line).dropped).toMatchObject([{ line: 2, essential: true }])
