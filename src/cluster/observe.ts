@@ -28,7 +28,8 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
 
   const asked = reach.now()
   const answer = await reach.run({ text: programs.queue, lines: [], deadline: roundDeadline })
-  reach.count(1)
+  const looked = dialect.commandsPerLook ?? 1
+  reach.count(looked)
   if (answer.rc !== 0) throw notWhole(reach.name, 'the queue could not be read', answer)
   const at = reach.now()
   const { ahead, rest } = takeClock(reach.name, answer.stdout, asked, at)
@@ -84,7 +85,7 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
     }
     seen.set(attempt.id, onOurClock(found, ahead))
   }
-  return { at, seen, tasks, commands: gone.length > 0 && facts.accounting ? 2 : 1 }
+  return { at, seen, tasks, commands: looked + (gone.length > 0 && facts.accounting ? 1 : 0) }
 }
 
 function hasLeft(row: QueueRow | undefined): boolean {

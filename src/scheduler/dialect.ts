@@ -21,6 +21,8 @@ export interface Dialect {
   readonly nativeDependencies: boolean
   /** `scheduler_past` knows something even where {@link ClusterFacts} say that there is no accounting. */
   readonly pastWithoutAccounting: boolean
+  /** Commands of the scheduler that one look at the queue takes, for those who count them; left out: one. */
+  readonly commandsPerLook?: number
   /**
    * Shell functions for the programs of `cluster/`:
    * `scheduler_probe`                   prints what {@link Dialect.readFacts} reads

@@ -33,6 +33,10 @@ const members: Record<keyof Dialect, Member> = {
   nativeId: { is: value => value instanceof RegExp, should: 'a RegExp with ^ and $ that a native id matches' },
   nativeDependencies: flag,
   pastWithoutAccounting: flag,
+  commandsPerLook: {
+    is: value => value === undefined || (Number.isSafeInteger(value) && Number(value) > 0),
+    should: 'a whole number, or left out',
+  },
   shell: { ...text, should: 'a text: the shell functions scheduler_probe, scheduler_submit and so on' },
   identify: { ...text, should: 'a text: bash that sets compops_native and its neighbours' },
   hooks: { ...text, should: "a text: bash that may redefine the wrapper's hooks, or ''" },

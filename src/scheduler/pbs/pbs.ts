@@ -17,6 +17,8 @@ export const pbs: Dialect = {
   // once). That end could not be told from others, and a held job gains no waiting time anyway: the service waits instead.
   nativeDependencies: false,
   pastWithoutAccounting: false,
+  // qselect chooses the account's jobs on the server, qstat -f tells about them; qstat -u, which would do both, cuts their names.
+  commandsPerLook: 2,
   shell: pbsShell,
   // A subjob is `12[3].server` and belongs to `12[].server` (qsub(1B), ENVIRONMENT VARIABLES). PBS tells no job how often it was started: our
   // own starts are counted.
