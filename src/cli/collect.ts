@@ -33,18 +33,18 @@ export const run: RunCommand = async (args, io) => {
   await writeFile(join(root, 'metadata.yml'), results.metadata)
   await writeFile(join(root, 'SUMMARY.md'), results.summary)
 
-  const wanted = results.jobs.flatMap(job => job.files.map(file => ({ job, file })))
+  const wanted = results.jobs.flatMap(job => job.files)
   const progress = showProgress(io.stdout, {
     files: wanted.length,
-    bytes: wanted.reduce((sum, { file }) => sum + (file.size ?? 0), 0),
+    bytes: wanted.reduce((sum, file) => sum + (file.size ?? 0), 0),
   })
   const missing: string[] = []
   const count = { fetched: 0, there: 0 }
   const queue = wanted.values()
   const lane = async () => {
-    for (const { job, file } of queue) {
+    for (const file of queue) {
       try {
-        const fate = await fetchFile(place, job.attempt!, file, join(root, safe(file.local)), progress)
+        const fate = await fetchFile(place, file, join(root, safe(file.local)), progress)
         if (fate === 'fetched') count.fetched++
         else count.there++
       } catch (error) {
@@ -100,13 +100,7 @@ function safe(local: string): string {
 
 class Missing extends Error {}
 
-async function fetchFile(
-  place: Place,
-  attempt: string,
-  file: ResultFile,
-  target: string,
-  progress: Progress,
-): Promise<Fate> {
+async function fetchFile(place: Place, file: ResultFile, target: string, progress: Progress): Promise<Fate> {
   if (await isWhole(target, file)) {
     progress.bytes(file.size ?? 0)
     return 'there already'
@@ -115,7 +109,7 @@ async function fetchFile(
   const part = `${target}.part`
   const before = file.sha256 === null ? 0 : ((await stat(part).catch(() => null))?.size ?? 0)
   for (const begin of before > 0 ? [before, 0] : [0]) {
-    const size = await append(place, attempt, file, part, begin, progress)
+    const size = await append(place, file, part, begin, progress)
     const right = file.size === null || size === file.size
     if (right && (file.sha256 === null || (await sha256(part)) === file.sha256)) {
       await rename(part, target)
@@ -144,7 +138,6 @@ async function sha256(path: string): Promise<string> {
 /** Piece by piece from `begin` on. Returns the size of what is here then. */
 async function append(
   place: Place,
-  attempt: string,
   file: ResultFile,
   part: string,
   begin: number,
@@ -155,9 +148,7 @@ async function append(
     let offset = begin
     progress.bytes(begin)
     for (;;) {
-      const piece = await patiently(() =>
-        askPiece(place, { attempt, in: file.in, path: file.path, offset, bytes: largestPiece }),
-      )
+      const piece = await patiently(() => askPiece(place, { ...file, offset, bytes: largestPiece }))
       if ('problem' in piece) throw new Missing(piece.problem)
       await handle.write(piece.bytes, 0, piece.bytes.length, offset)
       offset += piece.bytes.length

@@ -32,6 +32,12 @@ export const run: RunCommand = async (args, io) => {
       `${results.branch} has ${results.jobs.length} jobs; name one: ${results.jobs.map(one => one.name).join(', ')}`,
     )
   if (job.attempt === null) throw new CompopsError(`${job.name} has not been handed to its cluster: it is ${job.state}`)
+  if (job.tasks.length > 0 && task === undefined)
+    throw new CompopsError(
+      `${job.name} is an array of ${job.tasks.length} tasks; name one: --task ${job.tasks[0]!.index}`,
+    )
+  const attempt = task === undefined ? job.attempt : job.tasks.find(one => one.index === Number(task))?.attempt
+  if (attempt === undefined) throw new CompopsError(`${job.name} has no task ${task} that was handed to its cluster`)
   const place = await readPlace(config, io.env)
   const show = io.stdout.isTTY === true ? harmless : (text: string) => text
   const decoder = new TextDecoder()
@@ -39,12 +45,12 @@ export const run: RunCommand = async (args, io) => {
   let failures = 0
   for (;;) {
     const piece = await askPiece(place, {
-      attempt: job.attempt,
+      attempt,
       in: 'log',
       path: '',
       offset,
       bytes: largestPiece,
-      task,
+      task: task === undefined ? undefined : Number(task),
     }).catch(error => {
       // The job goes on, and so does its log: an outage of ten minutes is no reason to lose the place.
       if (!flags.has('follow') || ++failures > 60) throw error

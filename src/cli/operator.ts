@@ -64,12 +64,12 @@ export async function askPiece(
     readonly path: string
     readonly offset: number
     readonly bytes: number
-    readonly task?: string | undefined
+    readonly task?: number | undefined
   },
 ): Promise<PieceAnswer | { readonly problem: string; readonly ended: boolean }> {
   const { attempt, path, offset, bytes } = query
   const asked = new URLSearchParams({ attempt, in: query.in, path, offset: String(offset), bytes: String(bytes) })
-  if (query.task !== undefined) asked.set('task', query.task)
+  if (query.task !== undefined) asked.set('task', String(query.task))
   const response = await openSocket(place, { method: 'GET', path: `/piece?${asked}` }, 300_000)
   if (response === null)
     throw new CompopsError('no service runs on this data directory: start it, files are read over its connections')

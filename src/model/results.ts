@@ -20,6 +20,8 @@ export interface ResultsOfJob {
   readonly state: string
   /** The latest; null while there is none. */
   readonly attempt: string | null
+  /** Of an array, the tasks that were handed over, and the attempt that has each. */
+  readonly tasks: readonly { readonly index: number; readonly attempt: string }[]
   readonly metrics: Readonly<Record<string, number>>
   readonly files: readonly ResultFile[]
   /** Outputs that cannot be fetched, each with the reason. */
@@ -27,7 +29,11 @@ export interface ResultsOfJob {
 }
 
 export interface ResultFile {
+  /** An array may be several attempts, each with files of its own. */
+  readonly attempt: string
   readonly in: PieceOf
+  /** Whose log, of an array. */
+  readonly task?: number
   readonly path: string
   /** null where it is not known before it is asked for. */
   readonly size: number | null

@@ -35,13 +35,27 @@ function resultsOfJob(job: Job): ResultsOfJob {
   const folder = copyFolder(job.name)
   const files: ResultFile[] = []
   const left: string[] = []
-  const own = (path: string, local: string) =>
-    files.push({ in: path === '' ? 'log' : 'attempt', path, size: null, sha256: null, local: `${folder}/${local}` })
+  const tasks = (job.tasks ?? []).flatMap(({ index, attempt: number }) => {
+    const of = job.attempts.find(one => one.number === number)
+    return of === undefined ? [] : [{ index, attempt: of.id }]
+  })
   if (attempt !== null) {
-    own('', 'log.txt')
-    own('script', 'script.sh')
-    own('commands', 'commands.sh')
-    own('params.json', 'params.json')
+    const own = { attempt: attempt.id, size: null, sha256: null }
+    if (job.tasks === undefined) files.push({ ...own, in: 'log', path: '', local: `${folder}/log.txt` })
+    for (const task of tasks)
+      files.push({
+        ...own,
+        ...{ attempt: task.attempt, task: task.index },
+        in: 'log',
+        path: '',
+        local: `${folder}/logs/${task.index}.txt`,
+      })
+    for (const [path, local] of [
+      ['script', 'script.sh'],
+      ['commands', 'commands.sh'],
+      ['params.json', 'params.json'],
+    ] as const)
+      files.push({ ...own, in: 'attempt', path, local: `${folder}/${local}` })
   }
   const outputs = attempt?.collected?.outputs ?? []
   for (const output of outputs) {
@@ -51,7 +65,8 @@ function resultsOfJob(job: Job): ResultsOfJob {
     }
     const place = placeOf(output)
     const local = `${folder}/${place === 'output' ? 'output-directory' : 'outputs'}/${branchFile(output.path)}`
-    files.push({ in: place, path: output.path, size: output.size, sha256: output.sha256, local })
+    const { path, size, sha256 } = output
+    files.push({ attempt: attemptOf(output.at) ?? attempt!.id, in: place, path, size, sha256, local })
   }
   const omitted = attempt?.collected?.outputsOmitted ?? 0
   if (omitted > 0) left.push(`${omitted} more outputs that were not listed`)
@@ -59,8 +74,14 @@ function resultsOfJob(job: Job): ResultsOfJob {
     name: job.name,
     state: job.state,
     attempt: attempt?.id ?? null,
+    tasks,
     metrics: attempt?.collected?.metrics ?? {},
     files,
     left,
   }
+}
+
+/** Whose output directory it lies in; null of the checkout, which the whole run shares. */
+function attemptOf(at: string): string | null {
+  return /\/jobs\/[0-9a-f-]{36}\/([0-9a-f-]{36})\/output\//.exec(at)?.[1] ?? null
 }

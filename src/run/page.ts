@@ -36,20 +36,16 @@ export async function pageOf(context: Context, row: RunRow, run: Run): Promise<P
 /** Pictures that the last attempts of its jobs brought. */
 async function plotsOf(db: Db, run: Run): Promise<Plot[]> {
   const pictures = await db
-    .select({ jobId: copies.jobId, attemptId: copies.attemptId, name: copies.name, upload: copies.upload })
+    .select({ jobId: copies.jobId, name: copies.name, upload: copies.upload })
     .from(copies)
     .where(and(eq(copies.runId, run.id), eq(copies.kind, 'image')))
     .orderBy(copies.name)
   return run.jobs.flatMap(job => {
-    const attempt = job.attempts.at(-1)
-    return pictures
-      .filter(one => one.jobId === job.id && one.attemptId === attempt?.id)
-      .map(({ name, upload }) => ({
-        job: job.name,
-        path: attempt?.collected?.outputs.find(output => output.copy === name)?.path ?? name,
-        file: `${copiesFolder(run)}/${name}`,
-        upload,
-      }))
+    const paths = new Map(job.attempts.at(-1)?.collected?.outputs.map(output => [output.copy, output.path]))
+    return pictures.flatMap(({ jobId, name, upload }) => {
+      const path = jobId === job.id ? paths.get(name) : undefined
+      return path === undefined ? [] : [{ job: job.name, path, file: `${copiesFolder(run)}/${name}`, upload }]
+    })
   })
 }
 

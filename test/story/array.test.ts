@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { retryFailedTasks } from '../../src/run/retry-failed-tasks.ts'
 import { jobs } from '../../src/store/schema.ts'
+import { compops } from '../support/compops.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World } from '../support/world.ts'
@@ -103,6 +106,20 @@ it('shows how many of its tasks failed and why, and runs only those again', asyn
   })
   expect(second.jobs.sweep.outputs).toHaveLength(6)
   await expect(retryFailedTasks(context, job.id)).rejects.toThrow('all tasks of sweep have completed')
+
+  const ask = (...args: string[]) => compops([...args, '--config', world.configFile])
+  expect(await ask('logs', 'calc/sweep', 'sweep')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('sweep is an array of 6 tasks; name one: --task 0'),
+  })
+  expect((await ask('logs', '1_0')).out).toContain('task 0 of 6 says hello')
+  const into = join(world.place, 'results')
+  expect(await ask('collect', 'calc/sweep', 'sweep', '--into', into)).toMatchObject({ code: 0, err: '' })
+  const read = (...path: string[]) => readFileSync(join(into, 'sweep', ...path), 'utf8')
+  for (const task of [0, 5]) {
+    expect(read('logs', `${task}.txt`)).toContain(`task ${task} of 6 says hello`)
+    expect(read('outputs', 'results', `${task}.txt`)).toBe(task < 4 ? '1\n' : '2\n')
+  }
 })
 
 it('is handed over in portions where the account takes no more at once, and what needs it waits for all of them', async () => {
