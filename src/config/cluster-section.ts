@@ -179,7 +179,7 @@ const readKeep: Read<number> = (node, path, report) =>
     'Write after how many days run directories are removed, for example `keep: { days: 30 }`.',
   )
 
-const asDirectivePattern: Read<string> = (node, path, report) => {
+export const asDirectivePattern: Read<string> = (node, path, report) => {
   const text = asLine(node, path, report)
   if (text === undefined || /^--?[A-Za-z*]/.test(text)) return text
   report(

@@ -1,5 +1,8 @@
 import { type CopyLimits, usualCopyLimits } from '../model/copies.ts'
-import { asLine, asMap, asSwitch, choice, join, listOf, nameOf, type Read, type Report } from './fields.ts'
+import type { Policy } from '../model/policy.ts'
+import { readResource } from '../model/resources.ts'
+import { asDirectivePattern } from './cluster-section.ts'
+import { asLine, asMap, asScalar, asSwitch, choice, join, listOf, nameOf, type Read, type Report } from './fields.ts'
 import { namesWebhookSecret, readWebhookSecrets } from './gitlab-section.ts'
 import { nearest } from './nearest.ts'
 import type { JobSecret, ProjectConfig, RunAs } from './schema.ts'
@@ -16,6 +19,7 @@ import {
   remoteDirectory,
   type Surroundings,
   sizeUpTo,
+  wholeNumber,
 } from './values.ts'
 import { type Located, type Place, quote } from './yaml.ts'
 
@@ -37,6 +41,7 @@ const projectKeys = [
   'notify',
   'submodules',
   'secrets',
+  'policy',
 ]
 
 export interface LocatedProject extends ProjectConfig {
@@ -67,6 +72,7 @@ export function readProject(
   const sharedAccount = section.read('shared_account', asSwitch) ?? false
   const branches = section.read('branches', someOf(asBranchRule)) ?? null
   const statuses = section.read('statuses', choice(['all', 'final', 'none'])) ?? 'all'
+  const policy = section.read('policy', readPolicy)
   const evidence = section.read('evidence', readEvidence) ?? { branch: 'compops/evidence' }
   const collect = section.read('collect', readCollect) ?? usualCopyLimits
   const notify = section.read('notify', choice(['failed', 'finished', 'never'])) ?? 'failed'
@@ -83,6 +89,7 @@ export function readProject(
     branches,
     statuses,
     evidence,
+    ...(policy === undefined ? {} : { policy }),
     collect,
     notify,
     submodules,
@@ -139,6 +146,27 @@ function runAsReader(around: Surroundings): Read<RunAs> {
 const asBranchRule: Read<string> = (node, path, report) => {
   const section = openSection(node, path, 'a branch rule', ['match'], report)
   return section?.need('match', asGlob, 'Write which branches are meant, for example `match: calc/**`.')
+}
+
+const readPolicy: Read<Policy> = (node, path, report) => {
+  const section = openSection(node, path, '`policy`', ['time', 'nodes', 'partitions', 'directives'], report)
+  if (section === undefined) return undefined
+  return {
+    time: section.read('time', asTime) ?? null,
+    nodes: section.read('nodes', wholeNumber(1, 1_000_000)) ?? null,
+    partitions: section.read('partitions', someOf(asLine)) ?? null,
+    directives: section.read('directives', listOf(asDirectivePattern)) ?? null,
+  }
+}
+
+/** As a job writes its `time`. */
+const asTime: Read<number> = (node, path, report) => {
+  const scalar = asScalar(node, path, report)
+  if (scalar === undefined) return undefined
+  const parsed = readResource('time', scalar.value, !scalar.plain)
+  if (parsed.ok) return parsed.value as number
+  report(node, path, `${nameOf(path)}: ${parsed.message}`, parsed.remedy)
+  return undefined
 }
 
 const readEvidence: Read<{ branch: string }> = (node, path, report) => {

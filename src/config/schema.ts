@@ -1,5 +1,6 @@
 import type { CopyLimits } from '../model/copies.ts'
 import type { Resources } from '../model/job-spec.ts'
+import type { Policy } from '../model/policy.ts'
 
 /** What compops.config.yml says, checked, with every default applied. Paths are absolute, times in the unit their comment names. */
 export interface Config {
@@ -90,6 +91,8 @@ export interface ProjectConfig {
   readonly branches: readonly string[] | null
   readonly statuses: 'all' | 'final' | 'none'
   readonly evidence: { readonly branch: string }
+  /** The most that its jobs may ask for; left out: whatever the clusters allow. */
+  readonly policy?: Policy
   /** Outputs that come back beside the record. */
   readonly collect: CopyLimits
   readonly notify: 'failed' | 'finished' | 'never'

@@ -21,7 +21,7 @@ export interface Computation {
 }
 
 export interface ComputationToRead {
-  readonly rule: Pick<ProjectConfig, 'clusters' | 'secrets'>
+  readonly rule: Pick<ProjectConfig, 'clusters' | 'secrets' | 'policy'>
   /** Whose secrets it may name; left out where nothing will be started: all of the rule's. */
   readonly project?: ProjectRow
   readonly branch?: { readonly ref: string }
@@ -67,7 +67,14 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
       return typeof found === 'string' ? null : found.text
     },
     readBatchDirectives: (cluster, text) => dialectFor(cluster).readDirectives(text),
-    allowedDirective: (cluster, directive) => dialectFor(cluster).allowedDirective(cluster.allowDirectives, directive),
+    allowedDirective(cluster, directive) {
+      const allowed = dialectFor(cluster).allowedDirective(cluster.allowDirectives, directive)
+      const own = rule.policy?.directives ?? null
+      if (allowed !== true || own === null || dialectFor(cluster).allowedDirective(own, directive) === true)
+        return allowed
+      return "the site's policy for this project does not list it"
+    },
+    ...(rule.policy === undefined ? {} : { policy: rule.policy }),
   })
   if ('problems' in answer) return wrong(answer.problems, file.text, answer.sha256)
   return {

@@ -1,4 +1,5 @@
 import type { ComputationSpec, ParamValue, Resources, SpecProblem } from '../model/job-spec.ts'
+import type { Policy } from '../model/policy.ts'
 
 /** What a batch script's own directive lines say, as the dialect of a cluster reads them. Line numbers count from 1. */
 export interface BatchDirectives {
@@ -63,6 +64,8 @@ export interface SpecContext<File = string | null> {
   readonly templates: Templates
   /** Names of the secrets that jobs of this branch may have. */
   readonly secrets: readonly string[]
+  /** The site's limits for the project; left out: those of the clusters alone. */
+  readonly policy?: Policy
   readonly limits?: Partial<SpecLimits>
 }
 

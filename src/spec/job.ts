@@ -4,6 +4,7 @@ import { type Place, quote } from '../config/yaml.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { type ArraySpec, parseArray } from '../model/array.ts'
 import type { JobSpec, Origin, ParamValue, Resources } from '../model/job-spec.ts'
+import { overPolicy, type Policy } from '../model/policy.ts'
 import type { ResourceName } from '../model/resources.ts'
 import { readInterpreter } from './batch-file.ts'
 import type { BatchDirectives, SpecCluster, SpecContext, SpecLimits } from './context.ts'
@@ -95,6 +96,8 @@ export function buildJob(
   for (const from of [defaults, level])
     for (const [name, { value, place }] of from.resources) apply(name, value, lineOf(place))
   checkPartition(resources.partition as string | undefined, level, defaults, cluster, problems)
+  if (context.policy !== undefined)
+    checkPolicy(resources as Resources, level, defaults, batch, context.policy, problems)
 
   const directives = checkDirectives(level, defaults, batch, cluster, context, problems, origins)
   const env = mergeMaps<string>('env', defaults.env, level.env, origins)
@@ -305,6 +308,30 @@ function checkPartition(
       .map(p => quote(p))
       .join(', ')}.`,
   )
+}
+
+/** The mistake stands where the value came from: the job, `defaults`, its batch script, else (a default of the cluster, or nothing at all) the job. */
+function checkPolicy(
+  resources: Resources,
+  level: JobLevel,
+  defaults: Level,
+  batch: Batch | null,
+  policy: Policy,
+  problems: Problems,
+): void {
+  for (const { key, message, remedy } of overPolicy(resources, policy)) {
+    const from = [level, defaults].find(one => one.resources.has(key))
+    const line = batch?.lines.lines[key]
+    if (from === undefined && batch !== null && line !== undefined)
+      problems.report(batch.place, join(level.path, 'file'), `${quote(batch.path)}, line ${line}: ${message}`, remedy)
+    else
+      problems.report(
+        from?.resources.get(key)?.place ?? level.place,
+        join(from?.path ?? level.path, key),
+        message,
+        remedy,
+      )
+  }
 }
 
 interface Batch {

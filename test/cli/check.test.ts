@@ -75,13 +75,15 @@ test('check says what the configuration means, and never a secret', async () => 
 test('check shows every mistake and fails', async () => {
   const file = join(folder, 'wrong.yml')
   await writeFile(file, config.replace('local', 'lcal'))
-  const { code, out, err } = await compops(['check'], { COMPOPS_CONFIG: file, HOOK: 'hook-secret' })
+  const { code, out, err: said } = await compops(['check'], { COMPOPS_CONFIG: file, HOOK: 'hook-secret' })
+  // The list grows with each scheduler.
+  const err = said.replace(/It is \S+slurm.*/, 'It is …')
   expect({ code, out, err }).toEqual({
     code: 1,
     out: '',
     err: `${file}: 2 mistakes
   line 3, gitlab.token: The variable \`$GITLAB_TOKEN\` is not set in the environment. Set it before the service starts.
-  line 6, clusters.here.scheduler: There is no scheduler \`lcal\`. Did you mean \`local\`? It is \`slurm\`, \`pbs\` or \`local\`.
+  line 6, clusters.here.scheduler: There is no scheduler \`lcal\`. Did you mean \`local\`? It is …
 `,
   })
 })
