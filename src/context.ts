@@ -26,6 +26,7 @@ import type { Db, Store } from './store/open.ts'
 import { bots } from './store/schema.ts'
 import { claimantOf } from './store/work.ts'
 import type { Wake } from './wake.ts'
+import { waysInto } from './way-in.ts'
 
 /** Everything a verb needs, made once and passed on. No verb reads the environment or a global. */
 export interface Context {
@@ -106,34 +107,13 @@ export function openConnection(
     config.projects.find(
       rule => rule.runAs !== null && connection.endsWith(`#${rule.runAs.user}`) && rule.clusters.includes(cluster.name),
     )?.runAs ?? null
-  const ssh =
-    cluster.ssh === null
-      ? null
-      : {
-          ...cluster.ssh,
-          ...(runAs === null
-            ? {}
-            : { user: runAs.user, identityFile: runAs.identityFile, passphrase: runAs.passphrase }),
-        }
-  const remote = openRemote(
-    ssh === null
-      ? {}
-      : {
-          ssh: {
-            host: ssh.host,
-            port: ssh.port,
-            user: ssh.user,
-            identity_file: ssh.identityFile,
-            known_hosts_file: ssh.knownHostsFile,
-            passphrase: ssh.passphrase?.values().at(-1),
-          },
-        },
-    onEvent,
-  )
+  const ways = waysInto(config, cluster, runAs)
   return openCluster({
     name: connection,
     dialect: dialectOf(cluster.scheduler),
-    remote,
+    remote: openRemote(ways.login, onEvent),
+    transfer: ways.transfer === null ? null : openRemote(ways.transfer, onEvent),
+    nodes: ways.nodes,
     root: runAs?.root ?? cluster.root,
     settle: config.intervals.settle / 1000,
     events: cluster.events,

@@ -4,6 +4,8 @@ import {
   loadConfig,
   type ProjectConfig,
   type SecretSource,
+  type SshConfig,
+  type StationConfig,
   sharedAccounts,
 } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
@@ -91,22 +93,40 @@ export function describeConfig(config: Config): string {
 }
 
 function clusterRow(cluster: ClusterConfig): string[] {
-  const { ssh } = cluster
   const defaults = Object.entries(cluster.defaults).map(
     ([name, value]) => `${name} ${formatResource(name as ResourceName, value)}`,
   )
   return [
     cluster.name,
     cluster.scheduler,
-    ssh === null
-      ? 'this machine'
-      : `ssh ${ssh.user}@${ssh.host}:${ssh.port}${ssh.passphrase === null ? '' : `, passphrase ${ssh.passphrase.describe()}`}`,
+    describeWay(cluster.ssh),
     `${cluster.root}${cluster.keepDays === undefined ? '' : `, runs kept ${cluster.keepDays} days`}`,
     `${formatInterval(cluster.pollInterval)} to ${formatInterval(cluster.maxPollInterval)}`,
     `${cluster.maxSubmitted} jobs`,
     defaults.join(', ') || '-',
     cluster.allowDirectives.join(' ') || '-',
   ]
+}
+
+/** e.g. `ssh compops@falcon:22, through root@mack:22, data through compops@files:22`. */
+function describeWay(ssh: SshConfig | null): string {
+  if (ssh === null) return 'this machine'
+  const at = (host: string) =>
+    `${ssh.user === null ? '' : `${ssh.user}@`}${host}${ssh.port === null ? '' : `:${ssh.port}`}`
+  const nodes = [ssh.host, ...ssh.fallbacks].map(at).join(' or ')
+  if (ssh.transport === 'openssh') {
+    const parts = [`openssh ${nodes}`]
+    if (ssh.configFile !== null) parts.push(`as ${ssh.configFile} says`)
+    if (ssh.session === 'required') parts.push('in sessions of `compops connect`')
+    if (ssh.transfer !== null) parts.push(`data through ${ssh.transfer.host}`)
+    return parts.join(', ')
+  }
+  const name = ({ user, host, port }: StationConfig) => `${user}@${host}:${port}`
+  const parts = [`ssh ${nodes}`]
+  if (ssh.jump.length > 0) parts.push(`through ${ssh.jump.map(name).join(', then ')}`)
+  if (ssh.transfer !== null) parts.push(`data through ${name(ssh.transfer)}`)
+  if (ssh.passphrase !== null) parts.push(`passphrase ${ssh.passphrase.describe()}`)
+  return parts.join(', ')
 }
 
 function projectRow(project: ProjectConfig): string[] {

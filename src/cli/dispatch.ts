@@ -11,6 +11,8 @@ const commands: Readonly<Record<string, string>> = {
   setup:
     "make or mend a project's webhook and the protection of its evidence branch: COMPOPS_SETUP_TOKEN=… compops setup PROJECT",
   doctor: 'say what is not well with clusters and projects, and what to do: compops doctor [--json] [CLUSTER|PROJECT]',
+  connect:
+    'open the session that a cluster with two-factor sign-in needs, at the keyboard: compops connect CLUSTER [--end] [--config FILE]',
   why: 'say where a push, run or job stands: compops why ID|BRANCH [JOB]|SHA|NATIVE-ID [--json] [--last N]',
   logs: 'show what a job printed: compops logs ID|BRANCH [JOB] [--task N] [--follow] [--all]',
   collect: 'fetch what a run left behind: compops collect ID|BRANCH [JOB] --into DIR',

@@ -38,6 +38,9 @@ export function openCluster(options: ClusterOptions): Cluster {
     directories: openDirectories(reach),
     files: openRunFiles(reach),
     stats: reach.stats,
-    close: () => options.remote.close(),
+    needsSession: async () => (await options.remote.needsSession?.()) ?? null,
+    async close() {
+      await Promise.all([options.remote.close(), options.transfer?.close()])
+    },
   }
 }

@@ -47,6 +47,8 @@ export interface Cluster {
   readonly directories: Directories
   /** What jobs left behind, piece by piece. */
   readonly files: RunFiles
+  /** Why a person must sign in before anything can be asked, and how; null where nobody must. */
+  needsSession(): Promise<string | null>
   stats(): ClusterStats
   close(): Promise<void>
 }
@@ -203,6 +205,10 @@ export interface ClusterOptions {
   readonly name: string
   readonly dialect: Dialect
   readonly remote: Remote
+  /** Where large data go, if not through the login node; it must share `root`. */
+  readonly transfer?: Remote | null
+  /** How many login nodes `remote` may be at; they must share `root`. Default 1. */
+  readonly nodes?: number
   /** Where everything lies on the cluster; absolute. */
   readonly root: string
   /** Seconds after which a submission that nobody heard of made no job. More than the 60 that sbatch itself is given. Default 90. */

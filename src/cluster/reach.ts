@@ -6,6 +6,7 @@ import type { Dialect } from '../scheduler/dialect.ts'
 import type { ClusterOptions, ClusterStats } from './contract.ts'
 import { checkRoot } from './layout.ts'
 import { compact, preamble } from './preamble.ts'
+import { openPlaces } from './shared-root.ts'
 
 /** What the verbs of a cluster share: its language, its root, and one way to run a program there. */
 export interface Reach {
@@ -19,6 +20,8 @@ export interface Reach {
   now(): Date
   /** `<project id> <sha>` of sources that were seen there: only a hint. */
   readonly brought: Set<string>
+  /** Large data go through another machine than commands. */
+  readonly ownTransfer: boolean
   facts(): Promise<ClusterFacts>
   run(program: Program): Promise<RemoteAnswer>
   stats(): ClusterStats
@@ -37,11 +40,15 @@ export interface Program {
   readonly deadline?: number
   /** As in RemoteRequest. */
   onStdout?(bytes: Buffer): void
+  /** Carries data by the way that is meant for it, without commands of the scheduler. */
+  readonly bulk?: boolean
 }
 
 export function openReach(options: ClusterOptions): Reach {
   const { name, dialect, remote, settle = 90, shellPath = '', now = () => new Date() } = options
   const root = checkRoot(options.root)
+  const { transfer = null, nodes = 1 } = options
+  const places = openPlaces({ name, root, login: remote, transfer, nodes })
   if (!Number.isFinite(settle) || settle < 0)
     throw new CompopsError(`cluster ${name}: settle must be a number of seconds, not ${settle}`)
   const probeProgram = `${preamble}\n${dialect.shell}\nscheduler_probe\n`
@@ -49,7 +56,7 @@ export function openReach(options: ClusterOptions): Reach {
   let schedulerCommands = 0
   let probed: { readonly facts: Promise<ClusterFacts>; connects: number } | null = null
 
-  function run({ text, lines, rest, urgent, deadline, onStdout }: Program): Promise<RemoteAnswer> {
+  function run({ text, lines, rest, urgent, deadline, onStdout, bulk }: Program): Promise<RemoteAnswer> {
     roundTrips++
     const head = [shellPath, ...lines].map(line => `${oneLine(line)}\n`).join('')
     const input =
@@ -60,7 +67,7 @@ export function openReach(options: ClusterOptions): Reach {
           : rest instanceof Uint8Array
             ? Buffer.concat([Buffer.from(head), rest])
             : joined(head, rest)
-    return remote.run({
+    return (bulk === true ? places.bulk : places.login).run({
       program: compact(text),
       input,
       ...(urgent === true ? { lane: 'urgent' as const } : {}),
@@ -102,6 +109,7 @@ export function openReach(options: ClusterOptions): Reach {
     events: options.events ?? false,
     now,
     brought: new Set(),
+    ownTransfer: transfer !== null,
     facts,
     run,
     stats: () => ({ ...remote.stats(), schedulerCommands, roundTrips }),

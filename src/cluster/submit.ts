@@ -87,7 +87,13 @@ export async function submitAttempt(reach: Reach, request: SubmitRequest): Promi
         reach.brought.delete(brought)
         if (roundTrips > 1)
           return { kind: 'transient', message: `${reach.name}: the sources were sent and are gone again` }
-        await upload(reach, request)
+        try {
+          await upload(reach, request)
+        } catch (error) {
+          // The cluster answers, only its file server does not: nothing was submitted.
+          if (!reach.ownTransfer || !(error instanceof CompopsError)) throw error
+          return { kind: 'transient', message: `${reach.name}: the sources could not be brought: ${error.message}` }
+        }
         continue
       case 'ACCEPTED':
         if (!reach.dialect.nativeId.test(value))
@@ -145,6 +151,7 @@ async function upload(reach: Reach, { source, projectId, ...rest }: SubmitReques
       lines: [project, sourceName(source.sha), String(source.size)],
       rest: file,
       urgent: true,
+      bulk: true,
       deadline: uploadDeadline,
     })
     if (answer.rc !== 0) throw notWhole(reach.name, 'the sources could not be stored', answer)

@@ -27,15 +27,11 @@ function usesOf(config: Pick<Config, 'clusters' | 'projects'>): Use[] {
 }
 
 function useOf(project: ProjectConfig, cluster: ClusterConfig): Use {
-  const machine =
-    cluster.ssh === null
-      ? 'this machine'
-      : cluster.ssh.port === 22
-        ? cluster.ssh.host
-        : `${cluster.ssh.host}:${cluster.ssh.port}`
-  if (cluster.ssh === null)
-    return { account: `the service's account on ${machine}`, machine, root: cluster.root, project }
-  const user = project.runAs?.user ?? cluster.ssh.user
+  const { ssh } = cluster
+  if (ssh === null)
+    return { account: "the service's account on this machine", machine: 'this machine', root: cluster.root, project }
+  const machine = ssh.port === 22 || ssh.port === null ? ssh.host : `${ssh.host}:${ssh.port}`
+  const user = project.runAs?.user ?? ssh.user ?? 'the account of ssh_config'
   return { account: `${user} on ${machine}`, machine, root: project.runAs?.root ?? cluster.root, project }
 }
 

@@ -2,22 +2,10 @@ import type { Resources } from '../model/job-spec.ts'
 import { type ResourceName, readResource, resourceKeys, resourceNames } from '../model/resources.ts'
 import { asLine, asScalar, asSwitch, isEmpty, join, listOf, nameOf, type Read, type Report } from './fields.ts'
 import { nearest } from './nearest.ts'
-import { type ClusterConfig, type Intervals, type SshConfig, schedulers } from './schema.ts'
-import { openSection, type Section } from './section.ts'
-import {
-  anySecret,
-  asEmptyList,
-  asHost,
-  asInterval,
-  asPort,
-  asUser,
-  keyFile,
-  readableFile,
-  readSecret,
-  remoteDirectory,
-  type Surroundings,
-  wholeNumber,
-} from './values.ts'
+import { type ClusterConfig, type Intervals, schedulers } from './schema.ts'
+import { openSection } from './section.ts'
+import { asTransport, sshReader } from './ssh-section.ts'
+import { asInterval, readableFile, remoteDirectory, type Surroundings, wholeNumber } from './values.ts'
 import { type Located, quote } from './yaml.ts'
 
 const clusterKeys = [
@@ -52,7 +40,10 @@ export function readCluster(
     asScheduler(around),
     `Write \`scheduler: slurm\`; it is ${schedulerNames}, the last to run jobs without a scheduler.`,
   )
-  const ssh = section.has('ssh') ? section.read('ssh', sshReader(around)) : null
+  const transport = section.read('transport', asTransport) ?? 'ssh2'
+  const ssh = section.has('ssh') ? section.read('ssh', sshReader(transport, around)) : null
+  if (ssh === null && section.has('transport'))
+    section.complain('transport', '`transport` needs `ssh`.', 'Leave it out: commands run on this machine.')
   const root = section.need(
     'root',
     remoteDirectory,
@@ -80,7 +71,6 @@ export function readCluster(
   const defaults = section.read('defaults', readDefaults) ?? {}
   const searchPath = section.read('path', asSearchPath)
   const keepDays = section.read('keep', readKeep)
-  refuseLater(section)
   if (scheduler === undefined || ssh === undefined || root === undefined) return undefined
   return {
     name,
@@ -131,44 +121,6 @@ function asScheduler(around: Surroundings): Read<ClusterConfig['scheduler']> {
     )
     return undefined
   }
-}
-
-function sshReader(around: Surroundings): Read<SshConfig> {
-  return (node, path, report) => {
-    const keys = ['host', 'port', 'user', 'identity_file', 'passphrase', 'passphrase_file', 'known_hosts_file', 'jump']
-    const section = openSection(node, path, '`ssh`', keys, report)
-    if (section === undefined) return undefined
-    const host = section.need('host', asHost, 'Write the login node, for example `host: falcon.example.org`.')
-    const port = section.read('port', asPort) ?? 22
-    const user = section.need('user', asUser, 'Write the account that submits the jobs.')
-    const identityFile = section.need(
-      'identity_file',
-      keyFile(around),
-      'Write the private key, for example `identity_file: ~/.ssh/id_ed25519`.',
-    )
-    const passphrase = readSecret(section, 'passphrase', anySecret, around) ?? null
-    const knownHostsFile = section.has('known_hosts_file')
-      ? section.read('known_hosts_file', readableFile(around))
-      : readableFile(around)(defaultKnownHosts(section), join(path, 'known_hosts_file'), report)
-    if (section.has('jump') && section.read('jump', asEmptyList) === undefined)
-      section.complain('jump', '`jump` is not supported yet.', 'Name a host that this machine reaches directly.')
-    if (host === undefined || user === undefined || identityFile === undefined || knownHostsFile === undefined)
-      return undefined
-    return { host, port, user, identityFile, passphrase, knownHostsFile }
-  }
-}
-
-function defaultKnownHosts({ place }: Section): Located {
-  const source = '~/.ssh/known_hosts'
-  return { kind: 'scalar', line: place.line, column: place.column, value: source, plain: true, source }
-}
-
-function refuseLater(section: Section): void {
-  const transport = section.read('transport', asLine)
-  if (transport === 'openssh')
-    section.complain('transport', notYet('transport', 'openssh'), 'Leave it out: ssh2 is used.')
-  else if (transport !== undefined && transport !== 'ssh2')
-    section.complain('transport', `There is no transport ${quote(transport)}.`, 'Leave it out: ssh2 is used.')
 }
 
 /** `keep: { days: 30 }` */

@@ -3,14 +3,17 @@ export { conflictingRoots, type RootConflict, type SharedAccount, sharedAccounts
 export { matchGlob } from './glob.ts'
 export { loadConfig, projectFor, readConfig, secretSources, secretValues } from './load.ts'
 export { nearest } from './nearest.ts'
-export { type Place, readPlace } from './place.ts'
+export { type Place, readPlace, readSite, type Site } from './place.ts'
 export type {
   ClusterConfig,
   Config,
   GitLabConfig,
   Intervals,
+  OpensshConfig,
   ProjectConfig,
   RunAs,
   SecretSource,
+  Ssh2Config,
   SshConfig,
+  StationConfig,
 } from './schema.ts'

@@ -7,7 +7,7 @@ import { asLine, nameOf, type Read, type Report } from './fields.ts'
 import { gitlabKeys, namesWebhookSecret, readGitLab } from './gitlab-section.ts'
 import { matchGlob } from './glob.ts'
 import { type LocatedProject, readProjects } from './project-section.ts'
-import type { Config, Intervals, ProjectConfig, SecretSource } from './schema.ts'
+import type { Config, Intervals, ProjectConfig, SecretSource, SshConfig } from './schema.ts'
 import { openSection, type Section } from './section.ts'
 import { substitute } from './substitute.ts'
 import { asInterval, asUrl, localPath, readableDirectory, type Surroundings } from './values.ts'
@@ -26,7 +26,7 @@ const topKeys = [
   'intervals',
 ]
 
-const defaultIntervals: Intervals = {
+export const defaultIntervals: Intervals = {
   heads: 300_000,
   note: 10_000,
   accounting: 60_000,
@@ -273,6 +273,12 @@ export function projectFor(config: Pick<Config, 'projects'>, pathWithNamespace: 
   return config.projects.find(project => matchGlob(project.path, pathWithNamespace)) ?? null
 }
 
+function passphrasesOf(ssh: SshConfig | null): (SecretSource | null)[] {
+  if (ssh === null || ssh.transport === 'openssh') return []
+  const stations = [ssh, ...ssh.jump, ...(ssh.transfer === null ? [] : [ssh.transfer, ...ssh.transfer.jump])]
+  return [...new Set(stations.map(station => station.passphrase))]
+}
+
 /** Every secret source of a configuration. */
 export function secretSources(config: Config): SecretSource[] {
   const { token, webhookSecret, webhookSigningToken } = config.gitlab
@@ -280,7 +286,7 @@ export function secretSources(config: Config): SecretSource[] {
     token,
     webhookSecret,
     webhookSigningToken,
-    ...config.clusters.map(c => c.ssh?.passphrase),
+    ...config.clusters.flatMap(c => passphrasesOf(c.ssh)),
     ...config.projects.flatMap(p => [
       p.token,
       p.webhookSecret,

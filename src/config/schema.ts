@@ -66,13 +66,44 @@ export interface ClusterConfig {
   readonly path?: string
 }
 
-export interface SshConfig {
+/** One machine that is signed in to. */
+export interface StationConfig {
   readonly host: string
   readonly port: number
   readonly user: string
   readonly identityFile: string
   readonly passphrase: SecretSource | null
   readonly knownHostsFile: string
+}
+
+export type SshConfig = Ssh2Config | OpensshConfig
+
+/** The service's own SSH client. */
+export interface Ssh2Config extends StationConfig {
+  readonly transport: 'ssh2'
+  /** More login nodes of the cluster, which share its root. */
+  readonly fallbacks: readonly string[]
+  /** In ProxyJump order. */
+  readonly jump: readonly StationConfig[]
+  /** Where large data go: a file server that shares root. null: the login node. */
+  readonly transfer: (StationConfig & { readonly jump: readonly StationConfig[] }) | null
+}
+
+/** The system's ssh; null: as its ssh_config says. */
+export interface OpensshConfig {
+  readonly transport: 'openssh'
+  /** May be an alias. */
+  readonly host: string
+  readonly fallbacks: readonly string[]
+  readonly port: number | null
+  readonly user: string | null
+  readonly identityFile: string | null
+  readonly knownHostsFile: string | null
+  /** Instead of ~/.ssh/config. */
+  readonly configFile: string | null
+  /** `required`: only a person signs in (`compops connect`), never the service by itself. */
+  readonly session: 'required' | 'when needed'
+  readonly transfer: { readonly host: string } | null
 }
 
 export interface ProjectConfig {

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
-import { asLine, asList, asScalar, nameOf, type Read } from './fields.ts'
+import { asLine, asScalar, nameOf, type Read } from './fields.ts'
 import type { SecretSource } from './schema.ts'
 import {
   isOpenToOthers,
@@ -356,10 +356,4 @@ export const asBranch: Read<string> = (node, path, report) => {
     : 'Write the short name of a branch, for example `calc/base`.'
   report(node, path, `${nameOf(path)}: ${quote(node.kind === 'scalar' ? node.source : text)} ${refusal}.`, remedy)
   return undefined
-}
-
-/** A list that may hold nothing: what stands for a feature that is not there yet. */
-export const asEmptyList: Read<[]> = (node, path, report) => {
-  const list = asList(node, path, report)
-  return list?.items.length === 0 ? [] : undefined
 }

@@ -26,11 +26,13 @@ function concludeUnreachable(error: string, transient: boolean, say: Say): void 
   const hostKey = /host key/i.test(error)
   const remedy = hostKey
     ? undefined
-    : /refused (us|the key|this key)|sign|publickey|authentication/i.test(error)
-      ? "Put the public key into the account's ~/.ssh/authorized_keys there, and look at `ssh.user` and `ssh.identity_file`."
-      : transient
-        ? 'Try `ssh` by hand from this machine as the user of the service: address, port, firewall, jump host.'
-        : 'Set right what it says; the service tries again by itself.'
+    : /needs a new session/.test(error)
+      ? 'Run it as the user of the service, on this machine: it asks whatever the site asks.'
+      : /refused (us|the key|this key)|sign|publickey|authentication/i.test(error)
+        ? "Put the public key into the account's ~/.ssh/authorized_keys there, and look at `ssh.user` and `ssh.identity_file`."
+        : transient
+          ? 'Try `ssh` by hand from this machine as the user of the service: address, port, firewall, jump host.'
+          : 'Set right what it says; the service tries again by itself.'
   say('error', hostKey ? 'host key' : 'ssh', `Cannot be reached: ${error}.`, remedy)
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError } from '../errors.ts'
 import { type AnswerReader, createAnswerReader } from './answer.ts'
 import { createLanes } from './lanes.ts'
@@ -15,8 +16,14 @@ const CHANNELS = 4
 const RESERVED = 1
 /** How long a shell may take to end by itself after its answer; a background child may hold its streams for ever. */
 const LINGER = 1_000
+/** Between two tries to open a channel. */
+const OPEN_RETRY = { first: 20, max: 1_000 }
 /** A larger delay makes setTimeout fire at once. */
 const LONGEST_TIMER = 2 ** 31 - 1
+
+export function retryPause(attempt: number): number {
+  return Math.min(OPEN_RETRY.max, OPEN_RETRY.first * 2 ** Math.min(attempt, 10))
+}
 
 export interface CommandRunner {
   run(request: RemoteRequest): Promise<RemoteAnswer>
@@ -61,19 +68,27 @@ export function createCommandRunner(options: {
     underWay.add(stop)
     const timer = setTimeout(stop, Math.min(deadline, LONGEST_TIMER), 'timeout')
     try {
-      const giveBack = await lanes.take(request.lane === 'urgent', giveUp.signal)
-      const opening = open(giveUp.signal, doing => {
-        stage = doing
-      })
-      // The channel is taken until it is really gone, even when the caller has left meanwhile.
-      opening.then(shell => shell.closed.then(giveBack), giveBack)
-      const shell = await unlessAborted(opening, giveUp.signal, late => late.letGo())
-      stage = 'running'
-      maybeRan = true
-      commands++
-      const answer = await converse(shell, request, description, giveUp.signal)
-      options.onAnswer?.()
-      return answer
+      for (let attempt = 0; ; attempt++) {
+        const giveBack = await lanes.take(request.lane === 'urgent', giveUp.signal)
+        const opening = open(giveUp.signal, doing => {
+          stage = doing
+        })
+        // The channel is taken until it is really gone, even when the caller has left meanwhile.
+        opening.then(shell => shell.closed.then(giveBack), giveBack)
+        const shell = await unlessAborted(opening, giveUp.signal, late => late.letGo())
+        stage = 'running'
+        maybeRan = true
+        if (attempt === 0) commands++
+        const answer = await converse(shell, request, description, giveUp.signal)
+        if (!(answer instanceof Error)) {
+          options.onAnswer?.()
+          return answer
+        }
+        stage = `opening a channel: ${describeError(answer)}`
+        maybeRan = false
+        await sleep(retryPause(attempt), undefined, { signal: giveUp.signal }).catch(() => {})
+        giveUp.signal.throwIfAborted()
+      }
     } finally {
       clearTimeout(timer)
       underWay.delete(stop)
@@ -92,17 +107,17 @@ export function createCommandRunner(options: {
   }
 }
 
-/** Hands the program and its input to a shell and reads the answer. */
+/** Hands the program and its input to a shell and reads the answer; gives the error back where there turns out to be no shell. */
 async function converse(
   shell: Shell,
   request: RemoteRequest,
   description: string,
   giveUp: AbortSignal,
-): Promise<RemoteAnswer> {
+): Promise<RemoteAnswer | Error> {
   const { input, maxStdout = MAX_STDOUT } = request
   const nonce = randomBytes(16).toString('hex')
   const reader = createAnswerReader(nonce, maxStdout, request.onStdout)
-  const { promise, resolve, reject } = Promise.withResolvers<RemoteAnswer>()
+  const { promise, resolve, reject } = Promise.withResolvers<RemoteAnswer | Error>()
   const done = new AbortController()
   const cut = (message: string, options: { cause?: unknown; maybeRan?: boolean } = {}) => {
     reject(new RemoteError('cut', message, { maybeRan: true, ...options }))
@@ -133,8 +148,12 @@ async function converse(
   shell.closed.then(end => {
     const answer = reader.answer()
     if (answer !== undefined) return resolve(answer)
+    if (end.how === 'refused' && reader.pid() === undefined) {
+      resolve(end.error)
+      return done.abort()
+    }
     const { message, maybeRan } = describeCut(end, reader, description)
-    cut(message, { maybeRan, cause: end.how === 'lost' ? end.error : undefined })
+    cut(message, { maybeRan, cause: end.how === 'exited' ? undefined : end.error })
   })
   const leave = () => {
     reject(giveUp.reason)
@@ -148,7 +167,8 @@ async function converse(
     reject(giveUp.reason)
     shell.letGo()
   } else {
-    feed(shell, frameProgram(request.program, nonce, sizeOf(input)), input, done.signal).catch(error => {
+    const frame = frameProgram(request.program, nonce, sizeOf(input))
+    feed(shell, frame, input, done.signal, shell.mayBeRefused === true ? started.promise : null).catch(error => {
       if (done.signal.aborted) return
       // Not the end of the input but its failure: the program must not take what came for the whole.
       cut(`the input for ${description} could not be read: ${describeError(error)}`, { cause: error })
@@ -167,8 +187,17 @@ async function converse(
   }
 }
 
-/** Writes frame and input, no faster than the far side reads. Throws what the input stream throws. */
-async function feed(shell: Shell, frame: Buffer, input: RemoteRequest['input'], done: AbortSignal): Promise<void> {
+/**
+ * Writes frame and input, no faster than the far side reads. Throws what the input stream throws. `begun`: a stream can be read only once, so it is not
+ * begun before the program is.
+ */
+async function feed(
+  shell: Shell,
+  frame: Buffer,
+  input: RemoteRequest['input'],
+  done: AbortSignal,
+  begun: Promise<unknown> | null,
+): Promise<void> {
   const { stdin } = shell
   // A program need not read its input: a closed pipe is no error of ours.
   stdin.on('error', () => {})
@@ -183,6 +212,8 @@ async function feed(shell: Shell, frame: Buffer, input: RemoteRequest['input'], 
     return
   }
   stdin.write(frame)
+  if (begun !== null) await Promise.race([begun, shell.closed])
+  if (done.aborted) return
   for await (const chunk of input) {
     if (done.aborted || stdin.destroyed) return
     if (!stdin.write(chunk)) {
@@ -203,7 +234,7 @@ function sizeOf(input: RemoteRequest['input']): number | undefined {
 function describeCut(end: ShellEnd, reader: AnswerReader, description: string): { message: string; maybeRan: boolean } {
   const noise = reader.noise()
   const said = noise === '' ? '' : `; it said: ${noise.slice(-500)}`
-  if (end.how === 'lost') {
+  if (end.how !== 'exited') {
     return { message: `the link to ${description} broke before the answer was complete${said}`, maybeRan: true }
   }
   const how = end.signal === null ? `exit code ${end.code}` : `signal ${end.signal}`

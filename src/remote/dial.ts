@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { connect as connectSocket, type Socket } from 'node:net'
-import type { AuthenticationType, Client, ConnectConfig, ServerHostKeyAlgorithm } from 'ssh2'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { AuthenticationType, Client, ClientChannel, ConnectConfig, ServerHostKeyAlgorithm } from 'ssh2'
 import { describeError, toError } from '../errors.ts'
 import type { BackOff, Link } from './connection.ts'
 import { expandHome, type Identity } from './identity.ts'
@@ -15,7 +16,8 @@ import {
 } from './known-hosts.ts'
 import { RemoteError, type RemoteEvent } from './remote.ts'
 
-export interface Ssh2Options {
+/** One machine on the way, and who signs in there with what. */
+export interface Station {
   host: string
   port: number
   user: string
@@ -24,32 +26,93 @@ export interface Ssh2Options {
   passphrase?: string | undefined
   /** Enforced: a key that is not in it is refused, else scripts and data could go to a stranger. */
   knownHostsFile: string
-  /** Milliseconds for TCP, handshake and sign-in together. */
+}
+
+export interface Ssh2Options extends Station {
+  /** More login nodes of the cluster, in the order in which they are tried. */
+  fallbacks?: readonly { host: string; port: number }[] | undefined
+  /** In ProxyJump order: the first is reached from here. */
+  jump?: readonly Station[] | undefined
+  /** Milliseconds for TCP, handshake and sign-in together, at each station. */
   connectTimeout?: number | undefined
   /** A silent link is given up after `interval * (count + 1)` milliseconds at most. */
   keepalive?: { interval: number; count: number } | undefined
   backOff?: BackOff | undefined
   onEvent?: ((event: RemoteEvent) => void) | undefined
-  jump?: readonly unknown[] | undefined
 }
 
-/** Connects, checks the host, signs in. Throws a RemoteError of kind 'unreachable' that says what to do. */
+export type DialSettings = Pick<Ssh2Options, 'connectTimeout' | 'keepalive'>
+
+export function nameOf({ user, host, port }: Pick<Station, 'user' | 'host' | 'port'>): string {
+  return `${user}@${host}:${port}`
+}
+
+/**
+ * Connects from station to station, each through the one before; at each the host is checked, then signed in to. What is offered is the last one's client.
+ * Throws a RemoteError of kind 'unreachable' that names the station and says what to do.
+ */
 export async function dial(
-  options: Ssh2Options,
-  identity: Identity,
-  description: string,
+  way: readonly Station[],
+  identityOf: (station: Station) => Promise<Identity>,
+  settings: DialSettings,
   signal: AbortSignal,
 ): Promise<Link<Client>> {
-  const { host, port, user, connectTimeout = 20_000, keepalive = { interval: 5_000, count: 3 } } = options
-  const file = expandHome(options.knownHostsFile)
+  const made: Link<Client>[] = []
+  const endAll = async () => {
+    for (const link of made.toReversed()) await link.end()
+  }
+  for (const [index, station] of way.entries()) {
+    const before = made.at(-1)
+    const through = before === undefined ? null : { client: before.offers, name: nameOf(way[index - 1]!) }
+    try {
+      made.push(await dialStation(station, await identityOf(station), through, settings, signal))
+    } catch (error) {
+      await endAll()
+      throw index < way.length - 1 ? atJumpHost(error, index, way) : error
+    }
+  }
+  // The end of a station on the way is heard of there, not always by those that it carried.
+  const lost = AbortSignal.any(made.map(link => link.lost))
+  lost.addEventListener('abort', () => void endAll(), { once: true })
+  if (lost.aborted) await endAll()
+  return { offers: made.at(-1)!.offers, lost, end: endAll }
+}
+
+function atJumpHost(error: unknown, index: number, way: readonly Station[]): Error {
+  if (!(error instanceof RemoteError)) return toError(error)
+  const which = way.length === 2 ? 'the jump host' : `jump host ${index + 1} of ${way.length - 1},`
+  return new RemoteError('unreachable', `${which} ${nameOf(way[index]!)}: ${error.message}`, {
+    transient: error.transient,
+    cause: error.cause,
+  })
+}
+
+/** The station before, whose connection this one is carried in. */
+type Through = { client: Client; name: string } | null
+
+async function dialStation(
+  station: Station,
+  identity: Identity,
+  through: Through,
+  settings: DialSettings,
+  signal: AbortSignal,
+): Promise<Link<Client>> {
+  const { host, port, user } = station
+  const { connectTimeout = 20_000, keepalive = { interval: 5_000, count: 3 } } = settings
+  const description = nameOf(station)
+  const file = expandHome(station.knownHostsFile)
   const known = findHostKeys(await readKnownHosts(file), host, port)
   const serverHostKey = offeredHostKeyAlgorithms(known)
-  if (serverHostKey.length === 0) throw refuseHostKey(options, file, known, undefined)
+  const refuse = (presented: Buffer | undefined) => refuseHostKey(station, file, known, presented, through)
+  if (serverHostKey.length === 0) throw refuse(undefined)
 
   // Loaded by those who need it: many a service runs on the machine that it submits from.
   const { default: ssh2 } = await import('ssh2')
   const started = performance.now()
-  const socket = await openSocket(host, port, connectTimeout, description, signal)
+  const socket =
+    through === null
+      ? await openSocket(host, port, connectTimeout, description, signal)
+      : await openThrough(through, host, port, connectTimeout, signal)
   const client = new ssh2.Client()
   let presented: Buffer | undefined
   let verdict: ReturnType<typeof judgeHostKey> | undefined
@@ -75,13 +138,14 @@ export async function dial(
     client.end()
     // A frozen peer never answers our goodbye.
     const giveUp = setTimeout(() => socket.destroy(), 500)
-    await gone.catch(() => {})
+    // Inside the connection of a jump host that is frozen too, not even that is heard of.
+    await Promise.race([gone.catch(() => {}), sleep(600)])
     clearTimeout(giveUp)
   }
 
   const leave = () => up.reject(toError(signal.reason))
   signal.addEventListener('abort', leave)
-  const settings: ConnectConfig = {
+  const config: ConnectConfig = {
     sock: socket,
     username: user,
     // The library takes methods here as well as their names; its types know only the names.
@@ -98,7 +162,7 @@ export async function dial(
   }
   let error: Error
   try {
-    client.connect(settings)
+    client.connect(config)
     await up.promise
     return { offers: client, lost: lost.signal, end }
   } catch (thrown) {
@@ -107,8 +171,8 @@ export async function dial(
   } finally {
     signal.removeEventListener('abort', leave)
   }
-  if (verdict !== undefined && verdict !== 'known') throw refuseHostKey(options, file, known, presented)
-  if (/no matching host key format/.test(error.message)) throw refuseHostKey(options, file, known, undefined)
+  if (verdict !== undefined && verdict !== 'known') throw refuse(presented)
+  if (/no matching host key format/.test(error.message)) throw refuse(undefined)
   if ('level' in error && error.level === 'client-authentication') throw refusedUser(description, identity, error)
   const what = /Timed out while waiting for handshake/.test(error.message)
     ? `no SSH handshake within ${connectTimeout / 1000} s`
@@ -151,6 +215,48 @@ async function openSocket(
   }
 }
 
+/** A connection from the station before to the next, inside its own (RFC 4254 7.2, direct-tcpip). */
+async function openThrough(
+  { client, name }: NonNullable<Through>,
+  host: string,
+  port: number,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<ClientChannel> {
+  const { promise, resolve, reject } = Promise.withResolvers<ClientChannel>()
+  const leave = () => reject(toError(signal.reason))
+  const gone = () => reject(new Error('it ended the connection'))
+  const timer = setTimeout(() => reject(new Error(`no answer within ${timeout / 1000} s`)), timeout)
+  signal.addEventListener('abort', leave)
+  client.once('close', gone)
+  try {
+    client.forwardOut('127.0.0.1', 0, host, port, (error, channel) => {
+      if (error) return reject(error)
+      channel.on('error', () => {})
+      // sshd tells only of the end of what it read from there, and keeps the rest open until somebody writes.
+      channel.once('end', () => channel.destroy())
+      resolve(channel)
+    })
+    return await promise
+  } catch (error) {
+    promise.then(late => late.destroy()).catch(() => {})
+    // RFC 4254 5.1: administratively prohibited.
+    const forbidden = error instanceof Error && 'reason' in error && error.reason === 1
+    const hint = forbidden ? ' (its sshd_config forbids it: AllowTcpForwarding, PermitOpen)' : ''
+    throw new RemoteError(
+      'unreachable',
+      `${name} does not lead on to ${host}:${port}: ${describeError(error)}${hint}`,
+      {
+        cause: error,
+      },
+    )
+  } finally {
+    clearTimeout(timer)
+    client.off('close', gone)
+    signal.removeEventListener('abort', leave)
+  }
+}
+
 /** A missing file knows nobody: the refusal then says how to begin it. */
 async function readKnownHosts(file: string): Promise<string> {
   try {
@@ -165,13 +271,16 @@ async function readKnownHosts(file: string): Promise<string> {
 }
 
 function refuseHostKey(
-  { host, port }: Ssh2Options,
+  { host, port }: Station,
   file: string,
   known: KnownHostKeys,
   presented: Buffer | undefined,
+  through: Through,
 ): RemoteError {
   const name = port === 22 ? host : `[${host}]:${port}`
-  const add = `ssh-keyscan -p ${port} ${host} >> ${file}`
+  const scan = `ssh-keyscan -p ${port} ${host}`
+  const add =
+    through === null ? `${scan} >> ${file}` : `${scan}, run on ${through.name}; what it prints goes into ${file}`
   const types = [...new Set(known.keys.map(key => key.type))].join(', ')
   const lines = known.keys.map(key => key.line).join(', ')
   const shown = presented === undefined ? '' : `${keyType(presented)} ${fingerprint(presented)}`

@@ -50,6 +50,8 @@ export interface Remote {
   /** Always settles: with the program's answer, or with a {@link RemoteError} by the deadline at the latest. */
   run(request: RemoteRequest): Promise<RemoteAnswer>
   stats(): RemoteStats
+  /** Why a person must sign in before anything can be asked, and how; null where nobody must. Looks on this machine only. Left out: never. */
+  needsSession?(): Promise<string | null>
   /** Lets go: open requests fail with kind 'closed', programs under way are left to finish. */
   close(): Promise<void>
 }

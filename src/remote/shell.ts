@@ -14,9 +14,13 @@ export interface Shell {
   stop(started: Promise<number>): void
   /** Closes our side and leaves the program alone. */
   letGo(): void
+  /** Whether the far side gave us a shell is not known yet: see `refused`. */
+  mayBeRefused?: boolean
 }
 
 export type ShellEnd =
   | { how: 'exited'; code: number | null; signal: string | null }
   /** The link broke, or the far side closed without a word. */
   | { how: 'lost'; error: Error }
+  /** There was no shell, since the far side had no room for one: nothing can have run, and the same may be asked again. */
+  | { how: 'refused'; error: Error }

@@ -1,35 +1,57 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, ClientChannel } from 'ssh2'
-import { CompopsError, describeError, toError } from '../errors.ts'
-import { createCommandRunner } from './command.ts'
+import { describeError, toError } from '../errors.ts'
+import { createCommandRunner, retryPause } from './command.ts'
 import { keepConnection, type Link } from './connection.ts'
-import { dial, type Ssh2Options } from './dial.ts'
+import { dial, type Ssh2Options, type Station } from './dial.ts'
 import { type Identity, readIdentity } from './identity.ts'
+import { inTurn } from './in-turn.ts'
 import { frameProgram, LOADER, STOP_PROGRAM } from './loader.ts'
 import type { Remote } from './remote.ts'
 import type { Shell, ShellEnd } from './shell.ts'
 
-export type { Ssh2Options } from './dial.ts'
+export type { Ssh2Options, Station } from './dial.ts'
 
 /** How long a program that is being stopped may hold its channel: TERM, two seconds, KILL, and the way there. */
 const LET_GO = 5_000
-const OPEN_RETRY = { first: 20, max: 1_000 }
+const SECOND_CONNECTION = 20_000
+
+type Reached = Pick<Link<Offers>, 'offers' | 'lost'>
+
+interface Offers {
+  client: Client
+  /** One more connection to the same machine. */
+  another(signal: AbortSignal): Promise<Link<Client>>
+}
 
 /** A cluster behind one kept SSH connection, by the ssh2 library. Connects when first used. */
 export function createSsh2Remote(options: Ssh2Options): Remote {
-  const { host, port, user, onEvent } = options
-  const description = `${user}@${host}:${port}`
-  if (options.jump !== undefined && options.jump.length > 0) {
-    throw new CompopsError(`${description}: ssh.jump is not supported yet; name a host that can be reached directly`)
+  const { user, onEvent, jump = [], fallbacks = [] } = options
+  const { host, port, identityFile, passphrase, knownHostsFile } = options
+  const nodes: Station[] = [{ host, port }, ...fallbacks].map(node => ({
+    ...node,
+    ...{ user, identityFile, passphrase, knownHostsFile },
+  }))
+  const description = `${user}@${nodes.map(node => `${node.host}:${node.port}`).join(' or ')}`
+  const identities = new Map<string, Identity>()
+
+  async function identityOf(station: Station): Promise<Identity> {
+    const identity = await readIdentity(station.identityFile, station.passphrase, identities.get(station.identityFile))
+    identities.set(station.identityFile, identity)
+    return identity
   }
-  let identity: Identity | undefined
+
+  async function dialNode(node: Station, signal: AbortSignal): Promise<Link<Offers>> {
+    const connect = (until: AbortSignal) => dial([...jump, node], identityOf, options, until)
+    const link = await connect(signal)
+    return { ...link, offers: { client: link.offers, another: connect } }
+  }
+
+  const turn = inTurn(nodes, dialNode, error => onEvent?.({ type: 'error', error }))
   const connection = keepConnection({
     description,
-    async dial(signal) {
-      identity = await readIdentity(options.identityFile, options.passphrase, identity)
-      return dial(options, identity, description, signal)
-    },
+    dial: turn.dial,
     backOff: options.backOff ?? { first: 1_000, max: 60_000 },
     onEvent,
   })
@@ -46,12 +68,18 @@ export function createSsh2Remote(options: Ssh2Options): Remote {
       if (!(shell instanceof Error)) return shell
       say(`opening a channel: ${describeError(shell)}`)
       // sshd refuses while an ended session still counts towards MaxSessions.
-      const pause = Math.min(OPEN_RETRY.max, OPEN_RETRY.first * 2 ** attempt)
-      await sleep(pause, undefined, { signal }).catch(() => {})
+      await sleep(retryPause(attempt), undefined, { signal }).catch(() => {})
     }
   }
 
-  const runner = createCommandRunner({ description, open, onAnswer: connection.proven })
+  const runner = createCommandRunner({
+    description,
+    open,
+    onAnswer() {
+      turn.proven()
+      connection.proven()
+    },
+  })
   return {
     description,
     run: runner.run,
@@ -64,8 +92,8 @@ export function createSsh2Remote(options: Ssh2Options): Remote {
 }
 
 /** A channel with the loader running in it, or the error that kept it from starting. */
-function openShell(link: Link<Client>): Promise<Shell | Error> {
-  const { offers: client, lost } = link
+function openShell({ offers, lost }: Reached): Promise<Shell | Error> {
+  const { client } = offers
   const { promise, resolve } = Promise.withResolvers<Shell | Error>()
   const give = (result: Shell | Error) => {
     lost.removeEventListener('abort', leave)
@@ -76,7 +104,7 @@ function openShell(link: Link<Client>): Promise<Shell | Error> {
   else {
     lost.addEventListener('abort', leave)
     try {
-      client.exec(LOADER, (error, channel) => give(error ?? toShell(link, channel)))
+      client.exec(LOADER, (error, channel) => give(error ?? toShell({ offers, lost }, channel)))
     } catch (error) {
       give(toError(error))
     }
@@ -84,7 +112,7 @@ function openShell(link: Link<Client>): Promise<Shell | Error> {
   return promise
 }
 
-function toShell(link: Link<Client>, channel: ClientChannel): Shell {
+function toShell(link: Reached, channel: ClientChannel): Shell {
   const { lost } = link
   let exit: ShellEnd | undefined
   const closed = new Promise<ShellEnd>(resolve => {
@@ -126,10 +154,22 @@ function toShell(link: Link<Client>, channel: ClientChannel): Shell {
   }
 }
 
-/** Ends a program by a second channel, which is not one of the four; gives up where none can be had. */
-async function stopProgram(link: Link<Client>, pid: number): Promise<void> {
+/**
+ * Ends a program by a second channel, which is not one of the four. Where the server gives none (MaxSessions 1: the program has the only one), by a second
+ * connection, for this alone. Gives up where neither can be had.
+ */
+async function stopProgram(link: Reached, pid: number): Promise<void> {
   const shell = await openShell(link)
-  if (shell instanceof Error) return
+  if (!(shell instanceof Error)) return tellToStop(shell, pid)
+  if (link.lost.aborted) return
+  const other = await link.offers.another(AbortSignal.timeout(SECOND_CONNECTION)).catch(() => null)
+  if (other === null) return
+  const there = await openShell({ lost: other.lost, offers: { ...link.offers, client: other.offers } })
+  if (!(there instanceof Error)) await tellToStop(there, pid)
+  await other.end()
+}
+
+async function tellToStop(shell: Shell, pid: number): Promise<void> {
   const frame = frameProgram(STOP_PROGRAM, randomBytes(16).toString('hex'), undefined)
   shell.stdin.end(Buffer.concat([frame, Buffer.from(`${pid}\n`)]))
   shell.stdout.resume()

@@ -9,7 +9,11 @@ import { connections, jobs } from '../store/schema.ts'
 export async function setUnreachable(context: Context, connection: string, error: unknown): Promise<void> {
   // What a former owner last met says nothing of the cluster.
   mustHold(context.lease)
-  const lastError = describeError(error, 300)
+  // Where somebody must sign in, that is the one thing to say, whatever broke first.
+  const session = await context.clusterOf(connection).needsSession()
+  const lastError = session ?? describeError(error, 300)
+  const known = await context.db.select().from(connections).where(eq(connections.name, connection))
+  const news = session !== null && known[0]?.lastError !== session
   const answer = await context.db
     .insert(connections)
     .values({ name: connection, unreachableSince: sql`now()`, troubledSince: sql`now()`, lastError })
@@ -20,7 +24,8 @@ export async function setUnreachable(context: Context, connection: string, error
     .returning({ since: connections.unreachableSince, now: sql<string>`now()` })
   context.metrics.unreachable.set({ peer: connection }, 1)
   const since = answer[0]?.since
-  if (since !== undefined && since !== null && Math.abs(new Date(answer[0]!.now).getTime() - since.getTime()) < 5) {
+  const begins = since != null && Math.abs(new Date(answer[0]!.now).getTime() - since.getTime()) < 5
+  if (begins || news) {
     context.log.warn({ step: 'cluster', connection, err: lastError }, `${connection} does not answer; states are kept`)
     await touchOpenRuns(context, connection)
   }

@@ -2,7 +2,7 @@ import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { type AttemptArray, countTasks, readTasks, writeTasks } from '../model/array.ts'
-import { describeHold, type Hold } from '../model/hold.ts'
+import { describeHold } from '../model/hold.ts'
 import { newId } from '../model/id.ts'
 import { isFinal } from '../model/job-state.ts'
 import { type NeedingJob, readiness } from '../model/needs.ts'
@@ -34,8 +34,10 @@ export async function prepareJobs(context: Context, connection: string): Promise
   const limit = context.clusterConfig(connection).maxSubmitted
   const hold = await holdOf(context.db, connection)
   const count = { submitted: await countSubmitted(context.db, connection), moved: 0 }
+  const session = await context.clusterOf(connection).needsSession()
   try {
-    await eachInTurn(candidates, ({ run_id: runId }) => prepareRun(context, connection, runId, { limit, hold }, count))
+    const held = hold === null ? session : describeHold(hold)
+    await eachInTurn(candidates, ({ run_id: runId }) => prepareRun(context, connection, runId, { limit, held }, count))
   } finally {
     if (count.moved > 0) for (const topic of ['submit', 'compose', 'finish'] as const) context.wake.call(topic)
   }
@@ -47,7 +49,8 @@ async function prepareRun(
   context: Context,
   connection: string,
   runId: string,
-  { limit, hold }: { readonly limit: number; readonly hold: Hold | null },
+  /** `held`: why nothing may be handed over at present. */
+  { limit, held }: { readonly limit: number; readonly held: string | null },
   count: { submitted: number; moved: number },
 ): Promise<void> {
   const { nativeDependencies } = context.clusterOf(connection)
@@ -67,8 +70,8 @@ async function prepareRun(
       byName.set(job.name, { ...byName.get(job.name)!, state: 'skipped' })
     } else if (ready.kind === 'waits') {
       changed = await settle(context, job, 'waiting', `waits for ${ready.for.join(', ')}`)
-    } else if (hold !== null) {
-      changed = await settle(context, job, 'held', describeHold(hold))
+    } else if (held !== null) {
+      changed = await settle(context, job, 'held', held)
     } else if (job.spec.array !== undefined) {
       const mayBegin = job.spec.array.throttle === null || !(attemptsByJob.get(job.id) ?? []).some(one => !one.final)
       if (!mayBegin) continue

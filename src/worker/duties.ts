@@ -143,7 +143,8 @@ function clusterDuties(context: Context, connection: string, asOwner: (work: Wor
       // Another replica may have started the run, and can call nobody here.
       every: context.config.databaseUrl === null ? 10_000 : 2_000,
       run: asOwner(async c => {
-        if (!lookedBack) return { more: false }
+        // Where somebody must sign in first, jobs are held and that is said; nothing is handed over by it.
+        if (!lookedBack && (await c.clusterOf(connection).needsSession()) === null) return { more: false }
         const released = await releaseDependants(c, connection)
         return { more: released + (await prepareJobs(c, connection)) > 0 }
       }),

@@ -115,3 +115,17 @@ test('check says that nothing is received where webhooks are off', async () => {
   expect(out).toContain('    webhooks      off: heads and merge requests are looked at every 30 s\n')
   expect(out).not.toContain('webhook secret')
 })
+
+test('check says by which machines a cluster is reached', async () => {
+  for (const name of ['id', 'known_hosts']) await writeFile(join(folder, name), '', { mode: 0o600 })
+  const file = join(folder, 'ways.yml')
+  const ways = `clusters:
+  far: { scheduler: slurm, root: /s, ssh: { host: [a, b], user: me, identity_file: id, known_hosts_file: known_hosts, jump: [{ host: m }], transfer: { host: f } } }
+  otp: { scheduler: slurm, root: /t, transport: openssh, ssh: { host: falcon, session: required } }
+`
+  await writeFile(file, config.replace('clusters:\n', ways))
+  const { code, out, err } = await compops(['check', '--config', file], env)
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(out).toContain('ssh me@a:22 or me@b:22, through me@m:22, data through me@f:22')
+  expect(out).toContain('openssh falcon, in sessions of `compops connect`')
+})

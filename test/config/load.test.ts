@@ -98,6 +98,65 @@ test('without webhooks no secret is needed, and one that stands there is said to
   })
 })
 
+describe('ways in', () => {
+  const ssh = full.slice(full.indexOf('    ssh:\n'), full.indexOf('    root: /scratch/compops/'))
+  const read = (text: string) => readConfig(full.replace(ssh, text), join(folder, 'compops.config.yml'), env)
+  const ofFalcon = (text: string) => {
+    const result = read(text)
+    return 'config' in result ? result.config.clusters[0]?.ssh : result.mistakes
+  }
+
+  test('several login nodes, jump hosts and a file server: what they do not say is as on the login node', () => {
+    const login = {
+      user: 'me',
+      identityFile: join(folder, '.ssh/id'),
+      knownHostsFile: join(folder, '.ssh/known_hosts'),
+    }
+    expect(
+      ofFalcon(`    ssh:
+      host: [falcon1, falcon2]
+      user: me
+      identity_file: ~/.ssh/id
+      jump: [{ host: mack, user: guest, port: 2200 }, { host: inner }]
+      transfer: { host: files, jump: [{ host: mack }] }
+`),
+    ).toMatchObject({
+      transport: 'ssh2',
+      host: 'falcon1',
+      fallbacks: ['falcon2'],
+      ...login,
+      jump: [
+        { ...login, host: 'mack', user: 'guest', port: 2200 },
+        { ...login, host: 'inner', port: 22 },
+      ],
+      transfer: { ...login, host: 'files', port: 22, jump: [{ ...login, host: 'mack' }] },
+    })
+  })
+
+  test('an alias is enough for the system’s ssh', () => {
+    expect(
+      ofFalcon('    ssh: { host: falcon, session: required, transfer: { host: files } }\n    transport: openssh\n'),
+    ).toEqual({
+      transport: 'openssh',
+      host: 'falcon',
+      fallbacks: [],
+      port: null,
+      user: null,
+      identityFile: null,
+      knownHostsFile: null,
+      configFile: null,
+      session: 'required',
+      transfer: { host: 'files' },
+    })
+    expect(
+      ofFalcon('    ssh: { host: falcon, jump: [{ host: a }], passphrase: "${HOOK}" }\n    transport: openssh\n'),
+    ).toEqual([
+      expect.stringContaining('`jump` is for `transport: ssh2`. Write `ProxyJump` into the ssh_config'),
+      expect.stringContaining('`passphrase` is for `transport: ssh2`. Use an agent'),
+    ])
+  })
+})
+
 test('the whole file, read', async () => {
   const file = join(folder, 'compops.config.yml')
   await writeFile(file, full)
@@ -129,7 +188,11 @@ test('the whole file, read', async () => {
       name: 'falcon',
       scheduler: 'slurm',
       ssh: {
+        transport: 'ssh2',
         host: 'falcon.example.org',
+        fallbacks: [],
+        jump: [],
+        transfer: null,
         port: 2222,
         user: 'compops',
         identityFile: join(folder, '.ssh/id'),
@@ -384,10 +447,16 @@ describe('each mistake', () => {
       'line 15, clusters.falcon.scheduler: There is no scheduler `slrm`. Did you mean `slurm`? It is `slurm`, `lsf`, `pbs`, `sge` or `local`.',
     ],
     [
-      'a transport that comes later',
+      'a transport that is none',
       'transport: ssh2',
-      'transport: openssh',
-      'line 22, clusters.falcon.transport: `transport: openssh` is not supported yet. Leave it out: ssh2 is used.',
+      'transport: openshs',
+      'line 22, clusters.falcon.transport: `transport` cannot be `openshs`. Did you mean `openssh`? It is one of `ssh2`, `openssh`.',
+    ],
+    [
+      'a transport to this machine',
+      '  here:\n',
+      '  here:\n    transport: ssh2\n',
+      'line 32, clusters.here.transport: `transport` needs `ssh`. Leave it out: commands run on this machine.',
     ],
     [
       'events',
@@ -408,10 +477,22 @@ describe('each mistake', () => {
       'line 27, clusters.falcon.keep.days: `days` is missing. Write after how many days run directories are removed, for example `keep: { days: 30 }`.',
     ],
     [
-      'jump',
+      'a jump host without its name',
       'user: compops\n',
-      'user: compops\n      jump: [{ host: mack }]\n',
-      'line 20, clusters.falcon.ssh.jump: `jump` is not supported yet. Name a host that this machine reaches directly.',
+      'user: compops\n      jump: [{ user: me }]\n',
+      'line 20, clusters.falcon.ssh.jump[0].host: `host` is missing. Write the host, for example `host: mack.example.org`.',
+    ],
+    [
+      'one login node twice',
+      'host: falcon.example.org',
+      'host: [falcon, owl, falcon]',
+      'line 17, clusters.falcon.ssh.host: `host` names a host twice. Keep one.',
+    ],
+    [
+      'a session for our own client',
+      'user: compops\n',
+      'user: compops\n      session: required\n',
+      'line 20, clusters.falcon.ssh.session: `session` is for `transport: openssh`. Write that beside `ssh`, or leave it out.',
     ],
     [
       'a root that is relative',

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createLocalRemote } from '../../src/remote/local.ts'
+import { createOpensshRemote } from '../../src/remote/openssh.ts'
 import type { Remote } from '../../src/remote/remote.ts'
 import { createSsh2Remote } from '../../src/remote/ssh2.ts'
 import { type Sshd, startSshd } from '../support/sshd.ts'
@@ -39,6 +40,17 @@ function isAlive(pid: number): boolean {
 
 describe.each([
   ['ssh2', () => createSsh2Remote(sshd)],
+  [
+    'openssh',
+    () =>
+      createOpensshRemote({
+        ...sshd,
+        configFile: '/dev/null',
+        controlDir: join(sshd.dir, 'control'),
+        cluster: 'falcon',
+        renew: 'sign in',
+      }),
+  ],
   ['local', () => createLocalRemote()],
 ])('%s', (_way, create) => {
   beforeEach(async () => {

@@ -2,15 +2,29 @@ import { expect, test } from 'vitest'
 import { openRemote } from '../../src/remote/open.ts'
 
 test('without ssh the commands run on this machine', async () => {
-  const remote = openRemote({})
+  const remote = openRemote({ by: 'here' })
   expect(remote.description).toMatch(/\(this machine\)$/)
   expect((await remote.run({ program: 'echo here' })).stdout).toBe('here\n')
   await remote.close()
 })
 
-test('with ssh nothing is connected before it is needed', async () => {
-  const remote = openRemote({ ssh: { host: 'falcon.example.org', user: 'compops' } })
-  expect(remote.description).toBe('compops@falcon.example.org:22')
+const files = { identityFile: '~/.ssh/id', knownHostsFile: '~/.ssh/known_hosts' }
+test.each([
+  [
+    'compops@falcon:22 or owl:22',
+    {
+      by: 'ssh2' as const,
+      host: 'falcon',
+      port: 22,
+      user: 'compops',
+      fallbacks: [{ host: 'owl', port: 22 }],
+      ...files,
+    },
+  ],
+  ['falcon', { by: 'openssh' as const, host: 'falcon', controlDir: '/nowhere', cluster: 'falcon', renew: 'sign in' }],
+])('with ssh nothing is connected before it is needed: %s', async (description, way) => {
+  const remote = openRemote(way)
+  expect(remote.description).toBe(description)
   expect(remote.stats()).toEqual({
     connects: 0,
     commands: 0,
@@ -20,11 +34,4 @@ test('with ssh nothing is connected before it is needed', async () => {
     lastError: null,
   })
   await remote.close()
-})
-
-test.each([
-  [{ ssh: { host: 'falcon', user: 'c', jump: [{ host: 'mack' }] } }, /ssh\.jump is not supported yet/],
-  [{ ssh: { host: 'falcon', user: 'c' }, transport: 'openssh' as const }, /transport: openssh is not supported yet/],
-])('what is not built yet is refused at once', (cluster, message) => {
-  expect(() => openRemote(cluster)).toThrow(message)
 })

@@ -18,6 +18,8 @@ export interface Lab {
   user: string
   identityFile: string
   knownHostsFile: string
+  /** Knows `cluster`, `fileserver` and `cluster-via-fileserver`. */
+  sshConfig: string
   /** Has accounting (sacct). */
   dbd: boolean
   slurmVersion: string
@@ -70,6 +72,7 @@ export async function labUp(options: LabOptions = {}): Promise<Lab> {
     user,
     identityFile: value('SSH_KEY'),
     knownHostsFile: value('KNOWN_HOSTS'),
+    sshConfig: value('SSH_CONFIG'),
     dbd: value('DBD') === '1',
     slurmVersion: value('SLURM_VERSION'),
     slurmConf: value('CONF'),

@@ -49,6 +49,7 @@ export async function openRows() {
       nativeDependencies: true,
       inWords: (reason: string) => reason,
       facts: async () => facts,
+      needsSession: async () => null,
       ...cluster,
     }),
     clusterConfig: () => ({ maxSubmitted: 500 }),

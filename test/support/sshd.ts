@@ -17,6 +17,10 @@ export interface SshdOptions {
   hostKeyTypes?: readonly ('ed25519' | 'ecdsa' | 'rsa')[]
   /** Passphrase of the user key. */
   passphrase?: string
+  /** Lines of sshd_config; they win over ours. */
+  config?: readonly string[]
+  /** Another server's, so that one key opens both. */
+  identityFile?: string
 }
 
 export interface Sshd {
@@ -47,9 +51,9 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   const types = options.hostKeyTypes ?? ['ed25519']
   const user = userInfo().username
   const dir = await mkdtemp(join(tmpdir(), 'sshd-'))
-  const identityFile = join(dir, 'id_ed25519')
+  const identityFile = options.identityFile ?? join(dir, 'id_ed25519')
   const knownHostsFile = join(dir, 'known_hosts')
-  await keygen('ed25519', identityFile, options.passphrase ?? '')
+  if (options.identityFile === undefined) await keygen('ed25519', identityFile, options.passphrase ?? '')
   const isRoot = process.getuid?.() === 0
   // sshd started by root changes into it before sign-in.
   if (isRoot) await mkdir('/run/sshd', { recursive: true, mode: 0o755 })
@@ -79,6 +83,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
       await writeFile(knownHostsFile, known)
     }
     const config = [
+      ...(options.config ?? []),
       'ListenAddress 127.0.0.1',
       `Port ${port}`,
       ...types.map(type => `HostKey ${join(dir, `host_${type}`)}`),
