@@ -23,8 +23,6 @@ const clusterKeys = [
   'path',
 ]
 
-const notYet = (key: string, what: string) => `\`${key}: ${what}\` is not supported yet.`
-
 export function readCluster(
   name: string,
   node: Located,

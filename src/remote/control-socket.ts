@@ -27,13 +27,9 @@ export async function prepareControlDir(dir: string): Promise<void> {
   }
 }
 
-/** Sessions that a person opened outlive the service and are never ended by it; `kept` connections are its own. */
-export type Purpose = 'session' | 'kept'
-
-/** The same for service and command line, other for each way to sign in. */
-export function socketNameOf(target: readonly (string | number | null | undefined)[], purpose: Purpose): string {
-  const hash = createHash('sha256').update(JSON.stringify(target)).digest('hex').slice(0, 20)
-  return `${hash}.${purpose}`
+/** The same for all who sign in the same way, other for each way. */
+export function socketNameOf(way: readonly (string | number | null)[]): string {
+  return `${createHash('sha256').update(JSON.stringify(way)).digest('hex').slice(0, 20)}.session`
 }
 
 /**

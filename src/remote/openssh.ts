@@ -7,12 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError } from '../errors.ts'
 import { createCommandRunner } from './command.ts'
 import { type BackOff, backOffDelay, keepConnection, type Link } from './connection.ts'
-import { knock, type Purpose, prepareControlDir, socketNameOf } from './control-socket.ts'
+import { knock, prepareControlDir, socketNameOf } from './control-socket.ts'
 import { inTurn } from './in-turn.ts'
 import { frameProgram, LOADER, STOP_PROGRAM } from './loader.ts'
 import {
   commandArguments,
-  exitArguments,
   identityOf,
   masterArguments,
   type OpensshTarget,
@@ -60,11 +59,9 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
 
   async function dialNode(target: OpensshTarget, signal: AbortSignal): Promise<Link<Master>> {
     await prepareControlDir(controlDir)
-    const session = await adopt(target, 'session')
+    const session = await adopt(target)
     if (session !== null) return session
     if (options.sessionRequired === true) throw needsSession()
-    const left = await adopt(target, 'kept')
-    if (left !== null) return left
     const last = tried.get(target.host)
     if (last !== undefined && performance.now() < last.notBefore) throw last.error
     const failures = (last?.failures ?? 0) + 1
@@ -95,14 +92,13 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
     }
   }
 
-  /** The master behind a control socket, if one lives there. A session is left alone at our end; one that a killed service left is ended. */
-  async function adopt(target: OpensshTarget, purpose: 'session' | 'kept'): Promise<Link<Master> | null> {
-    const controlName = socketOf(options, target, purpose)
+  /** The session that a person opened, if one stands. It is left alone at our end. */
+  async function adopt(target: OpensshTarget): Promise<Link<Master> | null> {
+    const controlName = sessionSocketOf(options, target)
     const socket = await knock(controlDir, controlName)
     if (socket === null) return null
     const lost = new AbortController()
-    const what = purpose === 'session' ? 'session' : 'connection'
-    socket.once('close', () => lost.abort(new Error(`the ${what} to ${nameOf(target)} has ended`)))
+    socket.once('close', () => lost.abort(new Error(`the session to ${nameOf(target)} has ended`)))
     // Its greeting: read, or its end would not be seen.
     socket.resume()
     return {
@@ -110,14 +106,14 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
       lost: lost.signal,
       async end() {
         socket.destroy()
-        if (purpose === 'kept') await runToEnd(exitArguments(target, controlName), controlDir)
       },
     }
   }
 
   async function startMaster(target: OpensshTarget, signal: AbortSignal): Promise<Link<Master>> {
-    const controlName = socketOf(options, target, 'kept')
-    const child = spawnSsh(masterArguments(target, controlName), controlDir, ['ignore', 'ignore', 'pipe'])
+    // Another process may be at the same directory (doctor beside the service): each has its own.
+    const controlName = `${randomBytes(10).toString('hex')}.kept`
+    const child = spawnMaster(masterArguments(target, controlName), controlDir)
     const said = tailOf(child)
     const over = endOf(child)
     const giveUp = performance.now() + connectTimeout
@@ -185,7 +181,7 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
       const denied = targets.every(target => tried.get(target.host)?.denied === true)
       if (options.sessionRequired !== true && !denied) return null
       for (const target of targets) {
-        const socket = await knock(controlDir, socketOf(options, target, 'session'))
+        const socket = await knock(controlDir, sessionSocketOf(options, target))
         socket?.destroy()
         if (socket !== null) return null
       }
@@ -198,9 +194,9 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
   }
 }
 
-/** Clusters on one host have each their own. */
-export function socketOf(options: Pick<OpensshOptions, 'renew'>, target: OpensshTarget, purpose: Purpose): string {
-  return socketNameOf([options.renew, ...identityOf(target)], purpose)
+/** The same for service and command line; clusters on one host have each their own. */
+export function sessionSocketOf(options: Pick<OpensshOptions, 'renew'>, target: OpensshTarget): string {
+  return socketNameOf([options.renew, ...identityOf(target)])
 }
 
 export function targetOf(options: OpensshTarget, host: string): OpensshTarget {
@@ -238,11 +234,23 @@ function endOf(child: ChildProcess): Promise<string> {
   })
 }
 
-async function runToEnd(args: readonly string[], cwd: string): Promise<void> {
-  const child = spawnSsh(args, cwd, ['ignore', 'ignore', 'ignore'])
-  const giveUp = setTimeout(() => child.kill('SIGKILL'), LET_GO)
-  await endOf(child)
-  clearTimeout(giveUp)
+/** Ends with us, however we end: a watcher sees our end of a pipe closed. It is ended with the master, by their process group. */
+const MASTER_SCRIPT = '(exec 2>/dev/null; cat <&3 >/dev/null; kill $$) & exec 3<&-; exec ssh "$@"'
+
+function spawnMaster(args: readonly string[], cwd: string): ChildProcess {
+  const stdio: ('ignore' | 'pipe')[] = ['ignore', 'ignore', 'pipe', 'pipe']
+  const child = spawn('/bin/sh', ['-c', MASTER_SCRIPT, 'ssh', ...args], { cwd, stdio, detached: true })
+  child.on('error', () => {})
+  for (const stream of child.stdio) stream?.on('error', () => {})
+  child.once('exit', () => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // Nobody is left in it.
+    }
+    child.stdio[3]?.destroy()
+  })
+  return child
 }
 
 /** Why ssh could not sign in, with the remedy. `denied`: the host answers, and lets in nobody whose keys are at hand here. */

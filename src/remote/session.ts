@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { CompopsError, describeError } from '../errors.ts'
 import { knock, prepareControlDir } from './control-socket.ts'
-import { nameOf, type OpensshOptions, socketOf, targetOf } from './openssh.ts'
+import { nameOf, type OpensshOptions, sessionSocketOf, targetOf } from './openssh.ts'
 import { exitArguments, sessionArguments } from './openssh-arguments.ts'
 
 /** A login node's session that a person opened: whether it stands, opening it at the keyboard, ending it. */
@@ -19,7 +19,7 @@ export function sessionsOf(options: OpensshOptions): Session[] {
   const { controlDir } = options
   return [options.host, ...(options.fallbacks ?? [])].map(host => {
     const target = targetOf(options, host)
-    const controlName = socketOf(options, target, 'session')
+    const controlName = sessionSocketOf(options, target)
     const ssh = async (args: readonly string[], stdio: 'inherit' | 'ignore'): Promise<boolean> => {
       const child = spawn('ssh', args, { cwd: controlDir, stdio })
       return new Promise((resolve, reject) => {

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { appendFile, chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -248,6 +250,29 @@ ${more}`,
     await until(() => existsSync(join(dir, 'begun')))
     await own.halt()
     await cut
+  })
+
+  test('ends with the service, even where that is killed', async () => {
+    const own = await serve()
+    const way = {
+      ...stationOf(own),
+      configFile: '/dev/null',
+      controlDir: join(dir, 'control'),
+      cluster: 'falcon',
+      renew: '',
+    }
+    const program = `
+      import { createOpensshRemote } from '${import.meta.resolve('../../src/remote/openssh.ts')}'
+      await createOpensshRemote(${JSON.stringify(way)}).run({ program: 'true' })
+      console.log('connected')
+      setInterval(() => {}, 1000)`
+    const service = spawn(process.execPath, ['--input-type=module-typescript', '-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(service.stdout, 'data')
+    expect(await readdir(way.controlDir)).toHaveLength(1)
+    service.kill('SIGKILL')
+    await until(async () => (await readdir(way.controlDir)).length === 0)
   })
 
   test('the next login node is taken where the first is away', async () => {
