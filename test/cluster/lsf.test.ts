@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Cluster, openCluster, type SubmitRequest, type WatchedAttempt } from '../../src/cluster/cluster.ts'
+import { type AttemptArray, nativeNumbers, readTasks } from '../../src/model/array.ts'
 import { dialectOf } from '../../src/scheduler/index.ts'
 import { type FakeLsf, startFakeLsf } from '../support/fake-lsf.ts'
 import { until } from '../support/until.ts'
@@ -165,6 +166,32 @@ describe('what says nothing', () => {
     expect(await look(cluster, attempt)).toEqual({ queue: null, accounting: null, exit: null, started: null })
     expect(lsf.calls('bparams')).toHaveLength(2)
   })
+})
+
+test.each(['ibm', 'compatible', 'old'])('an array on LSF of the kind %s: each task by its number', async kind => {
+  lsf.behave('kind', kind)
+  const cluster = service()
+  const array: AttemptArray = { tasks: '0-2', throttle: 2, renumbered: true }
+  const request = submitRequest({
+    source,
+    array,
+    spec: {
+      script: ['[ "$LSB_JOBINDEX" != 2 ] || sleep 600; exit "$COMPOPS_ARRAY_INDEX"'],
+      array: { tasks: array.tasks, throttle: array.throttle },
+    },
+  })
+  const tasks = readTasks(array.tasks).map((index, i) => ({ index, native: nativeNumbers(array)[i]! }))
+  const attempt = { ...(await start(cluster, request)), tasks }
+  expect(lsf.calls('bsub').at(-1)).toContain(`-J compops-${attempt.id}[1-3]%2 `)
+  const round = async () => (await cluster.observe([attempt])).tasks!.get(attempt.id)!
+  const seen = await until('two to end and one to run', async () => {
+    const now = await round()
+    return now.get(0)?.exit != null && now.get(1)?.exit != null && now.get(2)?.queue?.state === 'running' && now
+  })
+  expect(seen.get(0)).toMatchObject({ accounting: { verdict: 'completed' }, exit: { code: 0 } })
+  expect(seen.get(1)).toMatchObject({ accounting: { nativeId: '1', verdict: 'exit', exitCode: 1 }, exit: { code: 1 } })
+  expect(await cluster.cancel([attempt])).toEqual(new Map([[attempt.id, 'gone']]))
+  expect((await round()).get(2)).toMatchObject({ accounting: { verdict: 'canceled' } })
 })
 
 test('a host that is lost: unfinished, until the files of the job say more', async () => {

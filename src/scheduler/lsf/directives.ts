@@ -81,6 +81,7 @@ export function readDirectives(text: string): BatchDirectives {
   const lines: Record<string, number> = {}
   const kept: { directive: string; line: number }[] = []
   const dropped: DroppedDirective[] = []
+  let array: BatchDirectives['array']
   for (const [i, written] of text.split('\n').entries()) {
     const line = i + 1
     const row = written.replace(/\r$/, '')
@@ -96,8 +97,10 @@ export function readDirectives(text: string): BatchDirectives {
         drop('not an option', false)
         continue
       }
-      if (option.flag === 'J' && /\[.*\]/.test(option.value ?? '')) {
-        drop('arrays are written as array: in .compops.yml', true)
+      // `name[1-10]%4`: the name is ours, the tasks are not.
+      const tasks = option.flag === 'J' ? /\[([^\]]*)\](%\d+)?$/.exec(option.value ?? '') : null
+      if (tasks !== null) {
+        array = { text: `${tasks[1]}${tasks[2] ?? ''}`, line }
         continue
       }
       const reason = refuse(directive)
@@ -117,7 +120,7 @@ export function readDirectives(text: string): BatchDirectives {
       }
     }
   }
-  return { resources, lines, directives: kept, dropped }
+  return { resources, lines, directives: kept, ...(array === undefined ? {} : { array }), dropped }
 }
 
 function splitWords(text: string): { words: string[]; problem: string | null } {

@@ -1,4 +1,5 @@
 import { CompopsError, UnreadableError } from '../../errors.ts'
+import { writeTasks } from '../../model/array.ts'
 import type { JobRequest, Refusal } from '../dialect.ts'
 import { rawOption } from './directives.ts'
 import { type BsubOption, bsubOptions } from './resources.ts'
@@ -50,17 +51,7 @@ function requirement(options: readonly BsubOption[]): string[] {
 function writeArray({ numbers, throttle }: NonNullable<JobRequest['array']>): string {
   if (numbers.length === 0 || numbers.some(n => !Number.isSafeInteger(n) || n < 1))
     throw new CompopsError('array: the tasks of LSF are numbered from 1')
-  return `[${writeNumbers(numbers)}]${throttle === null ? '' : `%${throttle}`}`
-}
-
-function writeNumbers(numbers: readonly number[]): string {
-  const runs: [number, number][] = []
-  for (const n of numbers) {
-    const last = runs.at(-1)
-    if (last !== undefined && last[1] === n - 1) last[1] = n
-    else runs.push([n, n])
-  }
-  return runs.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(',')
+  return `[${writeTasks(numbers)}]${throttle === null ? '' : `%${throttle}`}`
 }
 
 /** A name with its list may have 255 characters (IBM Spectrum LSF 10.1, "Job Arrays"): our name has 44, `%` and a number some more. */
@@ -68,7 +59,7 @@ export function canNumber(tasks: readonly number[], maxArraySize: number | null)
   return (
     tasks.every(n => n >= 1) &&
     (maxArraySize === null || (tasks.at(-1) ?? 0) <= maxArraySize) &&
-    writeNumbers(tasks).length <= 200
+    writeTasks(tasks).length <= 200
   )
 }
 

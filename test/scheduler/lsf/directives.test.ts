@@ -76,7 +76,6 @@ test.each([
 })
 
 test.each([
-  ['-J "x[1-10]%4"', 'arrays are written as array: in .compops.yml'],
   ['-w "done(12)"', '-w cannot be used: dependencies are written as needs'],
   ['-b 23:59:00:00 -H', '-H cannot be used: a job that nobody releases would wait for ever'],
 ])('%s would make another computation of it', (line, reason) => {
@@ -90,6 +89,13 @@ test.each([
   ['-P "$(id)"', 'is not an option as bsub has them'],
 ])('%s is dropped: %s', (line, reason) => {
   expect(readDirectives(`#BSUB ${line}\n`).dropped[0]!.reason).toContain(reason)
+})
+
+test.each([
+  ['-J "x[1-10]%4"', '1-10%4'],
+  ['-J x[1,3,5-7:2]', '1,3,5-7:2'],
+])('%s is an array', (line, text) => {
+  expect(readDirectives(`#BSUB -q a\n#BSUB ${line}\n`)).toMatchObject({ array: { text, line: 2 }, dropped: [] })
 })
 
 test('globs of a site', () => {

@@ -116,7 +116,7 @@ export const lsfRow: DialectRow = {
   ],
   array: {
     can: [[1, 2, 3], [5], [1, 7, 900]],
-    cannot: [[0, 1], [1, 1001], Array.from({ length: 200 }, (_, i) => 2 * i + 1)],
+    cannot: [[0, 1], [1, 1001], Array.from({ length: 200 }, (_, i) => i * i + 1)],
     maxArraySize: 1000,
   },
 }

@@ -8,10 +8,10 @@
 #   bhist        down, nothing        bkill   ignore
 # and of the whole LSF: kind (`ibm`, which is usual; `compatible`, which knows few fields; `old`, which knows no -o), hold (jobs stay pending),
 #   forget (bjobs forgets a job with its end, as after CLEAN_PERIOD), clean-period (seconds).
-# In a job's directory an empty file `forgotten` plays CLEAN_PERIOD, `aged` a switched log of events, `archived` one that is gone; `term`
+# Elements of an array are jobs `<id>[<index>]` there. In a job's directory an empty file `forgotten` plays CLEAN_PERIOD, `aged` a switched log of events, `archived` one that is gone; `term`
 # (`TERM_MEMLIMIT 137`) is why LSF ended it, and a job may write it itself.
 S=${FAKE_LSF:?fake-lsf: FAKE_LSF must name its state directory}
-mkdir -p "$S/jobs" "$S/behave"
+mkdir -p "$S/jobs" "$S/ids" "$S/behave"
 mode=ok
 [ -n "${asks-}" ] || . "${0%/*}/../fake-scheduler/behave.sh"
 
@@ -36,6 +36,9 @@ file() { cat "$job/$1" 2>/dev/null || echo "${2-}"; }
 # The fields of $job in LSF's own words: $id $name $stat $code $term $reason $submitted $started $ended
 load() {
   id=${job##*/}
+  index=
+  case $id in *'['*) index=${id#*'['}; index=${index%]} ;; esac
+  id=${id%%'['*}
   name=$(file name)
   stat=$(file state)
   code=$(file exit)
