@@ -59,7 +59,7 @@ it('a session that ends holds submissions, keeps states, says who must renew; th
   const { iid } = await w.openMergeRequest('calc/first')
   await until('the first to be held', () => isHeld(first))
   await until('its note to say why', () => w.note(iid)?.body.includes('needs a new session'))
-  expect(w.statuses(first)['compops/heat']).toBe('pending')
+  await until('its status', () => w.statuses(first)['compops/heat'] === 'pending')
   expect(sshd.connections()).toBe(0)
   expect(await connect(w.configFile)).toContain('falcon: signed in as')
   await until('it to run', () => w.statuses(first)['compops/heat'] === 'running')
