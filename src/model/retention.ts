@@ -17,6 +17,10 @@ export interface RetentionFacts {
   readonly latestCompleted: boolean
   /** Its branch has not been deleted. */
   readonly branchLives: boolean
+  /** What its branch, which lives, shows: not the newest one where the branch was reset to an earlier commit. */
+  readonly shown: boolean
+  /** A living branch whose head is its commit: its own, or one that was made there and has no run of its own ("already computed in run …"). */
+  readonly headOf: string | null
   /** A living branch that was computed from its branch. */
   readonly child: string | null
 }
@@ -29,6 +33,8 @@ export function whyKept(facts: RetentionFacts, days: number, now: Date): string 
   if (facts.uncollected) return 'its results have not been fetched'
   if (!facts.committed) return 'its evidence is not committed'
   if (now.getTime() - facts.endedAt.getTime() < days * 86_400_000) return `it is younger than ${days} days`
+  if (facts.shown) return 'it is the run that a living branch shows'
+  if (facts.headOf !== null) return `${facts.headOf} stands on its commit`
   if (facts.latestCompleted && facts.branchLives) return 'it is the latest completed run of a living branch'
   if (facts.latestCompleted && facts.child !== null) return `${facts.child} was computed from its branch`
   return null

@@ -23,6 +23,8 @@ interface FactRow {
   readonly recovering: boolean
   readonly latest_completed: boolean
   readonly branch_lives: boolean
+  readonly shown: boolean
+  readonly head_of: string | null
   readonly child: string | null
 }
 
@@ -53,6 +55,9 @@ export async function runsOnCluster(
         coalesce(r.id = (select l.id from runs l where l.branch_id = r.branch_id and l.state = 'completed' and l.ended_at is not null
           order by l.created_at desc, l.id desc limit 1), false) as latest_completed,
         b.state = 'active' as branch_lives,
+        coalesce(b.state = 'active' and b.latest_run_id = r.id, false) as shown,
+        (select substr(hb.ref, 12) from branches hb
+          where hb.project_id = r.project_id and hb.state = 'active' and hb.head_sha = r.sha order by hb.ref limit 1) as head_of,
         (select substr(cb.ref, 12) from branches cb join runs cr on cr.id = cb.latest_run_id
           where cb.project_id = r.project_id and cb.state = 'active' and cr.parent->>'branch' = substr(r.ref, 12) limit 1) as child
       from runs r join branches b on b.id = r.branch_id join projects p on p.id = r.project_id
@@ -73,6 +78,8 @@ export async function runsOnCluster(
       recovering: row.recovering,
       latestCompleted: row.latest_completed,
       branchLives: row.branch_lives,
+      shown: row.shown,
+      headOf: row.head_of,
       child: row.child,
     },
   }))

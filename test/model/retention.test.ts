@@ -14,6 +14,8 @@ const old: RetentionFacts = {
   recovering: false,
   latestCompleted: false,
   branchLives: true,
+  shown: false,
+  headOf: null,
   child: null,
 }
 
@@ -32,6 +34,8 @@ test.each<[string, Partial<RetentionFacts>, string | null]>([
     { latestCompleted: true },
     'it is the latest completed run of a living branch',
   ],
+  ['never the one that a branch shows, newest or not', { shown: true }, 'it is the run that a living branch shows'],
+  ['never one on whose commit a living branch stands', { headOf: 'calc/b' }, 'calc/b stands on its commit'],
   ['but that of a branch that is gone', { latestCompleted: true, branchLives: false }, null],
   [
     'unless a living branch was computed from that',
