@@ -59,6 +59,9 @@ interface ArrayPast {
   readonly queue: readonly QueueRow[]
   readonly accounted: readonly AccountingRow[]
   readonly files: ReadonlyMap<number, TaskFiles> | undefined
+  /** The id that we know, and the one of the copy that passed the fence. */
+  readonly nativeId: string | null
+  readonly claimedBy: string | null
 }
 
 /** What was seen of each task of an array. One of which nothing can be known now is left out, which is not the same as a miss. */
@@ -72,15 +75,39 @@ export function arrayTasks(
   const ended = rowsByTask(gone, past.queue)
   const accounted = rowsByTask(gone, past.accounted)
   const seen = new Map<number, Seen>()
+  const { nativeId, claimedBy } = past
   for (const { index } of tasks) {
     const files = left.has(index) ? past.files?.get(index) : undefined
+    // Another copy has the claim: all that is said of this task is of one that did nothing, and the other's may not have begun yet.
+    if (left.has(index) && files?.started === undefined && claimedBy !== null && claimedBy !== nativeId) {
+      const accounting = past.accounting ? null : 'off'
+      seen.set(index, { queue: null, accounting, exit: null, started: { nativeId: claimedBy, at: null } })
+      continue
+    }
     if (past.silent && left.has(index) && files?.exit === undefined) continue
     seen.set(index, {
       queue: inQueue.get(index) ?? ended.get(index) ?? null,
-      accounting: past.accounting ? (accounted.get(index) ?? null) : 'off',
+      accounting: past.accounting ? turnedAway(accounted.get(index) ?? null, files, claimedBy) : 'off',
       exit: files?.exit ?? null,
       started: files?.started ?? null,
     })
   }
   return seen
 }
+
+/**
+ * A task that found its attempt fenced although its array had begun: a cancellation that was under way took the fence back. It did nothing, so it was
+ * canceled and not the failure that its exit code makes of it.
+ */
+function turnedAway(
+  row: AccountingRow | null,
+  files: TaskFiles | undefined,
+  claimedBy: string | null,
+): AccountingRow | null {
+  const away = row?.verdict === 'exit' && row.exitCode === atTheFence && row.nativeId === claimedBy
+  if (row === null || !away || files?.started !== undefined || files?.exit !== undefined) return row
+  return { ...row, verdict: 'canceled', nativeState: 'it found its array given up, and did nothing', startedAt: null }
+}
+
+/** The exit code of what leaves at the fence (scheduler/wrapper.ts). */
+const atTheFence = 75

@@ -57,7 +57,10 @@ printf '%s\\n' "$list" | {
     tell $n "$directory" exit.0
     n=$((n + 1))
   done
+  told=
   [ -z "$tasks" ] || printf '%s\\n' "$tasks" | while IFS=' ' read -r n from to step directory; do
+    [ "$n" = "$told" ] || tell "$n" "$directory" started.array
+    told=$n
     while [ "$from" -le "$to" ]; do
       tell "$n" "$directory" "started.$from"
       tell "$n" "$directory" "exit.$from"
@@ -177,7 +180,8 @@ now=$(date +%s)
 printf '%s\\n' "$list" | while IFS= read -r line; do
   directory=\${line#* * }
   case $fence_all$line in
-    'no- '*) if id=$(begun "$directory"); then line=\${line#- }; echo "begun $id \${line%% *}"; continue; fi ;;
+    # The rest of an array, and what its scheduler starts again, are not to leave at a fence that came too late.
+    'no- '*) if id=$(begun "$directory"); then rm -f "$directory/fenced"; line=\${line#- }; echo "begun $id \${line%% *}"; continue; fi ;;
   esac
   if [ -n "$line" ] && [ ! -e "$directory/id" ] && [ ! -e "$directory/refused" ]; then
     began=

@@ -70,6 +70,8 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
         queue: past.queue.get(attempt.id) ?? [],
         accounted: past.accounting.get(attempt.id) ?? [],
         files: past.files.get(attempt.id),
+        nativeId: attempt.nativeId,
+        claimedBy: past.claims.get(attempt.id) ?? null,
       })
       tasks.set(attempt.id, new Map([...seenTasks].map(([index, found]) => [index, onOurClock(found, ahead)])))
       continue
@@ -105,9 +107,11 @@ interface Past {
   readonly accounting: Map<string, AccountingRow[]>
   /** By attempt, then by task: 0 where it is no array. */
   readonly files: Map<string, Map<number, TaskFiles>>
+  /** Which copy of an array runs, by attempt. */
+  readonly claims: Map<string, string>
 }
 
-const nothing: Past = { silent: false, queue: new Map(), accounting: new Map(), files: new Map() }
+const nothing: Past = { silent: false, queue: new Map(), accounting: new Map(), files: new Map(), claims: new Map() }
 
 async function readPast(
   reach: Reach,
@@ -138,7 +142,7 @@ async function readPast(
     throw new UnreadableError(`${reach.name}: the answer about ended jobs is not whole`, { transient: true })
 
   const silent = head === 'silent\n'
-  const past: Past = { silent, queue: new Map(), accounting: new Map(), files: new Map() }
+  const past: Past = { silent, queue: new Map(), accounting: new Map(), files: new Map(), claims: new Map() }
   const byName = new Map(gone.map(attempt => [jobName(attempt.id), attempt]))
   await inTurns(reach, silent ? [] : dialect.readPast(answer.stdout.slice(0, split)), ({ kind, row }) => {
     const attempt = byName.get(row.name)
@@ -156,13 +160,17 @@ async function readPast(
 /** `<number of the attempt> <file> <its first line>`. The job's own user can write there: what does not look as our wrapper writes it is no file of ours. */
 function readFile(dialect: Dialect, line: string, gone: readonly WatchedAttempt[], past: Past): void {
   const [record = '', ...rest] = line.split('\t')
-  const found = /^(\d+) (started|exit)\.(\d{1,7}) (\S+) (\d{1,10})(?: (\d{1,3}) (\d{1,10}))?$/.exec(record)
+  const found = /^(\d+) (started|exit)\.(\d{1,7}|array) (\S+) (\d{1,10})(?: (\d{1,3}) (\d{1,10}))?$/.exec(record)
   if (found === null) return
   const [, n, file, task, nativeId = '', first, second, third] = found
   const attempt = gone[Number(n)]
   if (attempt === undefined || !dialect.nativeId.test(nativeId)) return
   // A number that no column holds would keep the whole round from being written, for all other jobs too.
   if (file === 'exit' && Number(first) > mostRestarts) return
+  if (task === 'array') {
+    if (file === 'started' && second === undefined) past.claims.set(attempt.id, nativeId)
+    return
+  }
   const known = past.files.get(attempt.id) ?? new Map<number, TaskFiles>()
   past.files.set(attempt.id, known)
   const before = known.get(Number(task)) ?? {}

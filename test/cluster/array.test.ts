@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Cluster, openCluster, type SubmitRequest, type WatchedAttempt } from '../../src/cluster/cluster.ts'
 import { type AttemptArray, nativeNumbers, readTasks } from '../../src/model/array.ts'
+import { nextState } from '../../src/model/next-state.ts'
 import { dialectOf } from '../../src/scheduler/index.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
 import { until } from '../support/until.ts'
@@ -122,6 +123,51 @@ describe('an array', () => {
     )
     expect(new Set(owners).size).toBe(1)
     for (const n of [1, 2, 3, 4, 5, 6]) expect(readFileSync(join(run, `ran.${n}`), 'utf8')).toBe('ran\n')
+  })
+
+  test('whose claim another copy has is that copy: tasks of ours that left at the fence have not failed', async () => {
+    slurm.behave('hold', 'yes')
+    slurm.behave('sbatch', 'twice')
+    const cluster = service()
+    const attempt = await start(cluster, arrayOf('true', { tasks: '1-3', throttle: null, renumbered: false }))
+    expect(attempt.nativeId).toBe('2')
+    // The first copy has begun with one of its tasks; the others still wait for their turn.
+    writeFileSync(join(directory(attempt), 'started.array'), '1 1700000000\n')
+    writeFileSync(join(directory(attempt), 'started.1'), '1 1700000000\n')
+    await slurm.release('2')
+    const seen = await seenOf(cluster, attempt)
+    for (const n of [1, 2, 3]) expect(seen.get(n)?.started?.nativeId).toBe('1')
+    expect(seen.get(2)).toEqual({ queue: null, accounting: null, exit: null, started: { nativeId: '1', at: null } })
+    const before = {
+      nativeId: '2',
+      state: 'queued' as const,
+      restarts: 0,
+      misses: 0,
+      missedSince: null,
+      awaiting: null,
+    }
+    const options = { facts: await cluster.facts(), now: new Date(), accountingWait: 0, inWords: String }
+    const concluded = nextState({ ...before, cancelRequested: false }, seen.get(2)!, options)
+    expect(concluded).toMatchObject({ state: 'running', reason: null })
+    // By the id of the copy that runs they wait, as its queue says.
+    const known = await seenOf(cluster, { ...attempt, nativeId: '1' })
+    expect(known.get(2)).toMatchObject({ queue: { nativeId: '1', state: 'queued' }, started: null })
+  })
+
+  test('that was fenced for a moment although it ran: what left at the fence was canceled, it did not fail', async () => {
+    slurm.behave('hold', 'yes')
+    const cluster = service()
+    const attempt = await start(cluster, arrayOf('true', { tasks: '1-2', throttle: null, renumbered: false }))
+    writeFileSync(join(directory(attempt), 'started.array'), '1 1700000000\n')
+    writeFileSync(join(directory(attempt), 'fenced'), '')
+    await slurm.release('1')
+    const seen = await seenOf(cluster, attempt)
+    for (const n of [1, 2])
+      expect(seen.get(n)).toMatchObject({
+        started: null,
+        exit: null,
+        accounting: { verdict: 'canceled', exitCode: 75 },
+      })
   })
 
   test('is cancelled as a whole', async () => {

@@ -96,7 +96,8 @@ export function startFakeSlurm(): FakeSlurm {
     read: (id, file) => read('jobs', id, file),
     async release(id) {
       const env = { PATH: path, HOME: state, FAKE_SLURM: state, SLURM_JOB_ID: id, SLURM_JOB_NODELIST: 'n1' }
-      const job = spawn(join(commands, 'run-job'), [join(state, 'jobs', id), ''], {
+      const command = existsSync(join(state, 'jobs', id, 'array')) ? 'run-array' : 'run-job'
+      const job = spawn(join(commands, command), [join(state, 'jobs', id), ''], {
         env,
         detached: true,
         stdio: 'ignore',
