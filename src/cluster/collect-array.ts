@@ -23,6 +23,8 @@ for name in root attempt mark log_bytes logs; do IFS= read -r "$name" || exit 97
 [ -d "$root" ] || { echo "$root is not there" >&2; exit 96; }
 [ -d "$attempt" ] || exit 95
 cd "$attempt" || exit 96
+# Of what has ended nobody needs them any more.
+rm -f secrets
 strange=$(find . ! -name . -prune "(" -name "outputs.*" -o -name "metrics*" -o -name "environment.*" -o -name "log.*" -o -name "scheduler.log.*" ")" "(" ! -type f -o ! -name "*log.*" -size +2048 ")")
 plain() {
   [ -f "$1" ] || return 1

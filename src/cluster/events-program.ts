@@ -11,7 +11,10 @@ import { preamble } from './preamble.ts'
  */
 export const eventsProgram = `${preamble}
 for name in events lifetime beats soon seldom; do IFS= read -r "$name" || exit 97; done
-problem=$(mkdir -p "$events" 2>&1) && cd "$events" || { echo "$problem" >&2; exit 96; }
+# A root that is not mounted is not made here: it would look like one from which everything was removed.
+[ -d "\${events%/*}/" ] || { echo "\${events%/*} is not there" >&2; exit 96; }
+[ -d "$events" ] || problem=$(mkdir "$events" 2>&1) || [ -d "$events" ] || { echo "$problem" >&2; exit 96; }
+cd "$events" || exit 96
 
 # Only a shell that tells a passed deadline from the end of the input can wait without a process.
 waits=

@@ -170,10 +170,14 @@ if [ -n "$here" ]; then
   done
 fi
 printf '%s\\n' "$here" | awk 'NF { print "still", $2 }'
-# What was given up never reads them.
+# What was given up, or has left the queue without a start, never reads them.
 printf '%s\\n' "$list" | while IFS= read -r line; do
+  [ -n "$line" ] || continue
   directory=\${line#* * }
-  if [ -n "$line" ] && [ -e "$directory/fenced" ]; then rm -f "$directory/secrets"; fi
+  name=\${line#* }
+  case " $(printf '%s\\n' "$here" | tr '\\n' ' ')" in *" \${name%% *} "*) continue ;; esac
+  set -- "$directory"/started.*
+  if [ -e "$directory/fenced" ] || { [ -e "$directory/id" ] && [ ! -e "$1" ]; }; then rm -f "$directory/secrets"; fi
 done
 # A submission that was begun and not answered may still make a job; one that passed the fence just before it stood has begun.
 now=$(date +%s)

@@ -79,7 +79,7 @@ export async function cancelJobs(context: Context, connection: string): Promise<
 }
 
 /** Those in doubt that had begun, perhaps ended, before anybody heard: from now on they are cancelled, or left to finish, like any other. */
-async function keepIds(
+export async function keepIds(
   context: Context,
   list: readonly { job: JobRow; attempt: AttemptRow }[],
   fates: ReadonlyMap<string, Fate>,

@@ -101,7 +101,7 @@ function gatherProgress(context: Context, connection: string) {
   return {
     add(events: readonly ClusterEvent[]): void {
       for (const { kind, attemptId, task, text } of events) {
-        const read = kind === 'progress' ? readProgress(text, task === 0 ? null : task) : null
+        const read = kind === 'progress' ? readProgress(context.secrets.redact(text), task === 0 ? null : task) : null
         if (read !== null) said.set(attemptId, read)
       }
       if (said.size === 0 || writing !== null) return

@@ -57,6 +57,9 @@ export async function pollCluster(context: Context, connection: string): Promise
       accountingWait: context.config.intervals.accounting,
       inWords: cluster.inWords,
     }
+    // It may quote what a job printed.
+    const shown = <T extends { readonly message: string | null }>(one: T): T =>
+      one.message === null ? one : { ...one, message: context.secrets.redact(one.message) }
     const changes: Change[] = []
     const states = new Map<string, JobState>()
     const tasks: TaskChange[] = []
@@ -66,10 +69,12 @@ export async function pollCluster(context: Context, connection: string): Promise
       if (attempt.array !== null) {
         const seen = round.tasks?.get(attempt.id) ?? new Map()
         const concluded = concludeArray(attempt, known(attempt), seen, { ...options, cancelRequested })
-        const { after, row, copy, stuck } = concluded
+        const { copy, stuck } = concluded
+        const after = shown(concluded.after)
+        const row = shown(concluded.row)
         if (concluded.due || cancelRequested || fresh(attempt, round.at)) due = true
         states.set(attempt.id, after.state)
-        tasks.push(...concluded.tasks)
+        tasks.push(...concluded.tasks.map(shown))
         if (concluded.tasks.length > 0 || arrayChangedBy(attempt, row))
           changes.push({ attempt, after, row, copy, stuck })
         continue
@@ -85,7 +90,7 @@ export async function pollCluster(context: Context, connection: string): Promise
         awaiting: attempt.awaiting,
         cancelRequested,
       }
-      const after = nextState(before, seen, options)
+      const after = shown(nextState(before, seen, options))
       states.set(attempt.id, after.state)
       if (after.awaiting !== null || after.misses > 0 || cancelRequested || fresh(attempt, round.at)) due = true
       if (changedBy(attempt, after, seen))

@@ -15,6 +15,7 @@ import { type AttemptRow, attemptsOf, type JobRow, shortBranch, touchRuns } from
 import { attempts, jobs, runs } from '../store/schema.ts'
 import { settleArrays } from '../store/settle-arrays.ts'
 import { claim, putBack } from '../store/work.ts'
+import { keepIds } from './cancel.ts'
 import { setReachable, setTroubled, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
 import { asOutage } from './outage.ts'
@@ -100,8 +101,9 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
     if (thrown instanceof LeaseLost) throw thrown
     const error = asOutage(thrown)
     log.warn({ step: 'submit', err: describeError(error) }, `${job.name} could not be prepared`)
-    // Nothing was handed over yet: what no repetition mends (a submodule that cannot be had, a value no scheduler takes) is told at once.
-    if (error instanceof CompopsError && !error.transient) return refused(context, attempt, describeError(error))
+    // What no repetition mends (a submodule that cannot be had, a value no scheduler takes) is told at once.
+    if (error instanceof CompopsError && !error.transient)
+      return refuseUnprepared(context, job, attempt, describeError(error))
     context.metrics.failures.inc({ verb: 'submit' })
     await putBack(
       context.db,
@@ -277,6 +279,28 @@ async function accepted(
     await touchRuns(tx, [attempt.runId])
   })
   for (const topic of ['poll', 'compose', 'prepare'] as const) context.wake.call(topic)
+}
+
+/** At the first ask nothing was handed over yet; later an earlier ask may have been answered while nobody listened: the cluster decides. */
+async function refuseUnprepared(context: Context, job: JobRow, attempt: AttemptRow, message: string): Promise<void> {
+  if (attempt.attempts <= 1) return refused(context, attempt, message)
+  try {
+    mustHold(context.lease)
+    const fates = await context.clusterOf(attempt.connection).cancel([attempt])
+    if (fates.get(attempt.id) === 'gone') return refused(context, attempt, message)
+    await keepIds(context, [{ job, attempt }], fates)
+    if (fates.get(attempt.id) === 'still there')
+      await putBack(context.db, attempts, attempt, new CompopsError(message, { transient: true }))
+  } catch (thrown) {
+    if (!(thrown instanceof CompopsError)) throw thrown
+    await setUnreachable(context, attempt.connection, thrown)
+    await putBack(
+      context.db,
+      attempts,
+      attempt,
+      new CompopsError(describeError(thrown), { transient: true, cause: thrown }),
+    )
+  }
 }
 
 /** The scheduler's no is the end of the attempt, and of its job. */

@@ -36,6 +36,9 @@ export function enterImage(request: JobRequest): string[] {
     `[ -f "$compops_file" ] || { printf 'compops: there is no image %s on %s\\n' "$compops_image" "$(uname -n)"; exit 127; }`,
     'compops_digest=$(sha256sum <"$compops_file")',
     `printf 'image %s sha256:%s\\n' "$compops_image" "\${compops_digest:0:64}" >>${quote(`${request.directory}/environment.`)}"\${COMPOPS_ARRAY_INDEX:-0}" || :`,
+    // apptainer refuses to bind what is not there, and sets a PATH of its own.
+    `mkdir -p ${bound.map(quote).join(' ')}`,
+    `export APPTAINERENV_PREPEND_PATH=${quote(`${request.directory}/bin`)} SINGULARITYENV_PREPEND_PATH=${quote(`${request.directory}/bin`)}`,
     `exec "$compops_tool" exec ${options.map(quote).join(' ')} "$compops_file" /bin/sh -c ${quote(insideShell)} sh ${quote(`${request.directory}/commands`)}`,
   ]
 }

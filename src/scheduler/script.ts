@@ -84,6 +84,7 @@ function valueLines(
     `compops_array_variable=${indexes.length === 0 ? '' : environmentName(dialect.array.variable)}`,
     `compops_patterns=${quoteArray(spec.outputs)}`,
     `compops_metrics=${quote(spec.metrics ?? '')}`,
+    `compops_secrets=${(spec.secrets ?? []).length > 0 ? 'yes' : ''}`,
     `compops_seconds=${quote(spec.resources.time === undefined ? '' : String(spec.resources.time))}`,
     ...(isWatched(spec)
       ? [

@@ -4,7 +4,6 @@
  * processes over the new part alone. It ends the job by itself, with or without the service.
  */
 export const watch = `# One look at what is new in the log, whole lines and at most 16 MiB of them. Fails where there is nothing. Sets compops_match to \`<pattern> TAB <line>\`.
-compops_seen=0
 compops_match=
 compops_scan() {
   local -x LC_ALL=C
@@ -27,6 +26,8 @@ compops_scan() {
   for pattern in "\${compops_fail_on[@]}"; do
     line=$(command grep -E -e "$pattern" <"$part.own" | command head -n 1)
     if [ -n "$line" ]; then
+      # Cut in the middle a secret could not be recognised any more.
+      [ -z "$compops_secrets" ] || line='(not shown: this job has secrets)'
       compops_match=$(compops_one_line "$pattern" 100)$compops_tab$(compops_one_line "$line" 200)
       break
     fi
@@ -37,6 +38,8 @@ compops_scan() {
       COMPOPS_PROGRESS_FILE=$compops_progress_file "$compops_dir/bin/compops_progress" - "$line"
   fi
   command rm -f -- "$part" "$part.own"
+  # Nobody looks behind a line that matched: whoever dies now leaves it to be found again.
+  [ -z "$compops_match" ] || return 0
   compops_seen=$((compops_seen + whole))
   printf '%s\\n' "$compops_seen" >"$compops_dir/watch.$compops_i"
   [ "$whole" -gt 0 ] || return 1
@@ -124,7 +127,7 @@ compops_end_watch() {
   # One that is ending the job comes to its end.
   [ -e "$compops_dir/ended.$compops_i" ] || kill -s KILL "$compops_looker" 2>/dev/null
   { read -r compops_seen <"$compops_dir/watch.$compops_i"; } 2>/dev/null
-  case $compops_seen in '' | *[!0-9]*) compops_seen=0 ;; esac
+  case $compops_seen in '' | *[!0-9]*) compops_seen=$compops_from ;; esac
   { IFS= read -r compops_ended <"$compops_dir/ended.$compops_i"; } 2>/dev/null
   if [ -z "$compops_ended" ] && [ \${#compops_fail_on[@]} -gt 0 ]; then
     while compops_scan && [ -z "$compops_match" ]; do :; done

@@ -103,6 +103,13 @@ for compops_name in exit code pid outputs metrics metrics-problem environment ki
 done
 # By hand rather than by the scheduler's option, which some honour only at the end; append, since a requeued job goes on.
 exec </dev/null >>"$compops_dir/log.$compops_i" 2>&1 || compops_leave ${cannotWrite} "cannot write to $compops_dir/log.$compops_i"
+# What an earlier start has written is not this one's.
+compops_from=0
+if [ -s "$compops_dir/log.$compops_i" ]; then
+  compops_from=$(command wc -c <"$compops_dir/log.$compops_i")
+  compops_from=$((compops_from))
+fi
+compops_seen=$compops_from
 # What the scheduler has of a task, mostly nothing: one empty file for each would be thousands.
 [ -z "$compops_array" ] || [ -s "$compops_dir/scheduler.log.$compops_task" ] || command rm -f -- "$compops_dir/scheduler.log.$compops_task"
 compops_event start
@@ -124,7 +131,13 @@ for compops_name in HUP INT QUIT TERM USR1 USR2 XCPU; do
 done
 
 # Not by arguments, which everybody on the node can see.
-[ ! -f "$compops_dir/secrets" ] || . "$compops_dir/secrets"
+compops_complete() {
+  [ -n "$compops_secrets" ] || return 0
+  if [ -f "$compops_dir/secrets" ]; then . "$compops_dir/secrets"; else
+    printf 'compops: the secrets of this job are not there any more\\n'
+    return 1
+  fi
+}
 # How commands in whatever language tell how far they are; a function besides, so that a loop in bash may call it as often as it likes.
 if [ ! -x "$compops_dir/bin/compops_progress" ]; then
   command mkdir -p -- "$compops_dir/bin" && command cat >"$compops_dir/new.tool.$compops_i" <<'COMPOPS_END' &&
@@ -154,7 +167,7 @@ compops_own=("COMPOPS_ARRAY_INDEX=$compops_index")
 [ -z "$compops_array" ] || compops_own+=("COMPOPS_OUTPUT_DIR=$compops_output")
 [ -z "$compops_array_variable" ] || compops_own+=("$compops_array_variable=$compops_index")
 command mkdir -p -- "$compops_output"
-if ! compops_watchable; then
+if ! compops_watchable || ! compops_complete; then
   compops_code=78
 elif builtin cd -- "$compops_work"; then
   compops_launch "$(type -P env)" "PATH=$compops_dir/bin:$PATH" "COMPOPS_PROGRESS_FILE=$compops_progress_file" \\
@@ -304,8 +317,6 @@ if [ "\${#compops_patterns[@]}" -gt 0 ]; then
 fi
 if [ -n "$compops_metrics" ]; then compops_copy_metrics 2>/dev/null || compops_untold 'the metrics'; fi
 
-# Tasks of an array share the file: it goes when the results are fetched.
-[ -n "$compops_index" ] || command rm -f -- "$compops_dir/secrets"
 # The last act.
 printf '%s %s %s %s%s\\n' "$compops_native" "$compops_restarts" "$compops_code" "$(command date +%s)" "\${compops_ended:+$compops_tab$compops_ended}" | compops_store "exit.$compops_i" ||
   compops_untold 'the exit code'

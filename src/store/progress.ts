@@ -4,11 +4,11 @@ import type { Progress } from '../model/observation.ts'
 import { storable } from '../model/storable.ts'
 import { type Db, first, rows } from './open.ts'
 
-/** Whether anything of the account may still say something. */
+/** Whether anything of the account may still say something: what has been handed over, so that its root is there. */
 export async function isUnderWay(db: Db, connection: string): Promise<boolean> {
   const found = await first<{ any: boolean }>(
     db,
-    sql`select exists (select 1 from attempts where connection = ${connection} and not final) as any`,
+    sql`select exists (select 1 from attempts where connection = ${connection} and not final and native_id is not null) as any`,
   )
   return found?.any === true
 }

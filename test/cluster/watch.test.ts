@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -34,10 +34,15 @@ const schedulers = {
 }
 
 /** Runs a job to its end. A look every second, since nothing is so silent. */
-async function run(scheduler: keyof typeof schedulers, spec: Partial<JobSpec>) {
+async function run(scheduler: keyof typeof schedulers, spec: Partial<JobSpec>, before?: { readonly log: string }) {
   const cluster = schedulers[scheduler]()
   open.push(cluster)
   const request = submitRequest({ source, spec: { stall_timeout: 4, ...spec } })
+  const place = join(root, '42/runs', request.runId, 'jobs', request.jobId, request.attemptId)
+  if (before !== undefined) {
+    mkdirSync(place, { recursive: true })
+    writeFileSync(join(place, 'log.0'), before.log)
+  }
   const outcome = await cluster.submit(request)
   if (outcome.kind !== 'accepted') throw new Error(JSON.stringify(outcome))
   const attempt = watched(request, outcome.nativeId)
@@ -99,6 +104,16 @@ describe.concurrent.each(['local', 'slurm'] as const)('on %s', scheduler => {
     const pids = pidsIn(log)
     expect(pids).toHaveLength(2)
     await until('the commands to be gone', () => !pids.some(alive))
+  })
+
+  test('a line of an earlier start, which the scheduler ended, is not of this one', async () => {
+    const { exit } = await run(
+      scheduler,
+      { fail_on: ['FATAL'], script: ['echo fine', 'sleep 2'] },
+      { log: 'FATAL: preempted\n' },
+    )
+    expect(exit).toMatchObject({ code: 0 })
+    expect(exit.ended ?? null).toBeNull()
   })
 
   test('a job that writes nothing is ended as stalled; one that only tells how far it is is not', async () => {

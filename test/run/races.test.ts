@@ -123,6 +123,39 @@ describe('a job that its scheduler gave up, and keeps in its queue', () => {
   })
 })
 
+describe('an attempt that may have been handed over before, and can no more be prepared', () => {
+  const unpreparable = () => {
+    throw new CompopsError('the secret TOKEN stands in the configuration no more')
+  }
+
+  it('is refused only once the cluster has said that it never began, and is kept where it has', async () => {
+    const asked: string[] = []
+    rows.cluster = {
+      plan: unpreparable,
+      async cancel(list) {
+        asked.push(...list.map(attempt => attempt.id))
+        return new Map(list.map(attempt => [attempt.id, attempt.id === ids.begun!.attempt ? { begunAs: '7' } : 'gone']))
+      },
+    }
+    const { runId, ids } = await rows.run([
+      { name: 'first', state: 'submitting', attempt: { state: 'submitting' } },
+      { name: 'again', state: 'submitting', attempt: { state: 'submitting' } },
+      { name: 'begun', state: 'submitting', attempt: { state: 'submitting' } },
+    ])
+    for (const name of ['again', 'begun'])
+      await rows.db.update(attempts).set({ attempts: 1 }).where(eq(attempts.id, ids[name]!.attempt))
+    await submitJobs(rows.context, 'falcon')
+    expect(await rows.states(runId)).toEqual({
+      first: 'failed / failed',
+      again: 'failed / failed',
+      begun: 'queued / queued',
+    })
+    expect(asked.sort()).toEqual([ids.again!.attempt, ids.begun!.attempt].sort())
+    await rows.db.update(jobs).set({ state: 'completed' }).where(eq(jobs.runId, runId))
+    await rows.db.update(attempts).set({ final: true }).where(eq(attempts.runId, runId))
+  })
+})
+
 describe('a cancellation', () => {
   it('that comes while a submission is under way has the last word over what its fence makes of that', async () => {
     const asked = gate()

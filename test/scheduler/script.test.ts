@@ -32,7 +32,7 @@ describe('the whole script', () => {
   })
 
   test('its head, to be read beside sbatch(1)', () => {
-    expect(renderScript(jobRequest(simulate), slurm).split('\n').slice(0, 36).join('\n')).toBe(`#!/bin/bash -l
+    expect(renderScript(jobRequest(simulate), slurm).split('\n').slice(0, 37).join('\n')).toBe(`#!/bin/bash -l
 #SBATCH --partition=main
 #SBATCH --time=04:00:00
 #SBATCH --nodes=2
@@ -67,6 +67,7 @@ compops_patterns=(
   'it'\\''s/*.txt'
 )
 compops_metrics='results/metrics.json'
+compops_secrets=
 compops_seconds='14400'`)
   })
 

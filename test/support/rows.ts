@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { asc, eq } from 'drizzle-orm'
 import type { Cluster } from '../../src/cluster/cluster.ts'
 import type { Context } from '../../src/context.ts'
+import { createSecrets } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { newId } from '../../src/model/id.ts'
 import type { JobState } from '../../src/model/job-state.ts'
@@ -38,6 +39,7 @@ export async function openRows() {
     audit: { record() {} },
     claimant: 'test main',
     lease: unshared,
+    secrets: createSecrets(),
     wake: { call() {} },
     config: {
       dataDir,
