@@ -3,6 +3,7 @@ import { examine } from '../doctor/doctor.ts'
 import type { Finding } from '../doctor/finding.ts'
 import { trustPrivateCa } from '../main.ts'
 import { type RunCommand, readCommandLine, terminalStyle } from './command.ts'
+import { hidingSecrets } from './hide-secrets.ts'
 
 /**
  * `compops doctor [--json] [CLUSTER|PROJECT]`: looks at clusters and projects as the service would use them, and says what is not well and what to do.
@@ -12,15 +13,13 @@ export const run: RunCommand = async (args, io) => {
   const { config: path, flags, files } = readCommandLine(args, io.env, { flags: ['json'], files: 1 })
   const config = await loadConfig(path, io.env)
   await trustPrivateCa(config)
-  const findings = await examine(config, {
-    only: files[0] ?? null,
-    maintainerToken: io.env.COMPOPS_SETUP_TOKEN || null,
-    now: () => new Date(),
+  const maintainerToken = io.env.COMPOPS_SETUP_TOKEN || null
+  const style = terminalStyle(io)
+  return hidingSecrets(config, io, [maintainerToken], async ({ stdout }) => {
+    const findings = await examine(config, { only: files[0] ?? null, maintainerToken, now: () => new Date() })
+    stdout.write(flags.has('json') ? `${JSON.stringify(findings, null, 2)}\n` : renderFindings(findings, style))
+    return findings.some(({ level }) => level === 'error') ? 1 : 0
   })
-  io.stdout.write(
-    flags.has('json') ? `${JSON.stringify(findings, null, 2)}\n` : renderFindings(findings, terminalStyle(io)),
-  )
-  return findings.some(({ level }) => level === 'error') ? 1 : 0
 }
 
 const signs = { error: ['✗', 31], warn: ['!', 33], ok: ['✓', 32] } as const

@@ -2,13 +2,14 @@ import { loadConfig } from '../config/index.ts'
 import { trustPrivateCa } from '../main.ts'
 import { setUpProject } from '../setup/setup.ts'
 import { type RunCommand, readCommandLine, UsageError } from './command.ts'
+import { hidingSecrets } from './hide-secrets.ts'
 
 /**
- * `compops setup PROJECT`: makes or mends the webhook of a project and the protection of its evidence branch, with a Maintainer's token from COMPOPS_SETUP_TOKEN. The
- * token is kept nowhere: revoke it afterwards.
+ * `compops setup PROJECT [--replace OLD-URL]`: makes or mends the webhook of a project and the protection of its evidence branch, with a Maintainer's token from COMPOPS_SETUP_TOKEN. The
+ * token is kept nowhere: revoke it afterwards. Exit code 1 where something that is needed is left for a person.
  */
 export const run: RunCommand = async (args, io) => {
-  const { config: path, files } = readCommandLine(args, io.env, { files: 1 })
+  const { config: path, files, values } = readCommandLine(args, io.env, { files: 1, values: ['replace'] })
   const [project] = files
   if (project === undefined) throw new UsageError('which project? COMPOPS_SETUP_TOKEN=… compops setup physics/heat')
   const token = io.env.COMPOPS_SETUP_TOKEN
@@ -18,10 +19,12 @@ export const run: RunCommand = async (args, io) => {
     )
   const config = await loadConfig(path, io.env)
   await trustPrivateCa(config)
-  for (const { did, what, sentence } of await setUpProject(config, project, token))
-    io.stdout.write(`  ${marks[did]} ${what}: ${sentence}\n`)
-  io.stdout.write('Revoke the token now; `compops doctor` says whether all is well.\n')
-  return 0
+  return hidingSecrets(config, io, [token], async ({ stdout }) => {
+    const done = await setUpProject(config, project, token, values.get('replace') ?? null)
+    for (const { did, what, sentence } of done) stdout.write(`  ${marks[did]} ${what}: ${sentence}\n`)
+    stdout.write('Revoke the token now; `compops doctor` says whether all is well.\n')
+    return done.some(({ did }) => did === 'undone') ? 1 : 0
+  })
 }
 
-const marks = { made: '+', mended: '~', left: '-', 'in order': '✓' } as const
+const marks = { made: '+', mended: '~', left: '-', 'in order': '✓', undone: '✗' } as const

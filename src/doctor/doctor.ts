@@ -1,10 +1,10 @@
-import { type Config, type ProjectConfig, projectFor, type SecretSource } from '../config/index.ts'
+import { type Config, type ProjectConfig, projectFor, type SecretSource, secretValues } from '../config/index.ts'
 import { clusterConfigOf, connectionsOf, openConnection } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { createGitLab, fixedToken, type GitLab, isGitLabError } from '../gitlab/gitlab.ts'
 import { loadDialects } from '../scheduler/index.ts'
 import { concludeCluster } from './cluster.ts'
-import { type Finding, sorted } from './finding.ts'
+import { type Finding, findingsAbout, sorted } from './finding.ts'
 import { concludeInstance, concludeProject, concludeSharing, type Failed, type ProjectSeen } from './gitlab.ts'
 
 export interface DoctorOptions {
@@ -13,10 +13,14 @@ export interface DoctorOptions {
   /** A Maintainer's token: only such a one sees webhooks. Used for looking, never kept. */
   readonly maintainerToken: string | null
   readonly now: () => Date
+  /** Milliseconds for each look; for tests. */
+  readonly patience?: number
 }
 
-/** Nobody is waited for longer; a peer that hangs delays no other. */
-const patience = 150_000
+/** Nobody is waited for longer; a peer or a project that hangs delays no other. */
+const usualPatience = 150_000
+/** Projects that are looked at side by side: each makes a handful of calls at once. */
+const sideBySide = 4
 /** Projects of one configuration that are looked at. */
 const mostProjects = 50
 
@@ -32,28 +36,29 @@ export async function examine(config: Config, options: DoctorOptions): Promise<F
   await loadDialects(config.clusters.map(cluster => cluster.scheduler))
   const looks = [
     ...(only === null || aboutCluster
-      ? clusters.map(name => within(name, 'ssh', seeCluster(config, name, options)))
+      ? clusters.map(name => within(name, 'ssh', options, () => seeCluster(config, name, options)))
       : []),
-    ...(aboutCluster ? [] : [within('GitLab', 'reach', seeGitLab(config, options))]),
+    ...(aboutCluster ? [] : [seeGitLab(config, options)]),
   ]
   return sorted((await Promise.all(looks)).flat())
 }
 
 /** A look that hangs or breaks is a finding about its subject, and of no other. */
-async function within(about: string, check: string, look: Promise<Finding[]>): Promise<Finding[]> {
+async function within(
+  about: string,
+  check: string,
+  { patience = usualPatience }: DoctorOptions,
+  look: () => Promise<Finding[]>,
+): Promise<Finding[]> {
   const { promise, resolve } = Promise.withResolvers<Finding[]>()
   const broken = (sentence: string) =>
-    resolve([
-      {
-        level: 'error',
-        about,
-        check,
-        sentence,
-        remedy: 'Run it again; if it stays, the log of the service may say more.',
-      },
-    ])
+    resolve(
+      findingsAbout(about, say =>
+        say('error', check, sentence, 'Run it again; if it stays, the log of the service may say more.'),
+      ),
+    )
   const timer = setTimeout(() => broken(`No answer within ${patience / 1000} s.`), patience)
-  look.then(resolve, error => broken(`It could not be looked at: ${describeError(error)}.`))
+  look().then(resolve, error => broken(`It could not be looked at: ${describeError(error)}.`))
   try {
     return await promise
   } finally {
@@ -72,33 +77,71 @@ async function seeCluster(config: Config, connection: string, { now }: DoctorOpt
   }
 }
 
+/** A token, and the rules whose projects it serves. */
+interface Served {
+  readonly source: SecretSource
+  readonly gitlab: GitLab
+  readonly rules: readonly ProjectConfig[]
+}
+
+/** The instance and the lists of projects within one deadline, each project within its own. */
 async function seeGitLab(config: Config, options: DoctorOptions): Promise<Finding[]> {
-  const client = async (source: SecretSource) =>
-    createGitLab({ url: config.gitlab.url, token: fixedToken(await source.read()), deadline: config.gitlab.timeout })
-  const sources = new Map<SecretSource, ProjectConfig[]>([[config.gitlab.token, []]])
+  const projects: { path: string; rule: ProjectConfig; gitlab: GitLab }[] = []
+  const findings = await within('GitLab', 'reach', options, async () => {
+    const served = await openTokens(config)
+    const { findings, answers } = await seeInstance(config, served, options)
+    if (!answers) return findings
+    for (const { gitlab, rules } of served) {
+      const { found, said } = await projectsOf(config, gitlab, rules, options.only)
+      projects.push(...found.map(one => ({ ...one, gitlab })))
+      findings.push(...said)
+    }
+    return findings
+  })
+  const maintainer = options.maintainerToken === null ? null : clientFor(config, options.maintainerToken)
+  const seen: Finding[][] = []
+  const waiting = projects.entries()
+  const looker = async () => {
+    for (const [index, { path, rule, gitlab }] of waiting)
+      seen[index] = await within(path, 'project', options, async () =>
+        concludeProject(await seeProject(config, gitlab, maintainer, path, rule)),
+      )
+  }
+  await Promise.all(Array.from({ length: sideBySide }, looker))
+  return [...findings, ...seen.flat()]
+}
+
+function clientFor(config: Config, token: string): GitLab {
+  const { url, timeout } = config.gitlab
+  return createGitLab({ url, token: fixedToken(token), deadline: timeout, hide: secretValues(config) })
+}
+
+async function openTokens(config: Config): Promise<Served[]> {
+  const rulesOf = new Map<SecretSource, ProjectConfig[]>([[config.gitlab.token, []]])
   for (const rule of config.projects) {
     const source = rule.token ?? config.gitlab.token
-    sources.set(source, [...(sources.get(source) ?? []), rule])
+    rulesOf.set(source, [...(rulesOf.get(source) ?? []), rule])
   }
-  const clients = new Map<SecretSource, GitLab>()
-  for (const source of sources.keys()) clients.set(source, await client(source))
-  const maintainer =
-    options.maintainerToken === null
-      ? null
-      : createGitLab({
-          url: config.gitlab.url,
-          token: fixedToken(options.maintainerToken),
-          deadline: config.gitlab.timeout,
-        })
-  const main = clients.get(config.gitlab.token)!
+  return Promise.all(
+    [...rulesOf].map(async ([source, rules]) => ({ source, rules, gitlab: clientFor(config, await source.read()) })),
+  )
+}
+
+async function seeInstance(
+  config: Config,
+  served: readonly Served[],
+  options: DoctorOptions,
+): Promise<{ findings: Finding[]; answers: boolean }> {
+  const isMain = ({ source }: Served) => source === config.gitlab.token
   // One after the other: with a GitLab that does not answer, one deadline is enough.
-  const version = await main.version().catch(failed)
-  const used = [...sources].filter(([source, rules]) => rules.length > 0 || source === config.gitlab.token)
+  const version = await served.find(isMain)!.gitlab.version().catch(failed)
   const tokens = await Promise.all(
-    used.map(async ([source, rules]) => ({
-      of: source === config.gitlab.token ? [] : rules.map(rule => rule.path),
-      info: await clients.get(source)!.tokenInfo().catch(failed),
-    })),
+    served
+      .filter(one => one.rules.length > 0 || isMain(one))
+      .map(async one => ({
+        of: isMain(one) ? [] : one.rules.map(rule => rule.path),
+        info: await one.gitlab.tokenInfo().catch(failed),
+      })),
   )
   const findings = concludeInstance({
     url: config.gitlab.url,
@@ -108,37 +151,55 @@ async function seeGitLab(config: Config, options: DoctorOptions): Promise<Findin
     webhook: config.gitlab.webhook,
     today: options.now(),
   })
-  findings.push(...concludeSharing([...sources.values()].map(rules => ({ paths: rules.map(rule => rule.path) }))))
-  if (typeof version !== 'string' && version.kind !== 'unauthorized') return findings
-  for (const [source, rules] of sources) {
-    const gitlab = clients.get(source)!
-    const paths = await projectsOf(config, gitlab, rules, options.only).catch(() => [])
-    for (const { path, rule } of paths)
-      findings.push(...concludeProject(await seeProject(config, gitlab, maintainer, path, rule)))
-  }
-  return findings
+  findings.push(...concludeSharing(served.map(({ rules }) => ({ paths: rules.map(rule => rule.path) }))))
+  return { findings, answers: typeof version === 'string' || version.kind === 'unauthorized' }
 }
 
-/** A plain path is itself; a glob is what the token's user is a member of. */
+/** A plain path is itself; a glob is what the token's user is a member of. What could not be listed is a finding: it was not looked at. */
 async function projectsOf(
   config: Config,
   gitlab: GitLab,
   rules: readonly ProjectConfig[],
   only: string | null,
-): Promise<{ path: string; rule: ProjectConfig }[]> {
+): Promise<{ found: { path: string; rule: ProjectConfig }[]; said: Finding[] }> {
   if (only !== null) {
     const rule = projectFor(config, only)
-    return rule !== null && rules.includes(rule) ? [{ path: only, rule }] : []
+    return { found: rule !== null && rules.includes(rule) ? [{ path: only, rule }] : [], said: [] }
   }
-  const found = new Map<string, ProjectConfig>()
-  for (const rule of rules) if (!/[*?[{]/.test(rule.path)) found.set(rule.path, rule)
-  if (rules.some(rule => /[*?[{]/.test(rule.path)))
-    for await (const project of gitlab.projects({ membership: true })) {
-      if (found.size >= mostProjects) break
-      const rule = projectFor(config, project.pathWithNamespace)
-      if (rule !== null && rules.includes(rule) && !project.archived) found.set(project.pathWithNamespace, rule)
+  const isGlob = ({ path }: ProjectConfig) => /[*?[{]/.test(path)
+  const found = new Map(rules.filter(rule => !isGlob(rule)).map(rule => [rule.path, rule]))
+  const globs = rules.filter(isGlob).map(rule => rule.path)
+  let left = false
+  const listed = await (async () => {
+    if (globs.length === 0) return null
+    for await (const { pathWithNamespace: path, archived } of gitlab.projects({ membership: true })) {
+      const rule = projectFor(config, path)
+      if (rule === null || !rules.includes(rule) || archived) continue
+      left = found.size >= mostProjects && !found.has(path)
+      if (left) return null
+      found.set(path, rule)
     }
-  return [...found].map(([path, rule]) => ({ path, rule }))
+    return null
+  })().catch(failed)
+  return {
+    found: [...found].map(([path, rule]) => ({ path, rule })),
+    said: findingsAbout('GitLab', say => {
+      if (listed !== null)
+        say(
+          'error',
+          'projects',
+          `The projects of ${globs.join(', ')} cannot be listed: ${listed.error}. They were not all looked at.`,
+          'Is the token good? Run it again, or look at one: `compops doctor GROUP/PROJECT`.',
+        )
+      if (left)
+        say(
+          'warn',
+          'projects',
+          `More than ${mostProjects} projects match ${globs.join(', ')}: the others were not looked at.`,
+          'Look at one: `compops doctor GROUP/PROJECT`.',
+        )
+    }),
+  }
 }
 
 async function seeProject(
@@ -150,7 +211,7 @@ async function seeProject(
 ): Promise<ProjectSeen> {
   const evidenceBranch = rule.evidence.branch
   const blank = {
-    ...{ path, evidenceBranch, archived: false, bot: 'the user of the token', role: 0, evidence: null },
+    ...{ path, evidenceBranch, archived: false, bot: 'the user of the token', botId: 0, role: 0, evidence: null },
     ...{ protectedBranches: [], hooks: null, webhookUrl: `${config.publicUrl}/webhooks/gitlab` },
   }
   try {
@@ -168,6 +229,7 @@ async function seeProject(
       failed: null,
       archived: project.archived,
       bot: me.username,
+      botId: me.id,
       role,
       evidence,
       protectedBranches,

@@ -1,4 +1,13 @@
-import type { Hook, HookDelivery, ProtectedBranch, TokenInfo } from '../gitlab/gitlab.ts'
+import {
+  coversBranch,
+  type Hook,
+  type HookDelivery,
+  hookAddress,
+  leadsToCompops,
+  letsPush,
+  type ProtectedBranch,
+  type TokenInfo,
+} from '../gitlab/gitlab.ts'
 import { type Finding, findingsAbout, type Say } from './finding.ts'
 
 export interface Failed {
@@ -132,6 +141,7 @@ export interface ProjectSeen {
   readonly failed: Failed | null
   readonly archived: boolean
   readonly bot: string
+  readonly botId: number
   /** 30 is Developer. */
   readonly role: number
   readonly evidenceBranch: string
@@ -203,8 +213,8 @@ function concludeEvidence(seen: ProjectSeen, say: Say): void {
     return
   }
   const rules = 'error' in seen.protectedBranches ? [] : seen.protectedBranches
-  const matching = rules.filter(rule => matches(rule.name, seen.evidenceBranch))
-  if (matching.length > 0 && !matching.some(rule => rule.pushLevels.some(level => level !== 0 && level <= seen.role)))
+  const matching = rules.filter(rule => coversBranch(rule, seen.evidenceBranch))
+  if (matching.length > 0 && !matching.some(rule => letsPush(rule, { id: seen.botId, role: seen.role })))
     say(
       'error',
       'evidence',
@@ -216,25 +226,31 @@ function concludeEvidence(seen: ProjectSeen, say: Say): void {
 
 function concludeHooks(seen: ProjectSeen, hooks: NonNullable<ProjectSeen['hooks']>, say: Say): void {
   if ('error' in hooks) {
-    say(
-      'ok',
-      'webhook',
-      "Webhooks cannot be seen with a Developer's token.",
-      "To have them looked at: COMPOPS_SETUP_TOKEN=<a Maintainer's token> compops doctor.",
-    )
+    if (hooks.kind === 'forbidden' || hooks.kind === 'unauthorized')
+      say(
+        'ok',
+        'webhook',
+        "Webhooks cannot be seen with a Developer's token.",
+        "To have them looked at: COMPOPS_SETUP_TOKEN=<a Maintainer's token> compops doctor.",
+      )
+    else say('error', 'webhook', `The webhooks could not be looked at: ${hooks.error}.`, 'Run it again.')
     return
   }
-  const ours = hooks.filter(({ hook }) => sameAddress(hook.url, seen.webhookUrl))
+  const ours = hooks.filter(({ hook }) => hookAddress(hook.url) === hookAddress(seen.webhookUrl))
   const first = ours[0]
   if (first === undefined) {
-    const stray = hooks.find(({ hook }) => new URL(hook.url).pathname.endsWith('/webhooks/gitlab'))
+    const byHand =
+      'by hand: Settings → Webhooks, this address, the secret of the configuration, events push, merge request, comment and pipeline.'
+    const stray = hooks.find(({ hook }) => leadsToCompops(hook))
     say(
       'error',
       'webhook',
       stray === undefined
         ? `No webhook leads to ${seen.webhookUrl}.`
-        : `The webhook leads to ${withoutUser(stray.hook.url)}, not to ${seen.webhookUrl}.`,
-      '`compops setup` makes or mends it; by hand: Settings → Webhooks, this address, the secret of the configuration, events push, merge request, comment and pipeline. If the address there is the right one, set `public_url` to it.',
+        : `The webhook leads to ${hookAddress(stray.hook.url)}, not to ${seen.webhookUrl}.`,
+      stray === undefined
+        ? `\`compops setup\` makes it; ${byHand}`
+        : `Is it ours, from another address? \`compops setup\` with \`--replace ${hookAddress(stray.hook.url)}\` turns it. Another service's? \`compops setup\` makes one beside it; ${byHand} If the address there is the right one, set \`public_url\` to it.`,
     )
     return
   }
@@ -355,21 +371,6 @@ function failures(say: Say): { sayBad: Say; bad: () => boolean } {
     },
     bad: () => any,
   }
-}
-
-/** `*` stands for anything, slashes too, as in GitLab's protected branches. */
-function matches(pattern: string, branch: string): boolean {
-  const source = pattern.split('*').map(part => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
-  return new RegExp(`^${source.join('.*')}$`, 's').test(branch)
-}
-
-function sameAddress(a: string, b: string): boolean {
-  return URL.canParse(a) && withoutUser(a) === withoutUser(b)
-}
-
-function withoutUser(url: string): string {
-  const { origin, pathname } = new URL(url)
-  return `${origin}${pathname.replace(/\/+$/, '')}`
 }
 
 function isLoopback(host: string): boolean {

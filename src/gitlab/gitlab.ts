@@ -76,11 +76,15 @@ export { GitLabError, type GitLabErrorKind, isGitLabError } from './errors.ts'
 export type { RepositoryFile } from './file.ts'
 export { findPipelineAnew } from './find-pipeline.ts'
 export {
+  coversBranch,
   type Hook,
   type HookDelivery,
   type HookEvent,
   type HookSettings,
+  hookAddress,
   hookEvents,
+  leadsToCompops,
+  letsPush,
   type ProtectedBranch,
 } from './hook.ts'
 export type { MergeRequest } from './merge-request.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Client } from './client.ts'
-import { all, isMissing, read, rows, segment } from './read.ts'
+import { all, read, rows, segment } from './read.ts'
 
 /** A project's webhook. GitLab never tells its secrets again, only whether there are any (19.0 and later). */
 export interface Hook {
@@ -86,7 +86,7 @@ const delivery = z
 export interface ProtectedBranch {
   /** A name, or a pattern with `*`. */
   readonly name: string
-  /** Access levels that may push; 0 is nobody. */
+  /** Roles that may push; 0 is nobody. A level that stands beside a group or a deploy key is theirs, and no role's. */
   readonly pushLevels: readonly number[]
   readonly pushUserIds: readonly number[]
   readonly allowForcePush: boolean
@@ -96,7 +96,14 @@ const protectedBranch = z
   .object({
     name: z.string(),
     push_access_levels: z
-      .array(z.object({ access_level: z.number().nullish(), user_id: z.number().nullish() }))
+      .array(
+        z.object({
+          access_level: z.number().nullish(),
+          user_id: z.number().nullish(),
+          group_id: z.number().nullish(),
+          deploy_key_id: z.number().nullish(),
+        }),
+      )
       .nullish(),
     allow_force_push: z.boolean().nullish(),
   })
@@ -104,7 +111,9 @@ const protectedBranch = z
     (found): ProtectedBranch => ({
       name: found.name,
       pushLevels: (found.push_access_levels ?? []).flatMap(one =>
-        typeof one.access_level === 'number' && typeof one.user_id !== 'number' ? [one.access_level] : [],
+        typeof one.access_level === 'number' && (one.user_id ?? one.group_id ?? one.deploy_key_id ?? null) === null
+          ? [one.access_level]
+          : [],
       ),
       pushUserIds: (found.push_access_levels ?? []).flatMap(one =>
         typeof one.user_id === 'number' ? [one.user_id] : [],
@@ -112,6 +121,29 @@ const protectedBranch = z
       allowForcePush: found.allow_force_push ?? false,
     }),
   )
+
+/** Whether the rule speaks of this branch: `*` stands for anything, slashes too. */
+export function coversBranch(rule: ProtectedBranch, branch: string): boolean {
+  const source = rule.name.split('*').map(part => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+  return new RegExp(`^${source.join('.*')}$`, 's').test(branch)
+}
+
+/** Whether the rule lets this member push, by role or by name. That somebody may by a group, GitLab tells only of a branch that exists (`canPush`). */
+export function letsPush(rule: ProtectedBranch, user: { readonly id: number; readonly role: number }): boolean {
+  return rule.pushUserIds.includes(user.id) || rule.pushLevels.some(level => level !== 0 && level <= user.role)
+}
+
+/** Where a webhook leads, without user, query and fragment, which may hold secrets; null for an address that GitLab has masked beyond reading (`https://host:{port}/…`). */
+export function hookAddress(url: string): string | null {
+  if (!URL.canParse(url)) return null
+  const { origin, pathname } = new URL(url)
+  return `${origin}${pathname.replace(/\/+$/, '')}`
+}
+
+/** Made for a service like this one, wherever that is. */
+export function leadsToCompops(hook: Hook): boolean {
+  return hookAddress(hook.url)?.endsWith('/webhooks/gitlab') ?? false
+}
 
 export interface HookSettings {
   readonly url: string
@@ -147,20 +179,27 @@ export function hookCalls(client: Client) {
       return read(hook, await client.hooks.edit(projectId, hookId, settings.url, settingsOf(settings)), 'the webhook')
     },
 
-    /** Who may push to a branch of this name; an earlier rule of the same name goes. */
+    /** A new rule for a branch that has none of this name: 409 where there is one. https://docs.gitlab.com/api/protected_branches/ */
     async protectBranch(projectId: number, name: string, pushLevel: 30 | 40): Promise<ProtectedBranch> {
-      const branch = segment(name, 'a branch') as string
-      try {
-        await client.protectedBranches.remove(projectId, branch)
-      } catch (error) {
-        if (!isMissing(error)) throw error
-      }
-      const answer = await client.protectedBranches.create(projectId, branch, {
+      const answer = await client.protectedBranches.create(projectId, segment(name, 'a branch') as string, {
         pushAccessLevel: pushLevel,
         mergeAccessLevel: 0,
         allowForcePush: false,
       })
       return read(protectedBranch, answer, 'the protected branch', true)
+    },
+
+    /**
+     * Changes a rule in place (GitLab 15.6), so that the branch is protected all the while; who may push already stays. To name a user needs Premium:
+     * elsewhere GitLab refuses, or says 200 and changes nothing. So look at what comes back.
+     */
+    async changeProtection(
+      projectId: number,
+      name: string,
+      change: { readonly allowForcePush: false } | { readonly allowedToPush: [{ readonly userId: number }] },
+    ): Promise<ProtectedBranch> {
+      const answer = await client.protectedBranches.edit(projectId, segment(name, 'a branch') as string, change)
+      return read(protectedBranch, answer, 'the protected branch')
     },
 
     /** Needs a Maintainer. */

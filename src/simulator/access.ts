@@ -31,6 +31,10 @@ export function protectionsOf(project: SimProject, branch: string): ProtectedBra
   return project.protectedBranches.filter(rule => matchesWildcard(rule.pattern, branch))
 }
 
+function mayPushBy(rule: ProtectedBranch, user: SimUser | null, level: AccessLevel | 0): boolean {
+  return allowedBy(level, rule.pushLevel) || (user !== null && rule.pushUserIds.includes(user.id))
+}
+
 function allowedBy(level: AccessLevel | 0, needed: AccessLevel | 0): boolean {
   return needed !== 0 && level >= needed
 }
@@ -40,7 +44,7 @@ export function canPushTo(user: SimUser | null, project: SimProject, branch: str
   const level = accessLevel(user, project)
   if (level < ACCESS.developer) return false
   const rules = protectionsOf(project, branch)
-  return rules.length === 0 || rules.some(rule => allowedBy(level, rule.pushLevel))
+  return rules.length === 0 || rules.some(rule => mayPushBy(rule, user, level))
 }
 
 export function canMergeInto(user: SimUser | null, project: SimProject, branch: string): boolean {
@@ -48,7 +52,7 @@ export function canMergeInto(user: SimUser | null, project: SimProject, branch: 
   const level = accessLevel(user, project)
   if (level < ACCESS.developer) return false
   const rules = protectionsOf(project, branch)
-  return rules.length === 0 || rules.some(rule => allowedBy(level, rule.mergeLevel) || allowedBy(level, rule.pushLevel))
+  return rules.length === 0 || rules.some(rule => allowedBy(level, rule.mergeLevel) || mayPushBy(rule, user, level))
 }
 
 /** `update_pipeline`: Developer, and on a protected ref the right to push or merge there. */

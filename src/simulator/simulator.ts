@@ -275,7 +275,13 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     const defaultBranch = p.defaultBranch ?? 'main'
     const id = world.nextId('project')
     const name = segments.at(-1) ?? p.path
-    const rule: ProtectedBranch = { pattern: defaultBranch, pushLevel: 40, mergeLevel: 40, allowForcePush: false }
+    const rule: ProtectedBranch = {
+      pattern: defaultBranch,
+      pushLevel: 40,
+      pushUserIds: [],
+      mergeLevel: 40,
+      allowForcePush: false,
+    }
     const project: SimProject = {
       id,
       name,
@@ -405,7 +411,14 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     },
     protectBranch: (projectId, pattern, o = {}) => {
       const project = projectOf(world, projectId)
-      const rule: ProtectedBranch = { pushLevel: 40, mergeLevel: 40, allowForcePush: false, ...o, pattern }
+      const rule: ProtectedBranch = {
+        pushLevel: 40,
+        pushUserIds: [],
+        mergeLevel: 40,
+        allowForcePush: false,
+        ...o,
+        pattern,
+      }
       project.protectedBranches = [...project.protectedBranches.filter(other => other.pattern !== pattern), rule]
     },
     unprotectBranch: (projectId, pattern) => {

@@ -36,6 +36,8 @@ export interface SimToken {
 export interface ProtectedBranch {
   pattern: string
   pushLevel: AccessLevel | 0
+  /** Named users who may push besides (Premium). */
+  pushUserIds: number[]
   mergeLevel: AccessLevel | 0
   allowForcePush: boolean
 }
@@ -265,6 +267,8 @@ export interface SimSettings {
   requestsPerMinute: number | null
   /** Application limit `notes_create`: notes a minute for each user, answered 429 without headers. */
   notesPerMinute: number | null
+  /** Premium: a rule may name users. `ignored` is the Community Edition, which knows no such parameter and says 200. */
+  protectionForUsers: 'licensed' | 'refused' | 'ignored'
 }
 
 export const DEFAULT_SETTINGS: SimSettings = {
@@ -283,6 +287,7 @@ export const DEFAULT_SETTINGS: SimSettings = {
   mergeRequestEcho: true,
   requestsPerMinute: null,
   notesPerMinute: null,
+  protectionForUsers: 'refused',
 }
 
 export const ZERO_SHA = '0'.repeat(40)

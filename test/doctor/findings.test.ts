@@ -260,6 +260,7 @@ const project: ProjectSeen = {
   failed: null,
   archived: false,
   bot: 'project_1_bot',
+  botId: 7,
   role: 30,
   evidenceBranch: 'compops/evidence',
   evidence: { canPush: true, protected: false },
@@ -274,6 +275,8 @@ describe('a project', () => {
   test('that is well', () => {
     expect(bad(concludeProject(project))).toEqual([])
     expect(bad(concludeProject({ ...project, evidence: null }))).toEqual([])
+    const named = { name: 'compops/*', pushLevels: [0], pushUserIds: [7], allowForcePush: false }
+    expect(bad(concludeProject({ ...project, evidence: null, protectedBranches: [named] }))).toEqual([])
   })
 
   test.each<[string, ProjectSeen, string]>([
@@ -311,6 +314,16 @@ describe('a project', () => {
       'one that leads elsewhere',
       hooked({ url: 'https://user:pass@old.example.org/webhooks/gitlab' }),
       'error webhook: The webhook leads to https://old.example.org/webhooks/gitlab, not to https://compops.example.org/webhooks/gitlab.',
+    ],
+    [
+      'one whose address GitLab masks beyond reading',
+      hooked({ url: 'https://old.example.org:{port}/webhooks/gitlab' }),
+      'error webhook: No webhook leads to https://compops.example.org/webhooks/gitlab.',
+    ],
+    [
+      'webhooks that could not be read',
+      { ...project, hooks: { error: 'no answer within 20 s', kind: 'unreachable' } },
+      'error webhook: The webhooks could not be looked at: no answer within 20 s.',
     ],
     [
       'two of them',

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { HttpResponse, http } from 'msw'
 import { describe, expect, test } from 'vitest'
 import { ConfigError } from '../../src/errors.ts'
-import { type GitLabError, tokenFromFile } from '../../src/gitlab/gitlab.ts'
+import { coversBranch, type GitLabError, letsPush, tokenFromFile } from '../../src/gitlab/gitlab.ts'
 import { api, createTime, gitlabAt, interceptGitLab, thrownBy } from './support.ts'
 
 const server = interceptGitLab()
@@ -556,4 +556,31 @@ describe('an upload', () => {
     )
     expect(await thrownBy(upload())).toMatchObject({ status: 413, transient: false })
   })
+})
+
+test('who may push to a protected branch: a level beside a user, a group or a deploy key is no role', async () => {
+  server.use(
+    http.get(`${api}/projects/1/protected_branches`, () =>
+      HttpResponse.json([
+        {
+          name: 'compops/*',
+          push_access_levels: [
+            { access_level: 0 },
+            { access_level: 40, user_id: 7, group_id: null },
+            { access_level: 30, user_id: null, group_id: 5 },
+            { access_level: 40, deploy_key_id: 3 },
+          ],
+        },
+      ]),
+    ),
+  )
+  const [rule] = await gitlabAt(createTime()).protectedBranches(1)
+  expect(rule).toEqual({ name: 'compops/*', pushLevels: [0], pushUserIds: [7], allowForcePush: false })
+  expect(letsPush(rule!, { id: 7, role: 30 })).toBe(true)
+  expect(letsPush(rule!, { id: 8, role: 50 })).toBe(false)
+  expect(['compops/evidence', 'compops/', 'xcompops/a'].map(branch => coversBranch(rule!, branch))).toEqual([
+    true,
+    true,
+    false,
+  ])
 })

@@ -54,11 +54,13 @@ test('a bare project is set up: a push then runs, its evidence is committed; ask
     hook.sslVerification = false
     hook.token = 'another secret'
     simulator.protectBranch(project.id, 'compops/evidence', { pushLevel: 0 })
-    const mended = await setup(world, token, 'physics/heat')
+    const mended = await setup(world, token, 'physics/heat', '--replace', 'http://old.example.org/webhooks/gitlab')
     expect(mended.said).toContain(
-      '  ~ webhook: The webhook was mended: it led to old.example.org, it did not tell of note, it did not look at certificates; its secret was written again.\n',
+      '  ~ webhook: The webhook was mended: it led to http://old.example.org/webhooks/gitlab, it did not tell of note, it did not look at certificates; its secret was written again.\n',
     )
-    expect(mended.said).toContain('  ~ evidence: The branch compops/evidence is protected: ')
+    // Nobody may push, says a rule that somebody made: without Premium it is theirs to change.
+    expect(mended.said).toContain('  ✗ evidence: The rule for compops/evidence does not let compops push')
+    expect(mended.code).toBe(1)
     expect(simulator.hooks(project.id)).toMatchObject([
       { url: `${world.url}/webhooks/gitlab`, token: world.secret, sslVerification: true, events: { notes: true } },
     ])

@@ -14,6 +14,7 @@ import type {
   SimToken,
   SimUser,
 } from '../types.ts'
+import { ACCESS } from '../types.ts'
 import type { World } from '../world.ts'
 import { encodePath, headPipeline, projectOf, userOf, webUrl } from '../world.ts'
 
@@ -136,7 +137,17 @@ export function showProtectedBranch(rule: ProtectedBranch) {
   return {
     id: 1,
     name: rule.pattern,
-    push_access_levels: levels(rule.pushLevel),
+    push_access_levels: [
+      ...levels(rule.pushLevel),
+      // Beside a user stands the level of a Maintainer, which says nothing.
+      ...rule.pushUserIds.map(id => ({
+        id: 1000 + id,
+        access_level: ACCESS.maintainer,
+        access_level_description: `User ${id}`,
+        user_id: id,
+        group_id: null,
+      })),
+    ],
     merge_access_levels: levels(rule.mergeLevel),
     unprotect_access_levels: [],
     allow_force_push: rule.allowForcePush,

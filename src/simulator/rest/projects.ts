@@ -1,11 +1,11 @@
 import type { Hono } from 'hono'
 import { accessLevel, canSee } from '../access.ts'
-import { badParameter, conflict, notFound } from '../refusal.ts'
+import { badParameter, conflict, notFound, Refusal } from '../refusal.ts'
 import { ACCESS, type ProtectedBranch } from '../types.ts'
 import type { World } from '../world.ts'
 import { userOf } from '../world.ts'
 import { showMember, showProject, showProtectedBranch } from './entities.ts'
-import type { RestEnv } from './request.ts'
+import type { Params, RestEnv } from './request.ts'
 import {
   boolean,
   integer,
@@ -101,11 +101,33 @@ export function addProjectRoutes(api: Hono<RestEnv>, world: World): void {
     const rule: ProtectedBranch = {
       pattern: name,
       pushLevel: level('push_access_level'),
+      pushUserIds: [],
       mergeLevel: level('merge_access_level'),
       allowForcePush: boolean(params, 'allow_force_push') ?? false,
     }
     project.protectedBranches = [...project.protectedBranches, rule]
     return c.json(showProtectedBranch(rule), 201)
+  })
+
+  // Since 15.6. Rows without an id are added to those that are there.
+  api.patch('/projects/:id/protected_branches/:name', c => {
+    const project = requireProject(world, c, ACCESS.maintainer)
+    const rule = project.protectedBranches.find(({ pattern }) => pattern === c.req.param('name'))
+    if (rule === undefined) throw notFound()
+    const params = c.get('params')
+    const added = readPushUsers(params)
+    const { protectionForUsers } = world.settings
+    if (added.length > 0 && protectionForUsers === 'refused')
+      throw new Refusal(422, { message: ['Push access levels user must be blank'] })
+    for (const id of protectionForUsers === 'licensed' ? added : []) {
+      if (rule.pushUserIds.includes(id))
+        throw new Refusal(422, { message: ['Push access levels user has already been taken'] })
+      if (!project.members.has(id))
+        throw new Refusal(422, { message: ['Push access levels user is not a member of the project'] })
+    }
+    if (protectionForUsers === 'licensed') rule.pushUserIds = [...rule.pushUserIds, ...added]
+    rule.allowForcePush = boolean(params, 'allow_force_push') ?? rule.allowForcePush
+    return c.json(showProtectedBranch(rule))
   })
 
   api.delete('/projects/:id/protected_branches/:name', c => {
@@ -136,4 +158,15 @@ export function addProjectRoutes(api: Hono<RestEnv>, world: World): void {
       return c.json(showMember(world, user, level))
     })
   }
+}
+
+/** The users of `allowed_to_push`; of its other kinds of rows nobody makes use here. */
+function readPushUsers(params: Params): number[] {
+  const rows = params.allowed_to_push ?? []
+  if (!Array.isArray(rows)) throw badParameter('allowed_to_push is invalid')
+  return rows.map(row => {
+    const id: unknown = typeof row === 'object' && row !== null ? row.user_id : undefined
+    if (typeof id !== 'number') throw badParameter('allowed_to_push[user_id] is invalid')
+    return id
+  })
 }
