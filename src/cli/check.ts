@@ -9,8 +9,10 @@ import {
   sharedAccounts,
 } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
+import type { CopyLimits } from '../model/copies.ts'
 import { formatResource, type ResourceName } from '../model/resources.ts'
 import { formatWalltime } from '../model/walltime.ts'
+import { formatSize } from '../render/amounts.ts'
 import { loadDialects } from '../scheduler/index.ts'
 import { openTemplates } from '../spec/index.ts'
 import { configPath, type RunCommand } from './command.ts'
@@ -72,7 +74,7 @@ export function describeConfig(config: Config): string {
     config.projects.length === 0
       ? '  No projects.'
       : formatTable([
-          ['PROJECTS', 'CLUSTERS', 'RUN AS', 'BRANCHES', 'STATUSES', 'NOTIFY', 'EVIDENCE', 'OWN SECRETS'],
+          ['PROJECTS', 'CLUSTERS', 'RUN AS', 'BRANCHES', 'STATUSES', 'NOTIFY', 'EVIDENCE', 'COLLECT', 'OWN SECRETS'],
           ...config.projects.map(projectRow),
         ]),
   ]
@@ -146,10 +148,16 @@ function projectRow(project: ProjectConfig): string[] {
     project.statuses,
     project.notify,
     project.evidence.branch,
+    collectOf(project.collect),
     [...secrets, ...jobSecrets]
       .flatMap(([name, source]) => (source === null ? [] : [`${name} ${source.describe()}`]))
       .join(', ') || '-',
   ]
+}
+
+/** Small outputs that go into the evidence, e.g. `1.0 MiB a file, 10 MiB a run`. */
+function collectOf({ file, run }: CopyLimits): string {
+  return file === 0 || run === 0 ? 'off' : `${formatSize(file)} a file, ${formatSize(run)} a run`
 }
 
 function describe(source: SecretSource | null): string {

@@ -24,8 +24,8 @@ export interface EvidenceCommit {
   readonly pushOptions?: readonly string[]
 }
 
-/** Text, bytes, or what git has here already under this name. */
-export type EvidenceContent = string | Uint8Array | { readonly blob: string }
+/** Text, bytes that are fetched when it is their turn (all at once they may be more than the memory holds), or what git has here already under this name. */
+export type EvidenceContent = string | (() => Promise<Uint8Array>) | { readonly blob: string }
 
 /** The branch as it is, with all its objects here. */
 export interface EvidenceTip {
@@ -239,16 +239,16 @@ async function listIndex(mirror: Mirror, environment: Record<string, string>): P
 async function storeBlobs(mirror: Mirror, contents: readonly EvidenceContent[], dir: string): Promise<string[]> {
   const paths: string[] = []
   for (const [index, content] of contents.entries()) {
-    if (typeof content !== 'string' && 'blob' in content) continue
+    if (typeof content === 'object') continue
     const path = join(dir, `blob-${index}`)
-    await writeFile(path, content)
+    await writeFile(path, typeof content === 'string' ? content : await content())
     paths.push(path)
   }
   const { stdout } = await git(mirror, ['hash-object', '-w', '--no-filters', '--stdin-paths'], {
     input: paths.map(path => `${path}\n`).join(''),
   })
   const made = stdout.toString().split('\n').filter(Boolean).values()
-  return contents.map(content => (typeof content !== 'string' && 'blob' in content ? content.blob : made.next().value!))
+  return contents.map(content => (typeof content === 'object' ? content.blob : made.next().value!))
 }
 
 async function commitTree(mirror: Mirror, evidence: EvidenceCommit, tree: string, tip: string | null): Promise<string> {

@@ -6,6 +6,7 @@ import { CompopsError, describeError } from '../errors.ts'
 import { commitEvidence, type EvidenceContent, type EvidenceTip } from '../git/evidence.ts'
 import { GitError } from '../git/mirror.ts'
 import { copyFolder } from '../model/copies.ts'
+import { portionsOf } from '../model/portions.ts'
 import type { Run } from '../model/run.ts'
 import { branchPage } from '../render/branch-page.ts'
 import { evidenceParts } from '../render/evidence.ts'
@@ -13,28 +14,37 @@ import { branchPath, copiesFolder, evidencePath } from '../render/links.ts'
 import { coreSeconds, verdictOf } from '../render/outcome.ts'
 import { type ReadmeNode, renderReadme } from '../render/readme.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
-import { rows, transact } from '../store/open.ts'
+import { type Db, rows, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
-import { upToDate } from '../store/recovery.ts'
+import { fromEvidence, upToDate } from '../store/recovery.ts'
 import { loadRun, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
-import { copies, projects, reports, runs } from '../store/schema.ts'
+import { attempts, copies, projects, reports, runs } from '../store/schema.ts'
 import { claim, putBack } from '../store/work.ts'
-import { type CopyRow, copiesOf } from './copies.ts'
+import { type CopyHead, contentOf, copiesOf, uncommittedBytes } from './copies.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
 import { pageOf } from './page.ts'
 
 type Report = typeof reports.$inferSelect
 
+/** Bytes of small outputs in one commit: what a push carries and a scratch directory holds. */
+const usualMost = 64 * 1024 ** 2
+
 /** Step 6, the lasting part: many ended runs of a project in one commit on its evidence branch. Returns how many runs were claimed. */
-export async function commitEvidenceOfRuns(context: Context): Promise<number> {
+export async function commitEvidenceOfRuns(context: Context, most = usualMost): Promise<number> {
   const condition = and(
     eq(reports.kind, 'evidence'),
     sql`${reports.sentHash} is distinct from ${reports.desiredHash}`,
     upToDate(context.db, reports.projectId),
   )
-  const claimed = await claim(context.db, reports, { claimant: context.claimant, seconds: 180, limit: 200, condition })
+  const options = { claimant: context.claimant, seconds: 180, limit: 200, condition }
+  const claimed = (await claim(context.db, reports, options)).sort((a, b) => (a.runId < b.runId ? -1 : 1))
+  const bytes = await uncommittedBytes(
+    context.db,
+    claimed.map(report => report.runId),
+  )
   for (const [projectId, group] of Map.groupBy(claimed, report => report.projectId))
-    await commitFor(context, projectId, group)
+    for (const portion of portionsOf(group, report => bytes.get(report.runId) ?? 0, most))
+      await commitFor(context, projectId, portion)
   return claimed.length
 }
 
@@ -48,11 +58,9 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       (a, b) => (a.id < b.id ? -1 : 1),
     )
     const files = await filesFor(context, project, ended)
-    const brought = await copiesOf(
-      context.db,
-      ended.map(run => run.id),
-      'with content',
-    )
+    const ids = ended.map(run => run.id)
+    const brought = await copiesOf(context.db, ids)
+    const learned = await learnedAttempts(context.db, ids)
     const one = ended.length === 1 ? ended[0] : undefined
     const result = await commitEvidence(await context.mirror(project), {
       branch: rule.evidence.branch,
@@ -66,7 +74,7 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
       // Asked before each push: a former owner's pages are older than the branch.
       async build(_, tip) {
         mustHold(context.lease)
-        return withCopies(files, ended, brought, tip)
+        return withCopies(context.db, files, ended, { brought, learned }, tip)
       },
     })
     await transact(context.db, async tx => {
@@ -76,7 +84,7 @@ async function commitFor(context: Context, projectId: number, group: readonly Re
         await tx.update(projects).set({ evidenceSha: result.sha }).where(eq(projects.id, projectId))
       await touchRuns(tx, withRefusal(group))
       // From now on git has them.
-      const held = brought.filter(copy => copy.content !== null).map(copy => copy.id)
+      const held = brought.filter(copy => copy.uncommitted).map(copy => copy.id)
       if (held.length > 0) await tx.update(copies).set({ content: null }).where(inArray(copies.id, held))
       for (const report of group) {
         await tx
@@ -173,22 +181,23 @@ async function filesFor(context: Context, project: ProjectRow, ended: readonly R
 
 /** Beside the pages the small outputs; those of an earlier attempt that nobody names any more go. */
 async function withCopies(
+  db: Db,
   pages: ReadonlyMap<string, string>,
   ended: readonly Run[],
-  brought: readonly CopyRow[],
+  { brought, learned }: { readonly brought: readonly CopyHead[]; readonly learned: ReadonlySet<string> },
   tip: EvidenceTip,
 ): Promise<Map<string, EvidenceContent | null>> {
   const files = new Map<string, EvidenceContent | null>(pages)
-  const committed = brought.filter(copy => copy.content === null).map(copy => copy.blob)
+  const committed = brought.filter(copy => !copy.uncommitted).map(copy => copy.blob)
   const lacking = await tip.lacking(committed)
   for (const run of ended) {
     const folder = copiesFolder(run)
-    const stale = await namesOfEarlierAttempts(run, folder, tip)
-    for (const { runId, name, content, blob } of brought) {
+    const stale = await namesOfEarlierAttempts(run, learned, folder, tip)
+    for (const { id, runId, name, uncommitted, blob } of brought) {
       if (runId !== run.id) continue
       const path = `${folder}/${name}`
       stale.delete(path)
-      if (content !== null) files.set(path, Buffer.from(content, 'base64'))
+      if (uncommitted) files.set(path, () => contentOf(db, id))
       // Gone only where mirror and branch were both made anew since: nobody has the bytes any more.
       else if (!lacking.has(blob)) files.set(path, { blob })
     }
@@ -197,12 +206,34 @@ async function withCopies(
   return files
 }
 
-/** Only of jobs that ran again: what is known of others may have been read from this very branch. */
-async function namesOfEarlierAttempts(run: Run, folder: string, tip: EvidenceTip): Promise<Set<string>> {
-  const again = run.jobs.filter(job => job.attempts.length > 1).map(job => `${folder}/${copyFolder(job.name)}`)
+/**
+ * Only of jobs that ran again as a whole: of an array a task's file stays until that task writes it anew. Where the last attempt is known from this very branch
+ * only (a restored backup), its files stand here and in no row.
+ */
+async function namesOfEarlierAttempts(
+  run: Run,
+  learned: ReadonlySet<string>,
+  folder: string,
+  tip: EvidenceTip,
+): Promise<Set<string>> {
+  const again = run.jobs
+    .filter(({ spec, attempts }) => {
+      const last = attempts.at(-1)
+      return spec.array === undefined && attempts.length > 1 && last !== undefined && !learned.has(last.id)
+    })
+    .map(job => `${folder}/${copyFolder(job.name)}`)
   if (again.length === 0) return new Set()
   const there = await tip.list(folder)
   return new Set(there.filter(path => again.some(of => path.startsWith(`${of}/`) || path.startsWith(`${of}+output/`))))
+}
+
+/** Attempts of these runs of which nothing is known but what their record says. */
+async function learnedAttempts(db: Db, runIds: readonly string[]): Promise<ReadonlySet<string>> {
+  const found = await db
+    .select({ id: attempts.id })
+    .from(attempts)
+    .where(and(inArray(attempts.runId, [...runIds]), eq(attempts.collectProblem, fromEvidence)))
+  return new Set(found.map(row => row.id))
 }
 
 /** What stands on the branch's page: the run that it shows, or while that is under way the newest that has ended. */

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
-import { and, eq, getTableColumns, inArray, ne, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, ne, not, type SQL, sql } from 'drizzle-orm'
 import { placeOf } from '../cluster/files.ts'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
+import { CompopsError } from '../errors.ts'
 import { type Copy, type CopyLimits, chooseCopies, kindOfBytes } from '../model/copies.ts'
 import { newId } from '../model/id.ts'
 import type { Collected } from '../model/observation.ts'
-import { type Db, first } from '../store/open.ts'
+import type { Db } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import type { AttemptRow } from '../store/runs.ts'
 import { copies } from '../store/schema.ts'
@@ -30,8 +31,10 @@ export async function bringCopies(
   const project = await findProject(context.db, attempt.projectId)
   const limits = project === null ? undefined : projectFor(context.config, project.path)?.collect
   if (limits === undefined || collected.outputs.length === 0) return nothingOf(collected)
-  const room = await roomFor(context.db, attempt, limits)
   const outputs = collected.outputs.map(output => ({ ...output, ofOutputDirectory: placeOf(output) === 'output' }))
+  // Were there room for all of them: what of an array's earlier attempts bears one of these names makes room.
+  const names = chooseCopies(job, outputs, limits, limits.run).map(copy => copy.name)
+  const room = await roomBeside(context.db, attempt, limits, replacedBy(attempt, names))
   const chosen = chooseCopies(job, outputs, limits, room)
   if (chosen.length === 0) return nothingOf(collected)
   const pieces = await context.clusterOf(attempt.connection).files.read(
@@ -84,11 +87,12 @@ function marked(
 /** Writes what came, in the transaction that writes what was collected. Jobs of one run end at the same moment: together they keep within its limit. */
 export async function keepCopies(tx: Db, attempt: AttemptRow, brought: Brought): Promise<Collected> {
   await tx.execute(sql`select 1 from runs where id = ${attempt.runId} for update`)
-  const earlier = and(eq(copies.jobId, attempt.jobId), ne(copies.attemptId, attempt.id))
-  // An array may be several attempts, each with tasks of its own: only what a task wrote anew is replaced.
-  const names = brought.copies.map(copy => copy.name)
-  await tx.delete(copies).where(attempt.array === null ? earlier : and(earlier, inArray(copies.name, names)))
-  let room = await roomFor(tx, attempt, brought.limits)
+  const replaced = replacedBy(
+    attempt,
+    brought.copies.map(copy => copy.name),
+  )
+  await tx.delete(copies).where(replaced)
+  let room = await roomBeside(tx, attempt, brought.limits, replaced)
   const kept = brought.copies.filter(({ size }) => {
     if (size > room) return false
     room -= size
@@ -106,12 +110,18 @@ export async function keepCopies(tx: Db, attempt: AttemptRow, brought: Brought):
   return kept.length === brought.copies.length ? brought.collected : marked(brought.collected, kept)
 }
 
-/** Bytes that the other jobs of the run have left. */
-async function roomFor(db: Db, attempt: AttemptRow, limits: CopyLimits): Promise<number> {
-  const used = await first<{ bytes: number | string }>(
-    db,
-    sql`select coalesce(sum(size), 0) as bytes from copies where run_id = ${attempt.runId} and job_id <> ${attempt.jobId}`,
-  )
+/** What an attempt's copies take the place of: those of all earlier ones; but an array may be several attempts, each with tasks of its own, so only what a task wrote anew. */
+function replacedBy(attempt: AttemptRow, names: readonly string[]): SQL {
+  const earlier = and(eq(copies.jobId, attempt.jobId), ne(copies.attemptId, attempt.id))!
+  return attempt.array === null ? earlier : and(earlier, inArray(copies.name, [...names]))!
+}
+
+/** Bytes that the rest of the run has left: all but this attempt and what it replaces. */
+async function roomBeside(db: Db, attempt: AttemptRow, limits: CopyLimits, replaced: SQL): Promise<number> {
+  const [used] = await db
+    .select({ bytes: sql<number | string>`coalesce(sum(${copies.size}), 0)` })
+    .from(copies)
+    .where(and(eq(copies.runId, attempt.runId), ne(copies.attemptId, attempt.id), not(replaced)))
   return limits.run - Number(used?.bytes ?? 0)
 }
 
@@ -120,19 +130,41 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 /** gitformat-objects: the digest of `blob <size>`, a NUL and the bytes. */
 const blobName = (bytes: Uint8Array) => createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex')
 
-export type CopyRow = typeof copies.$inferSelect
+/** A copy without its bytes: of many runs those are read one by one. */
+export interface CopyHead {
+  readonly id: string
+  readonly runId: string
+  readonly name: string
+  readonly blob: string
+  /** Its bytes stand here, and in no commit that we know of. */
+  readonly uncommitted: boolean
+}
 
-/** What the last attempts of these runs brought, the bytes only where they are wanted. */
-export async function copiesOf(
-  db: Db,
-  runIds: readonly string[],
-  content: 'with content' | 'without content',
-): Promise<CopyRow[]> {
+/** What the last attempts of these runs brought. */
+export async function copiesOf(db: Db, runIds: readonly string[]): Promise<CopyHead[]> {
   if (runIds.length === 0) return []
-  const columns = getTableColumns(copies)
+  const { id, runId, name, blob, content } = copies
   return db
-    .select(content === 'with content' ? columns : { ...columns, content: sql<string | null>`null`.as('content') })
+    .select({ id, runId, name, blob, uncommitted: sql<boolean>`${content} is not null` })
     .from(copies)
     .where(inArray(copies.runId, [...runIds]))
     .orderBy(copies.runId, copies.name)
+}
+
+export async function contentOf(db: Db, id: string): Promise<Buffer> {
+  const [copy] = await db.select({ content: copies.content }).from(copies).where(eq(copies.id, id))
+  // A later attempt has brought its own meanwhile: the next commit has those.
+  if (copy?.content == null) throw new CompopsError('the small outputs of a run have changed', { transient: true })
+  return Buffer.from(copy.content, 'base64')
+}
+
+/** How much of these runs git does not have yet. */
+export async function uncommittedBytes(db: Db, runIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  if (runIds.length === 0) return new Map()
+  const found = await db
+    .select({ runId: copies.runId, bytes: sql<number | string>`sum(${copies.size})` })
+    .from(copies)
+    .where(and(inArray(copies.runId, [...runIds]), isNotNull(copies.content)))
+    .groupBy(copies.runId)
+  return new Map(found.map(row => [row.runId, Number(row.bytes)]))
 }

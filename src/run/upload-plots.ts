@@ -11,8 +11,9 @@ import { upToDate } from '../store/recovery.ts'
 import { touchRuns } from '../store/runs.ts'
 import { copies } from '../store/schema.ts'
 import { claim, putBack, stillClaimed } from '../store/work.ts'
-import type { CopyRow } from './copies.ts'
 import { asOutage, retryAfterOf } from './outage.ts'
+
+type CopyRow = typeof copies.$inferSelect
 
 /** The pictures that a note can show are to be uploaded: to GitLab's own uploads, which its pages show to whoever may see them. */
 export async function wantUploads(db: Db, runId: string): Promise<void> {

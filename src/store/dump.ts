@@ -6,6 +6,7 @@ import { is, sql } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import { z } from 'zod'
 import { CompopsError, describeError } from '../errors.ts'
+import { portionsOf } from '../model/portions.ts'
 import { type Db, first, migrationsFolder, rows } from './open.ts'
 import * as schema from './schema.ts'
 
@@ -36,9 +37,11 @@ export interface DumpOptions {
 
 const format = 1
 const pageRows = 200
+/** A page comes out when it has so many characters of text, or `pageRows` rows; one row is a page at least. */
+const pageCharacters = 8 * 1024 * 1024
 /** A batch goes in when it has so many characters, or `pageRows` rows. */
 const batchCharacters = 1024 * 1024
-/** No row is larger: bodies have 64 KiB, a .compops.yml 1 MiB, a log's tail 16 KiB. */
+/** No row is larger: bodies have 64 KiB, a .compops.yml 1 MiB, a log's tail 16 KiB, a small output 4 MiB. */
 const longestLine = 256 * 1024 * 1024
 
 const claims: ReadonlySet<string> = new Set(['lease_until', 'lease_holder'])
@@ -49,6 +52,7 @@ const tables = Object.values(schema)
   .map(({ name, columns, primaryKeys }) => ({
     name,
     columns: columns.map(column => column.name).filter(column => !claims.has(column)),
+    texts: columns.filter(column => column.getSQLType() === 'text').map(column => column.name),
     key: [...columns.filter(column => column.primary), ...primaryKeys.flatMap(key => key.columns)].map(
       column => column.name,
     ),
@@ -100,18 +104,25 @@ async function* linesOf(tx: Db, counts: Record<string, number>, options: DumpOpt
     at: new Date().toISOString(),
   }
   yield `${JSON.stringify(head)}\n`
-  for (const { name, columns, key } of dumped) {
+  for (const { name, columns, texts, key } of dumped) {
     yield `${JSON.stringify({ table: name, columns })}\n`
     let count = 0
     await tx.execute(sql`declare dump_rows no scroll cursor for select row_to_json(r)::text as line
       from (select ${names(columns)} from ${sql.identifier(name)} order by ${names(key)}) r`)
+    // The same rows of the same moment, told by length first (which the server knows without reading them): 200 outputs of 4 MiB fit into no memory of ours.
+    await tx.execute(sql`declare dump_sizes no scroll cursor for
+      select ${lengthOf(texts)} as size from ${sql.identifier(name)} order by ${names(key)}`)
     for (;;) {
-      const page = await rows<{ line: string }>(tx, sql.raw(`fetch ${pageRows} from dump_rows`))
-      if (page.length === 0) break
-      count += page.length
-      yield page.map(row => `${row.line}\n`).join('')
+      const sizes = await rows<{ size: number | string }>(tx, sql.raw(`fetch ${pageRows} from dump_sizes`))
+      if (sizes.length === 0) break
+      for (const portion of portionsOf(sizes, row => Number(row.size), pageCharacters)) {
+        const page = await rows<{ line: string }>(tx, sql.raw(`fetch ${portion.length} from dump_rows`))
+        count += page.length
+        yield page.map(row => `${row.line}\n`).join('')
+      }
     }
     await tx.execute(sql`close dump_rows`)
+    await tx.execute(sql`close dump_sizes`)
     counts[name] = count
     options.onTable?.(name, count)
   }
@@ -290,6 +301,10 @@ async function migrationNames(): Promise<string[]> {
   }
   return journal.entries.map(entry => entry.tag)
 }
+
+/** e.g. `0::bigint + coalesce(octet_length(content), 0)` */
+const lengthOf = (texts: readonly string[]) =>
+  sql.join([sql`0::bigint`, ...texts.map(text => sql`coalesce(octet_length(${sql.identifier(text)}), 0)`)], sql` + `)
 
 const names = (list: readonly string[]) =>
   sql.join(

@@ -29,7 +29,7 @@ clusters:
   here: { scheduler: local, root: /srv/compops, defaults: { time: 1h } }
 projects:
   - { path: physics/heat, clusters: [here] }
-  - { path: physics/light, clusters: [here], statuses: final }
+  - { path: physics/light, clusters: [here], statuses: final, collect: off }
 `
 const env = { GITLAB_TOKEN: 'glpat-secret', HOOK: 'hook-secret' }
 
@@ -58,9 +58,9 @@ test('check says what the configuration means, and never a secret', async () => 
   CLUSTER  SCHEDULER  REACHED BY    ROOT          POLLED EVERY  AT MOST   DEFAULTS  DIRECTIVES
   here     local      this machine  /srv/compops  2 s to 2 m    500 jobs  time 1h   -
 
-  PROJECTS       CLUSTERS  RUN AS                 BRANCHES             STATUSES  NOTIFY  EVIDENCE          OWN SECRETS
-  physics/heat   here      the cluster's account  with a .compops.yml  all       failed  compops/evidence  -
-  physics/light  here      the cluster's account  with a .compops.yml  final     failed  compops/evidence  -
+  PROJECTS       CLUSTERS  RUN AS                 BRANCHES             STATUSES  NOTIFY  EVIDENCE          COLLECT                 OWN SECRETS
+  physics/heat   here      the cluster's account  with a .compops.yml  all       failed  compops/evidence  1 M a file, 10 M a run  -
+  physics/light  here      the cluster's account  with a .compops.yml  final     failed  compops/evidence  off                     -
 
   Accounts that projects share
     the service's account on this machine:  physics/heat, physics/light  (not agreed, see below)

@@ -168,6 +168,27 @@ function pipe(): [AsyncIterable<string>, Writable] {
   return [readable as unknown as AsyncIterable<string>, to]
 }
 
+describe('large rows', () => {
+  it('come in pages of a limited size, and all of them come', async () => {
+    const old = await embedded()
+    for (let n = 0; n < 12; n++)
+      await old.db.execute(sql`insert into copies (id, project_id, run_id, job_id, attempt_id, name, kind, size, sha256, blob, content)
+        values (${newId()}, 1, ${newId()}, ${newId()}, ${newId()}, 'a', 'text', 1, '', '', repeat('x', ${3 * 1024 ** 2}::int))`)
+    const pages: number[] = []
+    const to = new Writable({
+      write(chunk, _, done) {
+        pages.push(String(chunk).length)
+        done()
+      },
+    })
+    expect(await dumpTo(old.db, to)).toMatchObject({ copies: 12 })
+    const large = pages.filter(page => page > 1024 ** 2)
+    // Two and two: a third is past 8 MiB.
+    expect(large).toHaveLength(6)
+    expect(Math.max(...large)).toBeLessThan(6.1 * 1024 ** 2)
+  })
+})
+
 describe('a restore', () => {
   it('refuses a database that holds anything, with what to do', async () => {
     const [old, next] = [await fresh(), await fresh()]
