@@ -78,9 +78,13 @@ function progress(total: number, ended: number, failed: number): string | null {
   return `${ended - failed} of ${total} tasks done${failed === 0 ? '' : `, ${failed} failed`}`
 }
 
-/** The most frequent one that is the code's own fault; the cluster's only where nothing else failed. */
+/**
+ * The most frequent one that is the code's own fault; the cluster's only where nothing else failed. Of those `lost` says more than any number of others:
+ * what is lost may still run somewhere, so the array is not begun again by itself.
+ */
 function mainReason(failures: readonly TaskTally[]): FailureReason {
   const own = failures.filter(task => task.reason !== null && !failureReasons[task.reason].infrastructure)
+  if (own.length === 0 && failures.some(task => task.reason === 'lost')) return 'lost'
   const counts = new Map<FailureReason, number>()
   for (const { reason, count } of own.length > 0 ? own : failures)
     counts.set(reason ?? 'exit', (counts.get(reason ?? 'exit') ?? 0) + count)

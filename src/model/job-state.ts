@@ -78,6 +78,9 @@ export type FailureReason = keyof typeof failureReasons
 export const jobStateNames = Object.keys(jobStates) as JobState[]
 export const failureReasonNames = Object.keys(failureReasons) as FailureReason[]
 
+/** The cluster did not run it, so it is run when its commit is wanted again. A lost job may still be somewhere: it is not begun again by itself. */
+export const notRun = failureReasonNames.filter(reason => failureReasons[reason].infrastructure && reason !== 'lost')
+
 /** Nothing has run of it yet. */
 export const notBegun: readonly JobState[] = ['waiting', 'held', 'submitting', 'queued']
 

@@ -4,7 +4,6 @@ import { type ProjectConfig, projectFor } from '../config/index.ts'
 import { type Context, connectionName } from '../context.ts'
 import { ensureCommit, readCommit, readFile } from '../git/mirror.ts'
 import { isGitLabError } from '../gitlab/gitlab.ts'
-import { readTasks } from '../model/array.ts'
 import { newId, timeOfId } from '../model/id.ts'
 import { readComputation } from '../run/computation.ts'
 import { rememberBranch } from '../run/head.ts'
@@ -13,7 +12,7 @@ import { type Db, transact } from '../store/open.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
 import { attemptsOf, jobsOf, type RunRow } from '../store/runs.ts'
 import { attempts, branches, jobs, projects, reports, runs } from '../store/schema.ts'
-import { listOf } from '../store/tasks.ts'
+import { rememberTasksLeft } from '../store/tasks.ts'
 
 /**
  * Attempts of one run that lie on a cluster and are not known here: they join their run, which is made where it is not known either. From then on they are rows
@@ -139,16 +138,6 @@ async function projectOf(context: Context, id: number, about: About): Promise<Pr
     if (isGitLabError(error, 'not found')) return null
     throw error
   }
-}
-
-/** Of a large array what no attempt has is still to be handed over. */
-async function rememberTasksLeft(tx: Db, jobId: string, all: string): Promise<void> {
-  const handedOver = new Set((await attemptsOf(tx, [jobId])).flatMap(attempt => readTasks(attempt.array?.tasks ?? '')))
-  const left = readTasks(all).filter(index => !handedOver.has(index))
-  await tx
-    .update(jobs)
-    .set({ tasksLeft: listOf(left) })
-    .where(eq(jobs.id, jobId))
 }
 
 /** In the order in which they were made: the last attempt says how its job stands. */

@@ -10,7 +10,8 @@ import { holdOf } from '../store/holds.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
 import { type AttemptRow, attemptsOf, finalStates, type JobRow, jobsOf, openStates, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
-import { listOf, openTasks } from '../store/tasks.ts'
+import { settleArrays } from '../store/settle-arrays.ts'
+import { listOf, tasksNotRun } from '../store/tasks.ts'
 import { eachInTurn } from '../store/work.ts'
 import { setUnreachable } from './connection.ts'
 
@@ -105,8 +106,8 @@ async function prepareArray(
 ): Promise<number | 'said'> {
   const array = job.spec.array!
   const waits = job.state === 'waiting' || job.state === 'held'
-  const left = waits ? await openTasks(context.db, job.id, array.tasks) : readTasks(job.tasksLeft ?? '')
-  if (left.length === 0) return 0
+  const left = job.tasksLeft === null ? await tasksNotRun(context.db, job.id, array.tasks) : readTasks(job.tasksLeft)
+  if (left.length === 0) return waits && (await endAsItWas(context, job)) ? 'said' : 0
   if (room < Math.min(left.length, Math.max(1, Math.ceil(limit / 10))))
     return waits && (await settle(context, job, 'held', heldBy(job, limit))) ? 'said' : 0
   const { connection } = job
@@ -123,6 +124,23 @@ async function prepareArray(
     context.log.warn({ step: 'prepare', connection, err: describeError(error) }, `${job.name} waits for the cluster`)
     return 0
   }
+}
+
+/** A retry of failed tasks that was given up and taken up again: nothing of the array is missing, and it stands as its tasks had left it. */
+async function endAsItWas(context: Context, job: JobRow): Promise<boolean> {
+  return transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
+    const changed = await tx
+      .update(jobs)
+      .set({ state: 'submitting', message: null, runAgain: false })
+      .where(and(eq(jobs.id, job.id), isNull(jobs.cancelReason), inArray(jobs.state, ['waiting', 'held'])))
+      .returning({ id: jobs.id })
+    await settleArrays(
+      tx,
+      changed.map(row => row.id),
+    )
+    return changed.length > 0
+  })
 }
 
 async function attemptsByJobOf(db: Db, all: readonly JobRow[]): Promise<Map<string, AttemptRow[]>> {

@@ -1,14 +1,12 @@
 import { and, eq, inArray, isNotNull, or, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
-import { failureReasonNames, failureReasons } from '../model/job-state.ts'
+import { notRun } from '../model/job-state.ts'
 import { moveHead } from '../store/branches.ts'
 import { type Db, transact } from '../store/open.ts'
 import { type BranchRow, openStates, type RunRow, removalsOf, shortBranch, touchRuns } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
+import { rememberTasksLeft } from '../store/tasks.ts'
 import { supersede } from './supersede.ts'
-
-// A lost job may still be somewhere: it is not begun again by itself.
-const notRun = failureReasonNames.filter(reason => failureReasons[reason].infrastructure && reason !== 'lost')
 
 const missingOf = (runId: string) =>
   and(
@@ -44,6 +42,7 @@ export async function resumeRun(
         cancelReason: null,
         cancelQueuedOnly: false,
         runAgain: false,
+        tasksLeft: null,
       })
       .where(missingOf(run.id))
       .returning({ id: jobs.id })
@@ -52,6 +51,13 @@ export async function resumeRun(
       .set({ cancelReason: null, cancelQueuedOnly: false, runAgain: true })
       .where(and(eq(jobs.runId, run.id), isNotNull(jobs.cancelReason), inArray(jobs.state, openStates)))
       .returning({ id: jobs.id })
+    // What was taken away of arrays that run. Those that wait anew, now or when their cancellation has taken effect, choose their tasks then.
+    const underWay = openStates.filter(state => state !== 'waiting' && state !== 'held')
+    const running = await tx
+      .select({ id: jobs.id, spec: jobs.spec })
+      .from(jobs)
+      .where(and(eq(jobs.runId, run.id), inArray(jobs.state, underWay), eq(jobs.runAgain, false)))
+    for (const { id, spec } of running) if (spec.array !== undefined) await rememberTasksLeft(tx, id, spec.array.tasks)
     await supersede(tx, branch.id, run.id, run.sha)
     await tx
       .update(runs)

@@ -4,7 +4,7 @@ import { CompopsError } from '../errors.ts'
 import { transact } from '../store/open.ts'
 import { removalsOf, touchRuns } from '../store/runs.ts'
 import { jobs, runs } from '../store/schema.ts'
-import { openTasks } from '../store/tasks.ts'
+import { listOf, openTasks } from '../store/tasks.ts'
 
 /**
  * Runs those tasks of an ended array again that did not complete, under their numbers, in a new attempt; the others keep their results. Jobs that were skipped
@@ -39,7 +39,7 @@ export async function retryFailedTasks(context: Context, jobId: string): Promise
         cancelReason: null,
         cancelQueuedOnly: false,
         runAgain: false,
-        tasksLeft: null,
+        tasksLeft: listOf(tasks),
       })
       .where(eq(jobs.id, jobId))
     const ofRun = await tx.select().from(jobs).where(eq(jobs.runId, job.runId))

@@ -1,8 +1,9 @@
-import { and, eq, inArray, isNull, ne, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, isNull, ne, sql } from 'drizzle-orm'
 import { notBegun } from '../model/job-state.ts'
 import type { Db } from '../store/open.ts'
 import { openStates, touchRuns } from '../store/runs.ts'
 import { jobs, runs } from '../store/schema.ts'
+import { settleArrays } from '../store/settle-arrays.ts'
 
 /** A branch has moved on: of its other unfinished runs, what has not begun is cancelled, what runs keeps its investment. */
 export async function supersede(tx: Db, branchId: string, by: string, sha: string): Promise<void> {
@@ -17,14 +18,26 @@ export async function supersede(tx: Db, branchId: string, by: string, sha: strin
   await touchRuns(tx, ids)
 }
 
-/** Asks for the end of every job of these runs that has not begun. */
+/** Asks for the end of every job of these runs that has not begun, and hands over no more of the arrays that have: what runs finishes. */
 export async function cancelQueued(tx: Db, runIds: readonly string[], reason: string): Promise<number> {
   const asked = await tx
     .update(jobs)
     .set({ cancelReason: reason, cancelQueuedOnly: true, runAgain: false })
     .where(and(inArray(jobs.runId, [...runIds]), inArray(jobs.state, [...notBegun]), isNull(jobs.cancelReason)))
     .returning({ id: jobs.id })
-  return asked.length
+  // Of an array that runs the rest has not begun; and one that only seems not to run is found running, and left alone.
+  const cut = await tx
+    .update(jobs)
+    .set({ tasksLeft: null })
+    .where(and(inArray(jobs.runId, [...runIds]), inArray(jobs.state, openStates), isNotNull(jobs.tasksLeft)))
+    .returning({ id: jobs.id })
+  const before = new Set(asked.map(job => job.id))
+  const others = cut.filter(job => !before.has(job.id))
+  await settleArrays(
+    tx,
+    others.map(job => job.id),
+  )
+  return asked.length + others.length
 }
 
 /** Asks for the end of every unfinished job of these runs, also of what runs. */

@@ -1,10 +1,11 @@
 /** Tasks of arrays: what a round concluded of them. Set-based, since one array has as many as ten thousand. */
 import { setImmediate as turn } from 'node:timers/promises'
-import { type SQL, sql } from 'drizzle-orm'
+import { eq, type SQL, sql } from 'drizzle-orm'
 import { type AttemptArray, readTasks, writeTasks as writeList } from '../model/array.ts'
-import { type FailureReason, isFinal, type JobState, jobStateNames } from '../model/job-state.ts'
+import { type FailureReason, isFinal, type JobState, jobStateNames, notRun } from '../model/job-state.ts'
 import { storable } from '../model/storable.ts'
 import { type Db, first, rows } from './open.ts'
+import { jobs } from './schema.ts'
 
 /** A task that stands differently from its attempt. */
 export interface TaskRow {
@@ -160,10 +161,32 @@ export function currentTasks(
   return current
 }
 
-/** The tasks of a job that have not completed: what a new attempt has to run. */
+/** The tasks of a job that have not completed: what runs again where somebody asks for that. */
 export async function openTasks(db: Db, jobId: string, list: string): Promise<number[]> {
   const current = currentTasks(await attemptsOfArrays(db, [jobId]), await tasksOfJobs(db, [jobId]))
   return readTasks(list).filter(index => current.get(index)?.state !== 'completed')
+}
+
+/** The tasks of a job that never ran, by nobody's fault of their own: what a new attempt runs by itself. */
+export async function tasksNotRun(db: Db, jobId: string, list: string): Promise<number[]> {
+  const current = currentTasks(await attemptsOfArrays(db, [jobId]), await tasksOfJobs(db, [jobId]))
+  return readTasks(list).filter(index => {
+    const { state = 'waiting', reason = null } = current.get(index) ?? {}
+    const stopped = state === 'waiting' || state === 'canceled' || state === 'skipped'
+    return stopped || (state === 'failed' && reason !== null && notRun.includes(reason))
+  })
+}
+
+/** Of a large array what no attempt has is still to be handed over. */
+export async function rememberTasksLeft(db: Db, jobId: string, list: string): Promise<void> {
+  const handedOver = new Set(
+    (await attemptsOfArrays(db, [jobId])).flatMap(attempt => readTasks(attempt.array?.tasks ?? '')),
+  )
+  const left = readTasks(list).filter(index => !handedOver.has(index))
+  await db
+    .update(jobs)
+    .set({ tasksLeft: listOf(left) })
+    .where(eq(jobs.id, jobId))
 }
 
 export async function attemptsOfArrays(

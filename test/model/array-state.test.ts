@@ -46,6 +46,14 @@ describe('an array comes to', () => {
       null,
     ],
     ['2 completed, 8 failed node', 'failed', 'node', '8 of 10 tasks failed: node failure', null],
+    // What is lost may still be somewhere: one of them is enough.
+    [
+      '4 completed, 5 failed node, 1 failed lost',
+      'failed',
+      'lost',
+      '6 of 10 tasks failed: 5 node failure, 1 lost',
+      null,
+    ],
     ['10 failed submit', 'failed', 'submit', '10 of 10 tasks failed: not accepted', null],
     ['8 completed, 2 canceled', 'canceled', null, '2 of 10 tasks canceled, 8 completed', null],
     ['7 completed, 2 canceled, 1 failed exit 1', 'failed', 'exit', '1 of 10 tasks failed: exit 1', 1],

@@ -6,8 +6,9 @@ import type { Cluster } from '../../src/cluster/cluster.ts'
 import type { Context } from '../../src/context.ts'
 import { createSecrets } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
+import { readTasks, writeTasks } from '../../src/model/array.ts'
 import { newId } from '../../src/model/id.ts'
-import type { JobState } from '../../src/model/job-state.ts'
+import { isFinal, type JobState } from '../../src/model/job-state.ts'
 import type { QueueRow, Seen } from '../../src/model/observation.ts'
 import { unshared } from '../../src/store/leases.ts'
 import { openStore } from '../../src/store/open.ts'
@@ -19,6 +20,9 @@ export interface JobToWrite {
   readonly state: JobState
   readonly needs?: readonly string[]
   readonly cancelReason?: string
+  /** An array of these tasks; its attempt has all but `tasksLeft`. */
+  readonly array?: string
+  readonly tasksLeft?: string
   readonly attempt?: { readonly state: JobState; readonly nativeId?: string; readonly dependsOn?: readonly string[] }
 }
 
@@ -83,7 +87,8 @@ export async function openRows() {
         const id = newId()
         const attempt = newId()
         ids[job.name] = { job: id, attempt }
-        const spec = { name: job.name, needs: job.needs ?? [] } as never
+        const array = job.array === undefined ? {} : { array: { tasks: job.array, throttle: null } }
+        const spec = { name: job.name, needs: job.needs ?? [], ...array } as never
         jobRows.push({
           id,
           runId,
@@ -95,6 +100,7 @@ export async function openRows() {
           connection: 'falcon',
           state: job.state,
           cancelReason: job.cancelReason ?? null,
+          tasksLeft: job.tasksLeft ?? null,
         })
         if (job.attempt === undefined) continue
         const { state, nativeId = null, dependsOn = [] } = job.attempt
@@ -108,6 +114,11 @@ export async function openRows() {
           state,
           nativeId,
           dependsOn,
+          final: isFinal(state),
+          array:
+            job.array === undefined
+              ? null
+              : { tasks: without(job.array, job.tasksLeft ?? ''), throttle: null, renumbered: false },
         })
       }
       if (jobRows.length > 0) await db.insert(jobs).values(jobRows)
@@ -129,6 +140,11 @@ export async function openRows() {
       await rm(dataDir, { recursive: true, force: true })
     },
   }
+}
+
+const without = (all: string, left: string) => {
+  const later = new Set(readTasks(left))
+  return writeTasks(readTasks(all).filter(index => !later.has(index)))
 }
 
 const facts = {
