@@ -18,13 +18,19 @@ export function identityOf(target: OpensshTarget): readonly (string | number | n
   return [host, port, user, identityFile, knownHostsFile, configFile].map(value => value ?? null)
 }
 
-/** The first value of an option holds, so these win over ssh_config. */
-function common(target: OpensshTarget, controlName: string): string[] {
-  const { port, user, identityFile, knownHostsFile, configFile } = target
+/** A machine, and how ssh is told of it: names in the directory in which ssh is started. */
+export interface OpensshPlace {
+  readonly target: OpensshTarget
+  /** What holds on every hop (openssh-config.ts). */
+  readonly config: string
+  /** The master's socket. */
+  readonly controlName: string
+}
+
+/** For the last machine alone. The first value of an option holds, so these win over ssh_config. */
+function common({ target, config, controlName }: OpensshPlace): string[] {
+  const { port, user, identityFile, knownHostsFile } = target
   const options: Record<string, string> = {
-    // A host key that is not known is refused, in the service and at the keyboard.
-    StrictHostKeyChecking: 'yes',
-    UpdateHostKeys: 'no',
     ControlPath: controlName,
     ConnectTimeout: '20',
     ServerAliveInterval: '5',
@@ -42,7 +48,8 @@ function common(target: OpensshTarget, controlName: string): string[] {
     ...(identityFile === undefined ? {} : { IdentityFile: pathValue(identityFile), IdentitiesOnly: 'yes' }),
   }
   return [
-    ...(configFile === undefined ? [] : ['-F', configFile]),
+    '-F',
+    config,
     ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
     ...(port === undefined ? [] : ['-p', String(port)]),
     ...(user === undefined ? [] : ['-l', user]),
@@ -55,22 +62,22 @@ function pathValue(path: string): string {
 }
 
 /** The connection that the service keeps: never asks anybody, stays in the foreground as our child. */
-export function masterArguments(target: OpensshTarget, controlName: string): string[] {
+export function masterArguments(place: OpensshPlace): string[] {
   const own = ['-o', 'BatchMode=yes', '-o', 'ControlMaster=yes', '-o', 'ControlPersist=no', '-N', '-T']
-  return [...own, ...common(target, controlName), '--', target.host]
+  return [...own, ...common(place), '--', place.target.host]
 }
 
 /** The session that a person opens: asks at the keyboard, then stays behind. */
-export function sessionArguments(target: OpensshTarget, controlName: string): string[] {
+export function sessionArguments(place: OpensshPlace): string[] {
   const own = ['-o', 'BatchMode=no', '-o', 'ControlMaster=yes', '-o', 'ControlPersist=yes', '-f', '-N', '-T']
-  return [...own, ...common(target, controlName), '--', target.host]
+  return [...own, ...common(place), '--', place.target.host]
 }
 
 /**
  * One command over the master. Where the master is gone ssh would sign in anew by itself; a ProxyCommand that ends at once keeps it from that, so that
  * only `masterArguments` ever connects.
  */
-export function commandArguments(target: OpensshTarget, controlName: string, command: string): string[] {
+export function commandArguments(place: OpensshPlace, command: string): string[] {
   const own = [
     '-o',
     'BatchMode=yes',
@@ -82,16 +89,16 @@ export function commandArguments(target: OpensshTarget, controlName: string, com
     'LogLevel=ERROR',
     '-T',
   ]
-  return [...own, ...common(target, controlName), '--', target.host, command]
+  return [...own, ...common(place), '--', place.target.host, command]
 }
 
 /** A connection for one command and nothing else. */
-export function singleArguments(target: OpensshTarget, command: string): string[] {
+export function singleArguments(place: OpensshPlace, command: string): string[] {
   const own = ['-o', 'BatchMode=yes', '-o', 'ControlMaster=no', '-T']
-  return [...own, ...common(target, 'none'), '--', target.host, command]
+  return [...own, ...common({ ...place, controlName: 'none' }), '--', place.target.host, command]
 }
 
 /** Ends a master: its sessions end with it. */
-export function exitArguments(target: OpensshTarget, controlName: string): string[] {
-  return ['-O', 'exit', ...common(target, controlName), '--', target.host]
+export function exitArguments(place: OpensshPlace): string[] {
+  return ['-O', 'exit', ...common(place), '--', place.target.host]
 }

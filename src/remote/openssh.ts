@@ -7,16 +7,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError } from '../errors.ts'
 import { createCommandRunner } from './command.ts'
 import { type BackOff, backOffDelay, keepConnection, type Link } from './connection.ts'
-import { knock, prepareControlDir, socketNameOf } from './control-socket.ts'
+import { knock, socketNameOf } from './control-socket.ts'
 import { inTurn } from './in-turn.ts'
 import { frameProgram, LOADER, STOP_PROGRAM } from './loader.ts'
 import {
   commandArguments,
   identityOf,
   masterArguments,
+  type OpensshPlace,
   type OpensshTarget,
   singleArguments,
 } from './openssh-arguments.ts'
+import { writeConfig } from './openssh-config.ts'
 import { type Remote, RemoteError, type RemoteEvent } from './remote.ts'
 import type { Shell, ShellEnd } from './shell.ts'
 
@@ -40,9 +42,9 @@ export interface OpensshOptions extends OpensshTarget {
 const LET_GO = 5_000
 
 /** A way to run ssh for a target: which master, whose. */
-interface Master {
-  target: OpensshTarget
-  controlName: string
+interface Master extends OpensshPlace {
+  /** Made by ourselves: what one more connection asks for is at hand, too. Else it would be a failed sign-in, which servers count. */
+  readonly ours: boolean
 }
 
 /** A cluster behind the system's ssh: its config, aliases, agents, hardware keys, certificates, and sessions that a person opened. */
@@ -58,15 +60,15 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
   const tried = new Map<string, { failures: number; notBefore: number; error: RemoteError; denied: boolean }>()
 
   async function dialNode(target: OpensshTarget, signal: AbortSignal): Promise<Link<Master>> {
-    await prepareControlDir(controlDir)
-    const session = await adopt(target)
+    const config = await writeConfig(controlDir, target.configFile, 'nobody')
+    const session = await adopt(target, config)
     if (session !== null) return session
     if (options.sessionRequired === true) throw needsSession()
     const last = tried.get(target.host)
     if (last !== undefined && performance.now() < last.notBefore) throw last.error
     const failures = (last?.failures ?? 0) + 1
     try {
-      const link = await startMaster(target, signal)
+      const link = await startMaster(target, config, signal)
       // One that dies before it was of use is not made again at once.
       const error = new RemoteError('unreachable', `${nameOf(target)} ended the connection before it was of use`)
       tried.set(target.host, {
@@ -93,7 +95,7 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
   }
 
   /** The session that a person opened, if one stands. It is left alone at our end. */
-  async function adopt(target: OpensshTarget): Promise<Link<Master> | null> {
+  async function adopt(target: OpensshTarget, config: string): Promise<Link<Master> | null> {
     const controlName = sessionSocketOf(options, target)
     const socket = await knock(controlDir, controlName)
     if (socket === null) return null
@@ -102,7 +104,7 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
     // Its greeting: read, or its end would not be seen.
     socket.resume()
     return {
-      offers: { target, controlName },
+      offers: { target, config, controlName, ours: false },
       lost: lost.signal,
       async end() {
         socket.destroy()
@@ -110,10 +112,11 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
     }
   }
 
-  async function startMaster(target: OpensshTarget, signal: AbortSignal): Promise<Link<Master>> {
+  async function startMaster(target: OpensshTarget, config: string, signal: AbortSignal): Promise<Link<Master>> {
     // Another process may be at the same directory (doctor beside the service): each has its own.
     const controlName = `${randomBytes(10).toString('hex')}.kept`
-    const child = spawnMaster(masterArguments(target, controlName), controlDir)
+    const master = { target, config, controlName, ours: true }
+    const child = spawnMaster(masterArguments(master), controlDir)
     const said = tailOf(child)
     const over = endOf(child)
     const giveUp = performance.now() + connectTimeout
@@ -125,7 +128,7 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
         const socket = await knock(controlDir, controlName)
         if (socket !== null) {
           socket.destroy()
-          return linkOf({ target, controlName }, controlDir, child, over, said)
+          return linkOf(master, controlDir, child, over, said)
         }
         const ended = await Promise.race([over, sleep(25)])
         if (ended !== undefined) throw new Error(said() || `ssh ended (${ended})`)
@@ -300,8 +303,7 @@ const REFUSED =
   /session request failed|Session open refused by peer|ControlSocket .* already exists|Control socket connect/
 
 async function openShell(link: Link<Master>, cwd: string): Promise<Shell> {
-  const { target, controlName } = link.offers
-  const child = spawnSsh(commandArguments(target, controlName, LOADER), cwd, ['pipe', 'pipe', 'pipe'])
+  const child = spawnSsh(commandArguments(link.offers, LOADER), cwd, ['pipe', 'pipe', 'pipe'])
   try {
     await once(child, 'spawn')
   } catch (error) {
@@ -309,7 +311,7 @@ async function openShell(link: Link<Master>, cwd: string): Promise<Shell> {
       cause: error,
     })
   }
-  return toShell(child, pid => stopProgram(link, pid, cwd))
+  return toShell(child, pid => stopProgram(link.offers, pid, cwd))
 }
 
 function toShell(child: ChildProcess, stopThere: (pid: number) => Promise<void>): Shell {
@@ -352,13 +354,17 @@ function toShell(child: ChildProcess, stopThere: (pid: number) => Promise<void>)
   }
 }
 
-/** Ends a program by a channel of its own; where the server gives no second one (MaxSessions 1), by a connection of its own. */
-async function stopProgram({ offers: { target, controlName } }: Link<Master>, pid: number, cwd: string): Promise<void> {
+/**
+ * Ends a program by a channel of its own; where the server gives no second one (MaxSessions 1), by a connection of its own. Over a session that a person
+ * opened there is no such second way: the program is let go, and ends by itself.
+ */
+async function stopProgram(master: Master, pid: number, cwd: string): Promise<void> {
   const frame = Buffer.concat([
     frameProgram(STOP_PROGRAM, randomBytes(16).toString('hex'), undefined),
     Buffer.from(`${pid}\n`),
   ])
-  for (const args of [commandArguments(target, controlName, LOADER), singleArguments(target, LOADER)]) {
+  const ways = [commandArguments(master, LOADER), ...(master.ours ? [singleArguments(master, LOADER)] : [])]
+  for (const args of ways) {
     const child = spawnSsh(args, cwd, ['pipe', 'ignore', 'ignore'])
     const giveUp = setTimeout(() => child.kill('SIGKILL'), 30_000)
     child.stdin?.end(frame)

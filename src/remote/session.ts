@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { CompopsError, describeError } from '../errors.ts'
-import { knock, prepareControlDir } from './control-socket.ts'
+import { knock } from './control-socket.ts'
 import { nameOf, type OpensshOptions, sessionSocketOf, targetOf } from './openssh.ts'
 import { exitArguments, sessionArguments } from './openssh-arguments.ts'
+import { writeConfig } from './openssh-config.ts'
 
 /** A login node's session that a person opened: whether it stands, opening it at the keyboard, ending it. */
 export interface Session {
@@ -30,6 +31,10 @@ export function sessionsOf(options: OpensshOptions): Session[] {
         child.once('exit', code => resolve(code === 0))
       })
     }
+    const place = async () => ({
+      ...{ target, controlName },
+      config: await writeConfig(controlDir, target.configFile, 'person'),
+    })
     async function stands(): Promise<boolean> {
       const socket = await knock(controlDir, controlName)
       socket?.destroy()
@@ -39,11 +44,10 @@ export function sessionsOf(options: OpensshOptions): Session[] {
       name: nameOf(target),
       stands,
       async open() {
-        await prepareControlDir(controlDir)
-        return (await ssh(sessionArguments(target, controlName), 'inherit')) && (await stands())
+        return (await ssh(sessionArguments(await place()), 'inherit')) && (await stands())
       },
       async end() {
-        await ssh(exitArguments(target, controlName), 'ignore')
+        await ssh(exitArguments(await place()), 'ignore')
       },
     }
   })

@@ -68,6 +68,11 @@ const stationOf = ({ host, port, user, identityFile, knownHostsFile }: Sshd): St
   ...{ host, port, user, identityFile, knownHostsFile },
 })
 
+/** Beside the sockets lies the ssh_config for them. */
+async function socketsIn(controlDir: string): Promise<string[]> {
+  return (await readdir(controlDir)).filter(name => !name.endsWith('.conf'))
+}
+
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   await vi.waitFor(async () => expect(await holds()).toBe(true), { timeout: 15_000, interval: 20 })
 }
@@ -219,10 +224,51 @@ ${more}`,
     expect(own.connections()).toBe(1)
     expect(remote.stats()).toMatchObject({ connects: 1, commands: 7, connectedSince: expect.any(Date) })
     expect((await stat(controlDir)).mode & 0o777).toBe(0o700)
-    const [socket = ''] = await readdir(controlDir)
+    const [socket = ''] = await socketsIn(controlDir)
     expect((await stat(join(controlDir, socket))).mode & 0o077).toBe(0)
     await remote.close()
-    await until(async () => (await readdir(controlDir)).length === 0)
+    await until(async () => (await socketsIn(controlDir)).length === 0)
+  })
+
+  test('nor that of a hop: what holds for the last machine holds on the way there', async () => {
+    const hop = await serve()
+    const empty = join(dir, 'empty')
+    await writeFile(empty, '')
+    const gate = (known: string) => `Host gate
+  HostName ${hop.host}
+  Port ${hop.port}
+  User ${hop.user}
+  IdentityFile ${hop.identityFile}
+  UserKnownHostsFile ${known}
+  StrictHostKeyChecking no
+  BatchMode no
+`
+    // A path that Include would take for a pattern of several.
+    const folder = join(dir, 'a [b]* c')
+    await mkdir(folder)
+    const configFile = join(folder, 'ssh config')
+    const settle = async (known: string) =>
+      writeFile(configFile, await readFile(await writeSshConfig(login, `  ProxyJump gate\n${gate(known)}`)))
+    await settle(empty)
+    const remote = connectByOpenssh({ host: 'falcon', configFile, controlDir: join(folder, 'control') })
+    await expect(remote.run(hello)).rejects.toThrow('the host key of falcon is not known: refused')
+    expect(await readFile(empty, 'utf8')).toBe('')
+    expect(hop.connections()).toBe(1)
+    await settle(hop.knownHostsFile)
+    await until(() =>
+      remote.run(hello).then(
+        answer => answer.stdout === 'hello falcon\n',
+        () => false,
+      ),
+    )
+    const written = (await readdir(join(folder, 'control'))).filter(name => name.endsWith('.conf'))
+    expect(written).toHaveLength(1)
+    expect((await stat(join(folder, 'control', written[0]!))).mode & 0o777).toBe(0o600)
+  })
+
+  test('a config_file that is not there is told', async () => {
+    const remote = connectByOpenssh({ host: 'falcon', configFile: join(dir, 'nowhere') })
+    await expect(remote.run(hello)).rejects.toThrow(/the ssh_config for the connection: .*nowhere/)
   })
 
   test('a connection that dies is noticed and made anew', async () => {
@@ -270,9 +316,9 @@ ${more}`,
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     await once(service.stdout, 'data')
-    expect(await readdir(way.controlDir)).toHaveLength(1)
+    expect(await socketsIn(way.controlDir)).toHaveLength(1)
     service.kill('SIGKILL')
-    await until(async () => (await readdir(way.controlDir)).length === 0)
+    await until(async () => (await socketsIn(way.controlDir)).length === 0)
   })
 
   test('the next login node is taken where the first is away', async () => {
@@ -386,6 +432,23 @@ projects: []
     await own.halt()
     await until(async () => (await remote.needsSession?.()) !== null)
     await expect(remote.run(hello)).rejects.toThrow(/^falcon needs a new session/)
+  })
+
+  test('a program over its deadline makes nobody sign in, also where there is no second channel to end it', async () => {
+    const own = await serve({ maxSessions: 1 })
+    const config = await site(own, ', session: required')
+    const remote = asService(own, { sessionRequired: true })
+    expect((await compops('connect', 'falcon', '--config', config)).code).toBe(0)
+    const program = `touch '${dir}/begun'; while [ -e '${dir}/begun' ]; do sleep 0.05; done`
+    await expect(remote.run({ program, deadline: 4_000 })).rejects.toMatchObject({ kind: 'timeout', maybeRan: true })
+    await rm(join(dir, 'begun'))
+    await until(() =>
+      remote.run(hello).then(
+        answer => answer.rc === 0,
+        () => false,
+      ),
+    )
+    expect(own.connections()).toBe(1)
   })
 
   test('is for clusters that need one', async () => {
