@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Clock } from './clock.ts'
-import { type Cluster, openCluster } from './cluster/cluster.ts'
+import { type Cluster, type ClusterOptions, openCluster } from './cluster/cluster.ts'
 import {
   type ClusterConfig,
   type Config,
@@ -23,6 +23,7 @@ import { dialectOf, loadDialects } from './scheduler/index.ts'
 import { openTemplates, type Templates } from './spec/index.ts'
 import { type Lease, unshared } from './store/leases.ts'
 import type { Db, Store } from './store/open.ts'
+import { rootMarkOf } from './store/root-mark.ts'
 import { bots } from './store/schema.ts'
 import { claimantOf } from './store/work.ts'
 import type { Wake } from './wake.ts'
@@ -99,9 +100,12 @@ export function clusterConfigOf(config: Config, connection: string): ClusterConf
 export function openConnection(
   config: Config,
   connection: string,
-  now: () => Date,
-  onEvent?: (event: RemoteEvent) => void,
+  options: Pick<ClusterOptions, 'mark' | 'lookOnly'> & {
+    readonly now: () => Date
+    readonly onEvent?: (event: RemoteEvent) => void
+  },
 ): Cluster {
+  const { onEvent, ...others } = options
   const cluster = clusterConfigOf(config, connection)
   const runAs =
     config.projects.find(
@@ -117,7 +121,7 @@ export function openConnection(
     root: runAs?.root ?? cluster.root,
     settle: config.intervals.settle / 1000,
     events: cluster.events,
-    now,
+    ...others,
     ...(cluster.path === undefined ? {} : { shellPath: cluster.path }),
   })
 }
@@ -193,16 +197,15 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     clusterOf(connection) {
       const known = clusters.get(connection)
       if (known !== undefined) return known
-      const cluster = openConnection(
-        config,
-        connection,
-        () => clock.now(),
-        event => {
+      const cluster = openConnection(config, connection, {
+        now: () => clock.now(),
+        mark: rootMarkOf(store.db, connection),
+        onEvent(event) {
           if (event.type === 'error')
             log.warn({ step: 'ssh', connection, err: describeError(event.error) }, 'connection trouble')
           else log.info({ step: 'ssh', connection, ...event }, `${connection} ${event.type}`)
         },
-      )
+      })
       clusters.set(connection, cluster)
       return cluster
     },

@@ -9,6 +9,7 @@ import type { About } from './about.ts'
 import type { ClusterEvent, Listening } from './events.ts'
 import type { Examined, ExamineOptions } from './examine.ts'
 import type { AttemptIds } from './layout.ts'
+import type { RootMark } from './shared-root.ts'
 
 export type { About, AttemptIds, ClusterEvent, Examined, ExamineOptions, Listening }
 
@@ -209,6 +210,10 @@ export interface ClusterOptions {
   readonly transfer?: Remote | null
   /** How many login nodes `remote` may be at; they must share `root`. Default 1. */
   readonly nodes?: number
+  /** Where the word is remembered that all of them must show. Default: in this process alone. */
+  readonly mark?: RootMark
+  /** Nothing is changed there, so it is not made sure that they share `root`: only for `examine`. Default: no. */
+  readonly lookOnly?: boolean
   /** Where everything lies on the cluster; absolute. */
   readonly root: string
   /** Seconds after which a submission that nobody heard of made no job. More than the 60 that sbatch itself is given. Default 90. */

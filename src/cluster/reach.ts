@@ -47,8 +47,11 @@ export interface Program {
 export function openReach(options: ClusterOptions): Reach {
   const { name, dialect, remote, settle = 90, shellPath = '', now = () => new Date() } = options
   const root = checkRoot(options.root)
-  const { transfer = null, nodes = 1 } = options
-  const places = openPlaces({ name, root, login: remote, transfer, nodes })
+  const { transfer = null, nodes = 1, mark } = options
+  const places =
+    options.lookOnly === true
+      ? { login: remote, bulk: remote }
+      : openPlaces({ name, root, login: remote, transfer, nodes, ...(mark === undefined ? {} : { mark }) })
   if (!Number.isFinite(settle) || settle < 0)
     throw new CompopsError(`cluster ${name}: settle must be a number of seconds, not ${settle}`)
   const probeProgram = `${preamble}\n${dialect.shell}\nscheduler_probe\n`

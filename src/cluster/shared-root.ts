@@ -10,20 +10,33 @@ export interface Places {
   readonly bulk: Remote
 }
 
-/** The first to look writes a random word, everybody else reads the same. Input: the root, a word. */
+/**
+ * The word that stands in a root, remembered where no machine can change it: otherwise, after a restart, whichever machine is reached first would
+ * define what the others must show.
+ */
+export interface RootMark {
+  /** null: none is known for this root. */
+  known(root: string): Promise<string | null>
+  /** Remembers it unless another is known by now. Returns the one that is known. */
+  keep(root: string, word: string): Promise<string>
+}
+
+const forThisProcess: RootMark = { known: async () => null, keep: async (_, word) => word }
+
+/**
+ * Input: the root, and a word to write where none stands, or nothing: then nothing is changed. Output: the machine's name, the word or nothing. A
+ * listing first: a file server's cache may not know yet that the file is there.
+ */
 export const MARK_PROGRAM = `
 IFS= read -r root && IFS= read -r word || exit 97
-mkdir -p "$root" || exit 1
 mark=$root/.compops-root
-[ -s "$mark" ] || (set -C; printf '%s\\n' "$word" >"$mark") 2>/dev/null || [ -s "$mark" ] || { echo "$mark cannot be written" >&2; exit 1; }
-cat "$mark"
-`
-
-/** A listing first: a file server's cache may not know yet that the file is there. Input: the root. */
-export const READ_MARK_PROGRAM = `
-IFS= read -r root || exit 97
-ls -a "$root" >/dev/null || exit 1
-cat "$root/.compops-root"
+if [ -n "$word" ] && [ ! -s "$mark" ]; then
+  mkdir -p "$root" || exit 1
+  (set -C; printf '%s\\n' "$word" >"$mark") 2>/dev/null || [ -s "$mark" ] || { echo "$mark cannot be written" >&2; exit 1; }
+fi
+uname -n
+ls -a "$root" >/dev/null || exit 0
+if [ -e "$mark" ]; then cat "$mark"; fi
 `
 
 export function openPlaces(options: {
@@ -33,55 +46,62 @@ export function openPlaces(options: {
   readonly transfer: Remote | null
   /** How many login nodes there are. */
   readonly nodes: number
+  readonly mark?: RootMark
 }): Places {
-  const { name, root, transfer } = options
-  /** What stood in the root when it was first seen; another login node must show the same. */
-  let mark: string | null = null
+  const { name, root, transfer, mark = forThisProcess } = options
+  let known: string | null = null
 
-  const login =
-    options.nodes > 1
-      ? checkedAtEachConnection(options.login, async remote => {
-          const seen = await ask(remote, MARK_PROGRAM, `${root}\n${randomBytes(16).toString('hex')}\n`)
-          if (mark !== null && seen !== mark)
-            throw new CompopsError(
-              `${name}: the login node in use now sees another ${root} than the one before. All of \`ssh.host\` must share it`,
-              { transient: true },
-            )
-          mark = seen
-        })
-      : options.login
+  /** What the login node shows; the only one that may write, and only where nothing is known. */
+  async function seenByLogin(remote: Remote): Promise<string> {
+    known ??= await mark.known(root)
+    const seen = await look(remote, root, known === null ? randomBytes(16).toString('hex') : '')
+    if (known === null && seen.word !== null) known = await mark.keep(root, seen.word)
+    if (known !== null && seen.word === known) return known
+    const what = seen.word === null ? `no mark stands in it${seen.said}` : 'another mark stands in it'
+    throw new CompopsError(
+      `${name}: the login node in use, ${seen.machine}, sees another ${root} than was used before: ${what}. All of \`ssh.host\` must share it. If it is the right one and was emptied: echo ${known ?? ''} >${root}/.compops-root`,
+      { transient: true },
+    )
+  }
+  const login = options.nodes > 1 ? checkedAtEachConnection(options.login, seenByLogin) : options.login
   const bulk =
     transfer === null
       ? login
       : checkedAtEachConnection(transfer, async remote => {
-          const here = await ask(login, MARK_PROGRAM, `${root}\n${randomBytes(16).toString('hex')}\n`)
-          const there = await ask(remote, READ_MARK_PROGRAM, `${root}\n`).catch(error => {
-            if (error instanceof RemoteError) throw error
-            throw notShared(`it cannot read the mark in it (${error.message})`, error)
-          })
-          if (here !== there) throw notShared('another mark stands in it')
+          const here = await seenByLogin(login)
+          const there = await look(remote, root, '')
+          if (there.word === here) return
+          const what = there.word === null ? `no mark stands in it${there.said}` : 'another mark stands in it'
+          throw new CompopsError(
+            `${name}: the transfer host ${transfer.description}, ${there.machine}, does not share ${root} with the login node: ${what}. Both must mount the same file system`,
+            { transient: true },
+          )
         })
-
-  function notShared(what: string, cause?: unknown): CompopsError {
-    return new CompopsError(
-      `${name}: the transfer host ${transfer?.description} does not share ${root} with the login node: ${what}. Both must mount the same file system`,
-      { transient: true, cause },
-    )
-  }
   return { login, bulk }
 }
 
-async function ask(remote: Remote, program: string, input: string): Promise<string> {
-  const { rc, stdout, stderr } = await remote.run({ program, input })
-  const mark = stdout.trim()
-  if (rc === 0 && /^[0-9a-f]{32}$/.test(mark)) return mark
-  throw new CompopsError(stderr.replace(/\s+/g, ' ').trim().slice(0, 300) || 'the mark cannot be read', {
-    transient: true,
-  })
+interface Seen {
+  readonly machine: string
+  readonly word: string | null
+  /** Why there is none, for a sentence; may be empty. */
+  readonly said: string
+}
+
+async function look(remote: Remote, root: string, word: string): Promise<Seen> {
+  const { rc, stdout, stderr } = await remote.run({ program: MARK_PROGRAM, input: `${root}\n${word}\n` })
+  const said = stderr.replace(/\s+/g, ' ').trim().slice(0, 300)
+  const [machine = '', ...rest] = stdout.split('\n')
+  if (rc !== 0) throw new CompopsError(said || `the mark in ${root} cannot be read`, { transient: true })
+  const stands = rest.join('\n').trim()
+  return {
+    machine: machine.replace(/[^\w.-]/g, '').slice(0, 100) || remote.description,
+    word: /^[0-9a-f]{32}$/.test(stands) ? stands : null,
+    said: said === '' ? '' : ` (${said})`,
+  }
 }
 
 /** Nothing is asked over a connection before `check` went well on it; an answer that came over another one is not trusted. */
-function checkedAtEachConnection(remote: Remote, check: (remote: Remote) => Promise<void>): Remote {
+function checkedAtEachConnection(remote: Remote, check: (remote: Remote) => Promise<unknown>): Remote {
   let checked = 0
   let checking: Promise<void> | null = null
   const isChecked = () => remote.stats().connectedSince !== null && remote.stats().connects === checked

@@ -68,7 +68,7 @@ async function within(
 
 async function seeCluster(config: Config, connection: string, { now }: DoctorOptions): Promise<Finding[]> {
   const { scheduler, defaults, ssh, maxSubmitted } = clusterConfigOf(config, connection)
-  const cluster = openConnection(config, connection, now)
+  const cluster = openConnection(config, connection, { now, lookOnly: true })
   try {
     const seen = await cluster.examine({ defaults, sessions: ssh !== null })
     return concludeCluster({ name: connection, scheduler, root: cluster.root, maxSubmitted, seen })

@@ -387,6 +387,8 @@ export const connections = pgTable('connections', {
   troubledSince: at('troubled_since'),
   /** After a restored backup: nothing is submitted here until the run directories have been read. */
   recovering: boolean('recovering').notNull().default(false),
+  /** The word that stands in its root, where several machines must show it. */
+  rootMark: jsonb('root_mark').$type<{ readonly root: string; readonly word: string }>(),
 })
 
 /** Clusters that an operator holds back: one row each, gone with `compops resume`. */

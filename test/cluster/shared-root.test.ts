@@ -1,13 +1,15 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Cluster, openCluster } from '../../src/cluster/cluster.ts'
 import { openPlaces } from '../../src/cluster/shared-root.ts'
 import { createLocalRemote } from '../../src/remote/local.ts'
 import type { Remote } from '../../src/remote/remote.ts'
 import { createSsh2Remote } from '../../src/remote/ssh2.ts'
 import { dialectOf } from '../../src/scheduler/index.ts'
+import { openStore, type Store } from '../../src/store/open.ts'
+import { rootMarkOf } from '../../src/store/root-mark.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
 import { type Sshd, startSshd } from '../support/sshd.ts'
 import { until } from '../support/until.ts'
@@ -70,10 +72,12 @@ test('a file server that has another root is told of, and no job is submitted', 
   expect(outcome).toMatchObject({ kind: 'transient' })
   expect(outcome).toHaveProperty(
     'message',
-    expect.stringContaining(`does not share ${root} with the login node: it cannot read the mark in it`),
+    expect.stringMatching(/ does not share \S+ with the login node: no mark stands in it/),
   )
   expect(slurm.calls('sbatch')).toEqual([])
 })
+
+const ask = (remote: Remote) => remote.run({ program: 'read -r line; echo "$line"', input: 'asked\n' })
 
 test('a login node that has another root than the one before is not asked', async () => {
   const here = createLocalRemote()
@@ -86,13 +90,93 @@ test('a login node that has another root than the one before is not asked', asyn
     stats: () => ({ ...here.stats(), connects }),
   }
   const { login } = openPlaces({ name: 'falcon', root, login: remote, transfer: null, nodes: 2 })
-  const ask = () => login.run({ program: 'read -r line; echo "$line"', input: 'asked\n' })
-  expect((await ask()).stdout).toBe('asked\n')
+  expect((await ask(login)).stdout).toBe('asked\n')
   node = there
   connects++
-  await expect(ask()).rejects.toThrow(`the login node in use now sees another ${root} than the one before`)
+  await expect(ask(login)).rejects.toThrow(
+    `the login node in use, ${hostname()}, sees another ${root} than was used before: no mark stands in it`,
+  )
+  expect(existsSync(join(root, 'elsewhere'))).toBe(false)
   node = here
   connects++
-  expect((await ask()).stdout).toBe('asked\n')
+  expect((await ask(login)).stdout).toBe('asked\n')
   await here.close()
+})
+
+describe('after a restart', () => {
+  let store: Store
+  const dataDir = mkdtempSync(join(tmpdir(), 'compops-mark-'))
+  beforeAll(async () => {
+    store = await openStore({ databaseUrl: null, dataDir })
+  })
+  afterAll(async () => {
+    await store?.close()
+    rmSync(dataDir, { recursive: true, force: true })
+  })
+
+  const local = createLocalRemote()
+  const here: Remote = { ...local, stats: () => ({ ...local.stats(), connects: 1 }) }
+  // Each test has a root of its own, so that the row of the one before says nothing to it.
+  const restarted = (login: Remote, of = root) =>
+    openPlaces({
+      ...{ name: 'falcon', root: of, login, transfer: null, nodes: 2 },
+      mark: rootMarkOf(store.db, 'falcon'),
+    }).login
+  const markIn = (folder: string) => readFileSync(join(folder, '.compops-root'), 'utf8').trim()
+
+  test('the machine that is reached first does not define the root', async () => {
+    await ask(restarted(here))
+    const other = join(root, 'elsewhere')
+    await expect(ask(restarted(elsewhere(here)))).rejects.toThrow('no mark stands in it')
+    expect(existsSync(other)).toBe(false)
+    mkdirSync(other)
+    writeFileSync(join(other, '.compops-root'), `${'0'.repeat(32)}\n`)
+    await expect(ask(restarted(elsewhere(here)))).rejects.toThrow('another mark stands in it')
+    expect((await ask(restarted(here))).stdout).toBe('asked\n')
+    // The remedy of the sentence: it was emptied, and is the right one.
+    const word = markIn(root)
+    writeFileSync(join(root, '.compops-root'), '')
+    await expect(ask(restarted(here))).rejects.toThrow(`echo ${word} >${root}/.compops-root`)
+  })
+
+  test('a row that knows none takes what stands there; another root has its own', async () => {
+    const word = 'a'.repeat(32)
+    writeFileSync(join(root, '.compops-root'), `${word}\n`)
+    await ask(restarted(here))
+    expect(await rootMarkOf(store.db, 'falcon').known(root)).toBe(word)
+    await ask(restarted(here, join(root, 'next')))
+    expect(markIn(join(root, 'next'))).not.toBe(word)
+    expect(await rootMarkOf(store.db, 'falcon').known(root)).toBe(null)
+  })
+
+  test('of two replicas at two roots at once the second is refused', async () => {
+    const mark = rootMarkOf(store.db, 'falcon')
+    expect(await mark.keep(root, '1'.repeat(32))).toBe('1'.repeat(32))
+    expect(await mark.keep(root, '2'.repeat(32))).toBe('1'.repeat(32))
+    const late = openPlaces({
+      ...{ name: 'falcon', root, login: here, transfer: null, nodes: 2 },
+      mark: { ...mark, known: async () => null },
+    })
+    await expect(ask(late.login)).rejects.toThrow('another mark stands in it')
+  })
+})
+
+test('a check changes nothing, and says of a root that it is not there, or cannot be', async () => {
+  const look = async (at: string) => {
+    const { examine, close } = openCluster({
+      ...{ name: 'falcon', dialect: dialectOf('slurm'), remote: slurm.remote(), shellPath: slurm.bin },
+      ...{ root: at, nodes: 2, lookOnly: true },
+    })
+    const seen = await examine({ defaults: submitRequest().spec.resources, sessions: true })
+    await close()
+    return seen
+  }
+  expect(await look(join(root, 'later'))).toMatchObject({
+    unreachable: null,
+    place: { root: { state: 'absent', said: root } },
+  })
+  expect((await look(root)).place?.root).toEqual({ state: 'written' })
+  expect(readdirSync(root)).toEqual([])
+  writeFileSync(join(root, 'file'), '')
+  expect(await look(join(root, 'file'))).toMatchObject({ unreachable: null, place: { root: { state: 'refused' } } })
 })
