@@ -70,10 +70,20 @@ export async function setUpProject(
       secret: await read(rule.webhookSecret ?? config.gitlab.webhookSecret),
       signingToken: await read(rule.webhookSigningToken ?? config.gitlab.webhookSigningToken),
     }
-    done.push(await setUpHook(gitlab, project.id, settings, replace))
+    done.push(await attempt('webhook', setUpHook(gitlab, project.id, settings, replace)))
   }
-  done.push(await setUpEvidence(gitlab, service, project, rule.evidence.branch))
+  done.push(await attempt('evidence', setUpEvidence(gitlab, service, project, rule.evidence.branch)))
   return done
+}
+
+/** What fails is told beside what was done: one part stops no other, and no change goes unsaid. */
+async function attempt(what: Done['what'], part: Promise<Done>): Promise<Done> {
+  try {
+    return await part
+  } catch (error) {
+    if (!(error instanceof CompopsError)) throw error
+    return { did: 'undone', what, sentence: `${error.message.replace(/\.$/, '')}.` }
+  }
 }
 
 async function setUpHook(

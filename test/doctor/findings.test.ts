@@ -306,6 +306,11 @@ describe('a project', () => {
       'error evidence: Evidence cannot be committed: the rule compops/* protects compops/evidence from project_1_bot.',
     ],
     [
+      'rules that could not be read',
+      { ...project, evidence: null, protectedBranches: { error: '403 Forbidden', kind: 'forbidden' } },
+      'warn evidence: Whether a rule protects compops/evidence, which is not there yet, could not be looked at: 403 Forbidden.',
+    ],
+    [
       'no webhook',
       { ...project, hooks: [] },
       'error webhook: No webhook leads to https://compops.example.org/webhooks/gitlab.',
