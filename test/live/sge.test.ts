@@ -261,7 +261,11 @@ test('states in which it waits or stands still', async () => {
   const job = await start(request({ script: ['echo ready', 'sleep 300'], requeue: true }))
   await running(job)
   await lab.as('qmod', '-sj', job.nativeId!)
-  expect((await look(job)).queue).toMatchObject({ state: 'suspended', nativeState: 's', reason: 's' })
+  const suspended = await until('it to be suspended', async () => {
+    const { queue } = await look(job)
+    return queue?.state === 'suspended' ? queue : null
+  })
+  expect(suspended).toMatchObject({ nativeState: 's', reason: 's' })
   await lab.as('qmod', '-usj', job.nativeId!)
   await lab.as('qmod', '-rj', job.nativeId!)
   const again = await until('it to be put back', async () => {
