@@ -14,7 +14,7 @@ const metricsOfTask = 50
 const metricsOfAll = 20_000
 
 /**
- * Input: PATH prefix, root, attempt directory, a random mark, bytes of log wanted, how many logs, their tasks, then a task per line. Output: sections as
+ * Input: PATH prefix, root, attempt directory, a random mark, bytes of log wanted, of which tasks the logs are wanted (`<number>:<the scheduler's>`), then a task per line. Output: sections as
  * of collectProgram, `<mark> <file>.<task>` each; a few processes however many tasks there are. Only regular files of some size are opened: the job's user
  * can put there what never ends.
  */
@@ -35,8 +35,10 @@ $strange
 "*) return 1 ;; esac
 }
 for task in $logs; do
+  native=\${task#*:}
+  task=\${task%:*}
   log=log.$task
-  plain "$log" || log=scheduler.log.$task
+  plain "$log" || log=scheduler.log.$native
   plain "$log" || continue
   bytes=$(wc -c <"$log")
   printf '\\n%s log-size.%s\\n%s\\n%s log.%s\\n' "$mark" "$task" "$((bytes))" "$mark" "$task"
@@ -70,7 +72,13 @@ export async function collectArray(
   const mark = randomBytes(16).toString('hex')
   const answer = await reach.run({
     text: collectArrayProgram,
-    lines: [reach.root, paths.attempt, mark, String(Math.max(0, Math.trunc(logBytes))), array.logsOf.join(' ')],
+    lines: [
+      reach.root,
+      paths.attempt,
+      mark,
+      String(Math.max(0, Math.trunc(logBytes))),
+      array.logsOf.map(task => `${task.index}:${task.native}`).join(' '),
+    ],
     rest: array.tasks.map(task => `${task}\n`).join(''),
     deadline: 120_000,
   })

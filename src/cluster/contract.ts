@@ -57,7 +57,7 @@ export interface Cluster {
 export interface CollectOptions {
   readonly logBytes?: number
   readonly metricsFile?: string
-  readonly array?: { readonly tasks: readonly number[]; readonly logsOf: readonly number[] } | undefined
+  readonly array?: { readonly tasks: readonly number[]; readonly logsOf: readonly WatchedTask[] } | undefined
 }
 
 export interface Directories {
@@ -78,8 +78,8 @@ export interface Directories {
 export interface RunFiles {
   /** A piece for each that is asked, in their order. Only regular files that no link leads to. */
   read(attempt: WatchedAttempt, asked: readonly PieceAsked[]): Promise<readonly Piece[]>
-  /** A piece of what the job printed, or a task of an array; a negative offset counts from the end. */
-  log(attempt: WatchedAttempt, asked: { offset: number; bytes: number; task?: number }): Promise<Piece>
+  /** A piece of what the job printed, or a task of an array (`native`: its number with the scheduler, where it has another there); a negative offset counts from the end. */
+  log(attempt: WatchedAttempt, asked: { offset: number; bytes: number; task?: number; native?: number }): Promise<Piece>
 }
 
 export interface PieceAsked {

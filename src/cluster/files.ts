@@ -26,12 +26,12 @@ export function openRunFiles(reach: Reach): RunFiles {
       }
       return pieces
     },
-    async log(attempt, { offset, bytes, task }) {
+    async log(attempt, { offset, bytes, task, native = task }) {
       const wanted = { offset, bytes: Math.min(bytes, pieceBytes) }
       const [own, schedulers] = await readGroup(reach, attempt, 'attempt', [
         { in: 'attempt', path: `log.${task ?? 0}`, ...wanted },
         // A job that never came to its log may have said why to the scheduler's.
-        { in: 'attempt', path: task === undefined ? 'scheduler.log' : `scheduler.log.${task}`, ...wanted },
+        { in: 'attempt', path: native === undefined ? 'scheduler.log' : `scheduler.log.${native}`, ...wanted },
       ])
       return 'problem' in own! ? schedulers! : own!
     },

@@ -1,3 +1,4 @@
+import { readTasks } from './array.ts'
 import type { Collected, CollectedTask, OutputFile } from './observation.ts'
 
 /** Outputs of an array that are listed; more are counted. */
@@ -29,13 +30,19 @@ export function mergeOutputs(lists: readonly (readonly OutputFile[])[]): { outpu
   return { outputs: outputs.slice(0, mostOutputs), omitted: Math.max(0, outputs.length - mostOutputs) }
 }
 
-/** The results of an array that was handed over in several attempts: of each task those of the last one that had it. */
+/**
+ * The results of an array that was handed over in several attempts. Metrics and last lines of each task are those of the last attempt in which it began, also
+ * where that left none: numbers of a failed try are no result. Files stay listed until they are written anew.
+ */
 export function mergeCollected(all: readonly Collected[]): Collected | null {
   const last = all.at(-1)
   if (last === undefined) return null
   if (all.length === 1) return last
   const tasks = new Map<number, CollectedTask>()
-  for (const collected of all) for (const task of collected.tasks ?? []) tasks.set(task.index, task)
+  for (const collected of all) {
+    for (const index of readTasks(collected.ran ?? '')) tasks.delete(index)
+    for (const task of collected.tasks ?? []) tasks.set(task.index, task)
+  }
   const list = [...tasks.values()].sort((a, b) => a.index - b.index)
   const { outputs, omitted } = mergeOutputs(all.map(collected => collected.outputs))
   return {

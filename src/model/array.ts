@@ -107,6 +107,11 @@ export function nativeTaskId(nativeId: string, number: number): string {
   return nativeId.includes('[]') ? nativeId.replace('[]', `[${number}]`) : `${nativeId}_${number}`
 }
 
+/** The scheduler's number of a task of an attempt, by which the scheduler's own log of it is named. */
+export function nativeNumber(array: AttemptArray, index: number): number {
+  return array.renumbered ? readTasks(array.tasks).indexOf(index) + 1 : index
+}
+
 /** The scheduler's numbers of an attempt's tasks, in the order of {@link readTasks}. */
 export function nativeNumbers(array: AttemptArray): number[] {
   const tasks = readTasks(array.tasks)

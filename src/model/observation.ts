@@ -140,6 +140,8 @@ export interface CollectedTask {
 export interface Collected {
   /** Of an array: the tasks that have metrics or last lines; `metrics` are theirs together, see {@link import('./array-results.ts').together}. */
   readonly tasks?: readonly CollectedTask[]
+  /** Of an array: those that began in this attempt (`0-99,107`). Their metrics and last lines of earlier attempts do not count any more. */
+  readonly ran?: string
   readonly outputs: readonly OutputFile[]
   /** Some outputs were not listed: how many there were in all. */
   readonly outputsOmitted: number

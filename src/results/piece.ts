@@ -1,6 +1,7 @@
 import { eq } from 'drizzle-orm'
 import type { Cluster, Piece } from '../cluster/cluster.ts'
 import { CompopsError } from '../errors.ts'
+import { type AttemptArray, nativeNumber } from '../model/array.ts'
 import { largestPiece, type PieceOf } from '../model/results.ts'
 import type { Db } from '../store/open.ts'
 import { attempts } from '../store/schema.ts'
@@ -31,7 +32,12 @@ export async function readPiece(
   const { offset } = wanted
   const piece =
     wanted.in === 'log'
-      ? await files.log(attempt, { offset, bytes, ...(wanted.task === undefined ? {} : { task: wanted.task }) })
+      ? await files.log(attempt, { offset, bytes, ...taskOf(attempt.array, wanted.task) })
       : (await files.read(attempt, [{ in: wanted.in, path: wanted.path, offset, bytes }]))[0]!
   return { ...piece, ended: attempt.final }
+}
+
+function taskOf(array: AttemptArray | null, task: number | undefined): { task?: number; native?: number } {
+  if (task === undefined) return {}
+  return array === null ? { task } : { task, native: nativeNumber(array, task) }
 }

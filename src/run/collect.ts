@@ -1,7 +1,7 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
-import { type AttemptArray, readTasks } from '../model/array.ts'
+import { type AttemptArray, nativeNumber, readTasks, writeTasks } from '../model/array.ts'
 import type { Collected } from '../model/observation.ts'
 import { storable } from '../model/storable.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
@@ -48,7 +48,12 @@ async function collect(context: Context, attempt: AttemptRow): Promise<void> {
     const found = await context
       .clusterOf(attempt.connection)
       .collect(attempt, { array, ...(metricsFile === undefined ? {} : { metricsFile }) })
-    const brought = await bring(context, attempt, job?.name ?? attempt.jobId, storable(found))
+    const brought = await bring(
+      context,
+      attempt,
+      job?.name ?? attempt.jobId,
+      storable(array === undefined ? found : { ...found, ran: writeTasks(array.tasks) }),
+    )
     // Behind the fetching: a file is found by the name that it has.
     const collected = redacted(context, brought.collected)
     await close(context, attempt, { brought: { ...brought, collected } })
@@ -94,7 +99,9 @@ async function arrayOf(context: Context, attempt: AttemptRow, array: AttemptArra
   const failed = began.filter(task => task.state === 'failed')
   return {
     tasks: began.map(task => task.index),
-    logsOf: (failed.length > 0 ? failed : began).slice(0, failed.length > 0 ? 5 : 1).map(task => task.index),
+    logsOf: (failed.length > 0 ? failed : began)
+      .slice(0, failed.length > 0 ? 5 : 1)
+      .map(({ index }) => ({ index, native: nativeNumber(array, index) })),
   }
 }
 

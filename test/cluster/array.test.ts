@@ -107,6 +107,14 @@ describe('an array', () => {
         `${index} ${index} 3\n`,
       )
     expect(existsSync(join(directory(attempt), 'exit.1'))).toBe(false)
+
+    // What the scheduler said of a task has the scheduler's number.
+    for (const index of [0, 5000, 7000]) rmSync(join(directory(attempt), `log.${index}`))
+    writeFileSync(join(directory(attempt), 'scheduler.log.2'), 'slurmstepd: killed\n')
+    writeFileSync(join(directory(attempt), 'scheduler.log.5000'), 'of somebody else\n')
+    const logsOf = [{ index: 5000, native: 2 }]
+    const { tasks } = await cluster.collect(attempt, { array: { tasks: [0, 5000, 7000], logsOf } })
+    expect(tasks).toEqual([{ index: 5000, metrics: {}, logTail: 'slurmstepd: killed\n', logSize: 19 }])
   })
 
   test('that was submitted twice runs once: all its tasks have one claim', async () => {

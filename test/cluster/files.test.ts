@@ -140,6 +140,8 @@ describe('what a job left behind, piece by piece', () => {
     writeFileSync(join(own, 'scheduler.log.8'), 'of task 8\n')
     expect(said(await cluster.files.log(attempt, { ...all, task: 7 }))).toBe('of task 7\n')
     expect(said(await cluster.files.log(attempt, { ...all, task: 8 }))).toBe('of task 8\n')
+    // The scheduler names its logs by its own numbers.
+    expect(said(await cluster.files.log(attempt, { ...all, task: 5000, native: 8 }))).toBe('of task 8\n')
     expect(await cluster.files.log(attempt, { ...all, task: 9 })).toEqual({ problem: 'is not there any more' })
   })
 
