@@ -63,7 +63,16 @@ export function openPlaces(options: {
       { transient: true },
     )
   }
-  const login = options.nodes > 1 ? checkedAtEachConnection(options.login, seenByLogin) : options.login
+  const login =
+    options.nodes > 1
+      ? checkedAtEachConnection(options.login, remote =>
+          seenByLogin(remote).catch(error => {
+            // Else its connection would stand, and the right one would not be tried when it is back.
+            if (error instanceof CompopsError && !(error instanceof RemoteError)) remote.passOver?.(error)
+            throw error
+          }),
+        )
+      : options.login
   const bulk =
     transfer === null
       ? login

@@ -27,6 +27,8 @@ export interface Connection<T> {
   get(): Promise<Link<T>>
   /** A program answered over it: the next loss is no failure to connect. */
   proven(): void
+  /** What was reached does not do: ended, and a failure to connect, whatever it has answered. */
+  drop(reason: Error): void
   stats(): { connects: number; connectedSince: Date | null; unreachableSince: Date | null; lastError: string | null }
   close(): Promise<void>
 }
@@ -122,6 +124,13 @@ export function keepConnection<T>(options: {
       failures = 0
       retryAt = 0
       unreachableSince = null
+    },
+    drop(reason) {
+      if (link === undefined) return
+      const dropped = link
+      answered = false
+      forget(dropped, reason)
+      dropped.end().catch(() => {})
     },
     stats: () => ({ connects, connectedSince, unreachableSince, lastError: lastFailure?.message ?? null }),
     async close() {

@@ -7,6 +7,8 @@ export interface InTurn<T> {
   dial(signal: AbortSignal): Promise<Link<T>>
   /** A program answered over the last link. */
   proven(): void
+  /** The node of the last link does not do: the next dial begins behind it. */
+  passOver(): void
 }
 
 export function inTurn<N, T>(
@@ -46,6 +48,9 @@ export function inTurn<N, T>(
     dial,
     proven() {
       unproven = false
+    },
+    passOver() {
+      unproven = true
     },
   }
 }

@@ -179,6 +179,10 @@ export function createOpensshRemote(options: OpensshOptions): Remote {
     description,
     run: runner.run,
     stats: () => ({ ...connection.stats(), commands: runner.commands(), openChannels: runner.openChannels() }),
+    passOver(reason) {
+      nodes.passOver()
+      connection.drop(reason)
+    },
     async needsSession() {
       if (connection.stats().connectedSince !== null) return null
       const denied = targets.every(target => tried.get(target.host)?.denied === true)

@@ -52,6 +52,8 @@ export interface Remote {
   stats(): RemoteStats
   /** Why a person must sign in before anything can be asked, and how; null where nobody must. Looks on this machine only. Left out: never. */
   needsSession?(): Promise<string | null>
+  /** Of several machines the one in use does not do, for this reason: its connection is ended, and the next is tried first. Left out: there is one. */
+  passOver?(reason: Error): void
   /** Lets go: open requests fail with kind 'closed', programs under way are left to finish. */
   close(): Promise<void>
 }

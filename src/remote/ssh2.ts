@@ -84,6 +84,10 @@ export function createSsh2Remote(options: Ssh2Options): Remote {
     description,
     run: runner.run,
     stats: () => ({ ...connection.stats(), commands: runner.commands(), openChannels: runner.openChannels() }),
+    passOver(reason) {
+      turn.passOver()
+      connection.drop(reason)
+    },
     async close() {
       runner.close()
       await connection.close()

@@ -88,7 +88,9 @@ test('a login node that has another root than the one before is not asked', asyn
     ...here,
     run: request => node.run(request),
     stats: () => ({ ...here.stats(), connects }),
+    passOver: reason => passedOver.push(reason.message),
   }
+  const passedOver: string[] = []
   const { login } = openPlaces({ name: 'falcon', root, login: remote, transfer: null, nodes: 2 })
   expect((await ask(login)).stdout).toBe('asked\n')
   node = there
@@ -97,6 +99,7 @@ test('a login node that has another root than the one before is not asked', asyn
     `the login node in use, ${hostname()}, sees another ${root} than was used before: no mark stands in it`,
   )
   expect(existsSync(join(root, 'elsewhere'))).toBe(false)
+  expect(passedOver).toEqual([expect.stringContaining('no mark stands in it')])
   node = here
   connects++
   expect((await ask(login)).stdout).toBe('asked\n')

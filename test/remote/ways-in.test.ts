@@ -163,6 +163,30 @@ describe('several login nodes', () => {
     expect(remote.stats()).toMatchObject({ connects: 2, unreachableSince: null })
   })
 
+  test.each(['ssh2', 'openssh'])('one that does not do is left for the next, by %s', async way => {
+    const one = await serve()
+    const two = await serve({ identityFile: one.identityFile })
+    const config = join(dir, 'nodes')
+    const entry = (name: string, { host, port, user, identityFile, knownHostsFile }: Sshd) =>
+      `Host ${name}\n  HostName ${host}\n  Port ${port}\n  User ${user}\n  IdentityFile ${identityFile}\n  UserKnownHostsFile ${knownHostsFile}\n`
+    await writeFile(config, entry('one', one) + entry('two', two))
+    const remote =
+      way === 'openssh'
+        ? connectByOpenssh({ host: 'one', fallbacks: ['two'], configFile: config })
+        : connect({ ...stationOf(one), fallbacks: [two], knownHostsFile: await knownHosts(one, two) })
+    await remote.run(hello)
+    expect([one.connections(), two.connections()]).toEqual([1, 0])
+    remote.passOver?.(new Error('it sees another root'))
+    expect(remote.stats().connectedSince).toBe(null)
+    await until(() =>
+      remote.run(hello).then(
+        answer => answer.rc === 0,
+        () => false,
+      ),
+    )
+    expect([one.connections(), two.connections()]).toEqual([1, 1])
+  })
+
   test('all away: one error that names them all', async () => {
     const [a, b] = [await freePort(), await freePort()]
     const remote = connect({
