@@ -178,6 +178,24 @@ describe('an array', () => {
       })
   })
 
+  test('that passed the fence just before it stood goes on: none of its later tasks meets a fence', async () => {
+    slurm.behave('sbatch', 'timed-out-lost', 1)
+    const cluster = service()
+    const request = arrayOf('true', { tasks: '1-3', throttle: null, renumbered: false })
+    expect((await cluster.submit(request)).kind).toBe('unsure')
+    const attempt = watched(request, null)
+    const before = slurm.calls('squeue').length
+    slurm.behave('squeue', 'wait')
+    const asked = cluster.cancel([attempt])
+    await until('the queue to be asked', () => slurm.calls('squeue').length > before)
+    expect(existsSync(join(directory(attempt), 'fenced'))).toBe(true)
+    writeFileSync(join(directory(attempt), 'started.array'), '7 1700000000\n')
+    writeFileSync(join(directory(attempt), 'log.1'), '')
+    slurm.behave('squeue', 'ok')
+    expect(await asked).toEqual(new Map([[attempt.id, { begunAs: '7' }]]))
+    expect(existsSync(join(directory(attempt), 'fenced'))).toBe(false)
+  })
+
   test('is cancelled as a whole', async () => {
     const cluster = service()
     const attempt = await start(cluster, arrayOf('sleep 300', { tasks: '0-9', throttle: 2, renumbered: false }))
