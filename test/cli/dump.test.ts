@@ -7,16 +7,19 @@ import { loadConfig } from '../../src/config/index.ts'
 import { startService } from '../../src/main.ts'
 import { openStore } from '../../src/store/open.ts'
 import { saveProject } from '../../src/store/projects.ts'
+import { rootMarkOf } from '../../src/store/root-mark.ts'
 import { connections, projects } from '../../src/store/schema.ts'
 import { emptyDatabase } from '../support/empty-database.ts'
 import { quietPort } from '../support/quiet-port.ts'
 
 let folder = ''
+const mark = 'a'.repeat(32)
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'compops-cli-dump-'))
   for (const name of ['old', 'new', 'none']) await cp(await emptyDatabase(), join(folder, name), { recursive: true })
   const store = await openStore({ databaseUrl: null, dataDir: join(folder, 'old') })
   await saveProject(store.db, { id: 7, path: 'physics/heat', defaultBranch: 'main' })
+  await rootMarkOf(store.db, 'laptop').keep('/scratch', mark)
   await store.close()
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -59,7 +62,9 @@ describe('compops dump and restore', () => {
     })
     const store = await openStore({ databaseUrl: null, dataDir: join(folder, 'new') })
     expect(await store.db.select().from(projects)).toMatchObject([{ path: 'physics/heat', recovering: true }])
-    expect(await store.db.select().from(connections)).toMatchObject([{ name: 'laptop', recovering: true }])
+    expect(await store.db.select().from(connections)).toMatchObject([
+      { name: 'laptop', recovering: true, rootMark: { root: '/scratch', word: mark } },
+    ])
     await store.close()
     expect(await compops('restore', '--config', await config('new'), file)).toMatchObject({
       code: 1,

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -10,6 +10,7 @@ import { createSsh2Remote } from '../../src/remote/ssh2.ts'
 import { dialectOf } from '../../src/scheduler/index.ts'
 import { openStore, type Store } from '../../src/store/open.ts'
 import { rootMarkOf } from '../../src/store/root-mark.ts'
+import { emptyDatabase } from '../support/empty-database.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
 import { type Sshd, startSshd } from '../support/sshd.ts'
 import { until } from '../support/until.ts'
@@ -110,6 +111,7 @@ describe('after a restart', () => {
   let store: Store
   const dataDir = mkdtempSync(join(tmpdir(), 'compops-mark-'))
   beforeAll(async () => {
+    cpSync(await emptyDatabase(), dataDir, { recursive: true })
     store = await openStore({ databaseUrl: null, dataDir })
   })
   afterAll(async () => {
