@@ -46,4 +46,6 @@ export interface Removal {
   /** null while it is being removed. */
   readonly at: Date | null
   readonly days: number
+  /** Why it still stands, and when its removal is tried again. */
+  readonly problem?: { readonly why: string; readonly nextAt: Date }
 }

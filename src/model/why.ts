@@ -86,7 +86,13 @@ export interface RunStep {
   /** Who wants its directories kept. */
   readonly keptBy?: string | null
   /** Directories that were removed by age: where, when (null: it is under way), after how many days. */
-  readonly removed?: readonly { readonly cluster: string; readonly at: string | null; readonly days: number }[]
+  readonly removed?: readonly {
+    readonly cluster: string
+    readonly at: string | null
+    readonly days: number
+    /** Why it still stands, and when that is tried again. */
+    readonly problem: { readonly why: string; readonly nextAt: string } | null
+  }[]
   /** Why there are no jobs. */
   readonly problem: string | null
   /** Mistakes of `.compops.yml`, with their lines. */

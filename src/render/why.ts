@@ -160,12 +160,16 @@ function runLines(step: RunStep, page: Page): Line[] {
     lines.push(under(`and ${countOf(step.mistakes.length - 5, 'more mistake')}`, null, 'bad'))
   if (step.supersededBy !== null) lines.push(under(`superseded by run ${step.supersededBy}`, null, 'dim'))
   if (step.keptBy != null) lines.push(under(`kept by ${safe(step.keptBy, 60)}`, null, 'dim'))
-  for (const { cluster, at, days } of step.removed ?? [])
-    lines.push(
-      at === null
-        ? under(`its directory on ${safe(cluster, 60)} is being removed (keep: ${days} days)`, null, 'dim')
-        : under(`its directory on ${safe(cluster, 60)} was removed (keep: ${days} days)`, at, 'dim'),
-    )
+  for (const { cluster, at, days, problem } of step.removed ?? []) {
+    const directory = `its directory on ${safe(cluster, 60)}`
+    const rule = `(keep: ${days} days)`
+    if (at !== null) lines.push(under(`${directory} was removed ${rule}`, at, 'dim'))
+    else if (problem == null) lines.push(under(`${directory} is being removed ${rule}`, null, 'dim'))
+    else {
+      lines.push(under(`${directory} is to be removed ${rule}: ${safe(problem.why, 300)}`, null, 'warn'))
+      lines.push(under('it is tried again', problem.nextAt, 'dim'))
+    }
+  }
   if (step.composing !== null) lines.push(...workLines(step.composing, 'to be composed', page))
   return lines
 }

@@ -2,39 +2,47 @@ import { inArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { whyKept } from '../model/retention.ts'
-import { mustHold } from '../store/leases.ts'
+import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
-import { directoriesBeingRemoved, markRemoved, type RunOnCluster, runsOnCluster } from '../store/run-directories.ts'
+import {
+  directoriesBeingRemoved,
+  markRemoved,
+  putOffRemoval,
+  type RunOnCluster,
+  runsOnCluster,
+} from '../store/run-directories.ts'
 import { touchRuns } from '../store/runs.ts'
 import { runDirectories, runs } from '../store/schema.ts'
+import { eachInTurn } from '../store/work.ts'
 
 /** In one round: trees of a million files take their time, and nobody waits for it. */
 const some = 20
 const page = 100
+/** Projects whose directories cannot be reached, before the cluster is taken for away. */
+const mostSilent = 5
 
 /**
  * Retention: removes old run directories of one account of a cluster. The row says that it is being removed before anything is, under a lock on the run, so
- * that a branch which comes back at this moment either stops it or computes anew; a kill in between leaves the row, and the deed is repeated.
+ * that a branch which comes back at this moment either stops it or computes anew; a kill in between leaves the row, and the deed is repeated. What cannot be
+ * removed is put off, and is in nobody's way. Returns how many were tried.
  */
 async function removeDirectories(context: Context, connection: string): Promise<number> {
   const days = context.clusterConfig(connection).keepDays
   if (days === undefined) return 0
-  let begun = await directoriesBeingRemoved(context.db, connection, some)
-  if (begun.length === 0) {
-    await begin(context, connection, days)
-    begun = await directoriesBeingRemoved(context.db, connection, some)
-  }
-  let removed = 0
-  for (const [projectId, group] of Map.groupBy(begun, one => one.projectId)) {
+  const waiting = await directoriesBeingRemoved(context.db, connection, some)
+  await begin(context, connection, days, some - waiting.length)
+  const due = await directoriesBeingRemoved(context.db, connection, some)
+  await eachInTurn([...Map.groupBy(due, one => one.projectId)], async ([projectId, group]) => {
     mustHold(context.lease)
-    removed += await remove(
-      context,
-      connection,
-      projectId,
-      group.map(one => one.runId),
-    )
-  }
-  return removed
+    const ids = group.map(one => one.runId)
+    try {
+      await remove(context, connection, projectId, ids)
+    } catch (error) {
+      if (!(error instanceof LeaseLost)) await putOffRemoval(context.db, connection, ids, describeError(error))
+      throw error
+    }
+  })
+  return due.length
 }
 
 /** One round of it, and old sources when nothing else is left: they are brought again where they are missing, so their age alone decides. */
@@ -53,17 +61,37 @@ export async function keepTidy(context: Context, connection: string): Promise<{ 
   }
 }
 
-async function begin(context: Context, connection: string, days: number): Promise<void> {
+/** Only where the cluster answers for the project: a row that says `removing` makes a branch that comes back compute anew. */
+async function begin(context: Context, connection: string, days: number, most: number): Promise<void> {
+  const answers = new Map<number, boolean>()
   const endedBy = new Date(context.clock.now().getTime() - days * 86_400_000)
   let after: string | null = null
-  for (let begun = 0; begun < some; ) {
+  for (let begun = 0; begun < most; ) {
     const found: RunOnCluster[] = await runsOnCluster(context.db, connection, { after, endedBy, limit: page })
-    for (const { id, facts } of found) {
-      if (begun >= some || whyKept(facts, days, context.clock.now()) !== null) continue
+    for (const { id, projectId, facts } of found) {
+      if (begun >= most || whyKept(facts, days, context.clock.now()) !== null) continue
+      if (!answers.has(projectId)) answers.set(projectId, await isReached(context, connection, projectId))
+      if (answers.get(projectId) === false) {
+        if ([...answers.values()].filter(one => !one).length >= mostSilent) return
+        continue
+      }
       if (await markRemoving(context, connection, id, days)) begun++
     }
     if (found.length < page) return
     after = found.at(-1)!.id
+  }
+}
+
+async function isReached(context: Context, connection: string, projectId: number): Promise<boolean> {
+  try {
+    await context.clusterOf(connection).directories.removeRuns(projectId, [])
+    return true
+  } catch (error) {
+    context.log.warn(
+      { step: 'retention', connection, project: projectId, err: describeError(error) },
+      'the run directories of a project cannot be reached: none of them is removed',
+    )
+    return false
   }
 }
 
@@ -78,17 +106,17 @@ async function markRemoving(context: Context, connection: string, runId: string,
   })
 }
 
-async function remove(
-  context: Context,
-  connection: string,
-  projectId: number,
-  ids: readonly string[],
-): Promise<number> {
+async function remove(context: Context, connection: string, projectId: number, ids: readonly string[]): Promise<void> {
   const log = context.log.child({ step: 'retention', connection, project: projectId })
   const { gone, kept } = await context.clusterOf(connection).directories.removeRuns(projectId, ids)
   for (const [run, why] of kept) log.warn({ run }, `the directory of run ${run} cannot be removed: it ${why}`)
+  for (const [why, those] of Map.groupBy(
+    ids.filter(id => !gone.has(id)),
+    id => kept.get(id) ?? 'was not spoken of',
+  ))
+    await putOffRemoval(context.db, connection, those, `it ${why}`)
   const done = ids.filter(id => gone.has(id))
-  if (done.length === 0) return 0
+  if (done.length === 0) return
   await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     await markRemoved(tx, connection, done)
@@ -110,5 +138,4 @@ async function remove(
       cluster: connection,
       result: 'removed',
     })
-  return done.length
 }

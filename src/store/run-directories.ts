@@ -1,5 +1,5 @@
 /** The directories of runs on clusters, as far as they have been removed: what is due, and what became of it. */
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { RetentionFacts } from '../model/retention.ts'
 import { type Db, rows } from './open.ts'
 import { fromEvidence } from './recovery.ts'
@@ -85,7 +85,7 @@ export async function runsOnCluster(
   }))
 }
 
-/** Directories whose removal was begun: by this round, or by a process that died. */
+/** Directories whose removal was begun, by this round or by a process that died, and whose next try is due. */
 export async function directoriesBeingRemoved(
   db: Db,
   connection: string,
@@ -94,7 +94,7 @@ export async function directoriesBeingRemoved(
   const found = await rows<{ run_id: string; project_id: number | string }>(
     db,
     sql`select d.run_id, r.project_id from run_directories d join runs r on r.id = d.run_id
-      where d.connection = ${connection} and d.removed_at is null order by d.since, d.run_id limit ${limit}`,
+      where d.connection = ${connection} and d.removed_at is null and d.next_at <= now() order by d.next_at, d.run_id limit ${limit}`,
   )
   return found.map(row => ({ runId: row.run_id, projectId: Number(row.project_id) }))
 }
@@ -103,6 +103,25 @@ export async function markRemoved(db: Db, connection: string, runIds: readonly s
   if (runIds.length === 0) return
   await db
     .update(runDirectories)
-    .set({ removedAt: sql`now()` })
+    .set({ removedAt: sql`now()`, problem: null })
     .where(and(eq(runDirectories.connection, connection), inArray(runDirectories.runId, [...runIds])))
+}
+
+/** They stand still: tried again in 10 min, 20 min … a day, for ever, behind what has not been tried. */
+export async function putOffRemoval(db: Db, connection: string, runIds: readonly string[], why: string): Promise<void> {
+  if (runIds.length === 0) return
+  await db
+    .update(runDirectories)
+    .set({
+      problem: why,
+      tries: sql`${runDirectories.tries} + 1`,
+      nextAt: sql`now() + make_interval(secs => least(86400, 600 * power(2, least(${runDirectories.tries}, 10))))`,
+    })
+    .where(
+      and(
+        eq(runDirectories.connection, connection),
+        inArray(runDirectories.runId, [...runIds]),
+        isNull(runDirectories.removedAt),
+      ),
+    )
 }

@@ -146,7 +146,10 @@ export async function removalsOf(db: Db, runId: string): Promise<Removal[]> {
     .from(runDirectories)
     .where(eq(runDirectories.runId, runId))
     .orderBy(runDirectories.connection)
-  return found.map(row => ({ cluster: row.connection.split('#')[0]!, at: row.removedAt, days: row.days }))
+  return found.map(({ connection, removedAt, days, problem, nextAt }) => ({
+    ...{ cluster: connection.split('#')[0]!, at: removedAt, days },
+    ...(problem === null ? {} : { problem: { why: problem, nextAt } }),
+  }))
 }
 
 export function toRun(

@@ -162,10 +162,14 @@ export const runDirectories = pgTable(
     days: integer('days').notNull(),
     since: at('since').notNull().default(sql`now()`),
     removedAt: at('removed_at'),
+    tries: integer('tries').notNull().default(0),
+    nextAt: at('next_at').notNull().default(sql`now()`),
+    /** Why it still stands, e.g. `it cannot be removed whole`. */
+    problem: text('problem'),
   },
   t => [
     primaryKey({ columns: [t.runId, t.connection] }),
-    index('run_directories_open').on(t.connection).where(sql`removed_at is null`),
+    index('run_directories_open').on(t.connection, t.nextAt).where(sql`removed_at is null`),
   ],
 )
 

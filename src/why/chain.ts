@@ -48,7 +48,10 @@ export async function chainOf(
   if (told !== null) {
     const all = await jobsOf(db, told.id)
     const shown = job === null ? all : all.filter(one => one.name === job)
-    const removed = (await removalsOf(db, told.id)).map(one => ({ ...one, at: iso(one.at) }))
+    const removed = (await removalsOf(db, told.id)).map(({ problem, ...one }) => ({
+      ...{ ...one, at: iso(one.at) },
+      problem: problem === undefined ? null : { why: problem.why, nextAt: problem.nextAt.toISOString() },
+    }))
     steps.push({ ...runStep(told, all, now), keptBy: told.keptBy, removed })
     steps.push(...(await jobSteps(db, shown, project, { pollEvery, now })))
     const sent = await db.select().from(reports).where(eq(reports.runId, told.id)).orderBy(asc(reports.id))

@@ -196,6 +196,7 @@ describe('removing run directories', () => {
     renameSync(join(runs, ids.runId), join(runs, `removed.${ids.runId}`))
     expect(await all()).toEqual([[]])
     expect((await directories().removeRuns(42, [ids.runId])).gone).toEqual(new Set([ids.runId]))
+    expect(await directories().removeRuns(42, [])).toEqual({ gone: new Set(), kept: new Map() })
     expect(readdirSync(runs)).toEqual([])
   })
 

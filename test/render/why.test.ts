@@ -47,6 +47,13 @@ function said(steps: readonly Step[], style: Parameters<typeof renderWhy>[1] = {
   return renderWhy(why, style)
 }
 
+it('says why a directory that is too old still stands', () => {
+  const problem = { why: 'it cannot be removed whole', nextAt: '2026-11-20T15:50:10.000Z' }
+  const text = said([delivery(), runStep({ removed: [{ cluster: 'falcon', at: null, days: 30, problem }] }), job()])
+  expect(text).toContain('its directory on falcon is to be removed (keep: 30 days): it cannot be removed whole')
+  expect(text).toMatch(/it is tried again +16:50:10 CET, in 10 min/)
+})
+
 describe('where a chain stands', () => {
   it('reads like this', () => {
     expect(said([delivery(), runStep(), job(), report()])).toBe(`

@@ -1,10 +1,15 @@
-import { eq } from 'drizzle-orm'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { eq, isNotNull, sql } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Context } from '../../src/context.ts'
+import { CompopsError } from '../../src/errors.ts'
 import { newId } from '../../src/model/id.ts'
 import { whyKept } from '../../src/model/retention.ts'
+import { keepTidy } from '../../src/run/remove-directories.ts'
+import { saveProject } from '../../src/store/projects.ts'
 import { fromEvidence } from '../../src/store/recovery.ts'
 import { runsOnCluster } from '../../src/store/run-directories.ts'
-import { attempts, branches, runs } from '../../src/store/schema.ts'
+import { removalsOf } from '../../src/store/runs.ts'
+import { attempts, branches, runDirectories, runs } from '../../src/store/schema.ts'
 import { openRows } from '../support/rows.ts'
 
 let rows: Awaited<ReturnType<typeof openRows>>
@@ -74,4 +79,74 @@ it('keeps the run of a commit that another living branch stands on without a run
   expect(await why(first)).toBe('calc/b stands on its commit')
   await rows.db.update(branches).set({ state: 'gone' }).where(eq(branches.id, b.id))
   expect(await why(first)).toBeNull()
+})
+
+describe('what cannot be removed', () => {
+  const removed = async () =>
+    (await rows.db.select().from(runDirectories).where(isNotNull(runDirectories.removedAt)))
+      .map(row => row.runId)
+      .sort()
+  const allDue = () => rows.db.execute(sql`update run_directories set next_at = now()`)
+
+  it('is put off and said, and keeps neither other runs nor other projects from being removed', async () => {
+    await rows.db.delete(runs)
+    await rows.db.delete(attempts)
+    await saveProject(rows.db, { id: 2, path: 'physics/slow', defaultBranch: 'main' })
+    const here = await branch('calc/stuck')
+    const ids: string[] = []
+    const add = async (project: number) => {
+      const id = await oldRun(here, String(ids.length).padStart(40, 'f'))
+      await rows.db.update(runs).set({ projectId: project, state: 'failed' }).where(eq(runs.id, id))
+      ids.push(id)
+      return id
+    }
+    const stuck = await add(1)
+    const slow = await add(2)
+    const first = await add(1)
+    let reached = true
+    const sources: number[] = []
+    rows.cluster = {
+      directories: {
+        removeSources: async (days: number) => sources.push(days),
+        removeRuns: async (project: number, asked: readonly string[]) => {
+          if (!reached) throw new CompopsError('falcon does not answer', { transient: true })
+          if (project === 2 && asked.length > 0)
+            throw new CompopsError('it took longer than 600 s', { transient: true })
+          return {
+            gone: new Set(asked.filter(id => id !== stuck)),
+            kept: new Map(asked.includes(stuck) ? [[stuck, 'cannot be removed whole']] : []),
+          }
+        },
+      },
+    } as never
+    const context = { ...rows.context, clusterConfig: () => ({ keepDays: 30 }) } as unknown as Context
+    // A project that fails is told of by waiting a little; the other one is done nevertheless.
+    expect(await keepTidy(context, 'falcon')).toEqual({ more: false, after: 600_000 })
+    expect(await removed()).toEqual([first])
+    const [row] = await rows.db.select().from(runDirectories).where(eq(runDirectories.runId, stuck))
+    expect(row).toMatchObject({ tries: 1, problem: 'it cannot be removed whole' })
+    expect(row!.nextAt.getTime()).toBeGreaterThan(Date.now() + 500_000)
+    expect(await removalsOf(rows.db, slow)).toMatchObject([{ at: null, problem: { why: 'it took longer than 600 s' } }])
+
+    // What stands is not due, what is new is removed.
+    const second = await add(1)
+    expect(await keepTidy(context, 'falcon')).toEqual({ more: true })
+    expect(await removed()).toEqual([first, second].sort())
+    expect(await keepTidy(context, 'falcon')).toEqual({ more: false })
+    expect(sources).toEqual([30])
+
+    await allDue()
+    const third = await add(1)
+    await keepTidy(context, 'falcon')
+    expect(await removed()).toEqual([first, second, third].sort())
+    const [again] = await rows.db.select().from(runDirectories).where(eq(runDirectories.runId, stuck))
+    expect(again!.tries).toBe(2)
+    expect(again!.nextAt.getTime()).toBeGreaterThan(Date.now() + 1_100_000)
+
+    // While the cluster is away nothing is begun: who comes back to such a commit still has its run.
+    reached = false
+    const fourth = await add(1)
+    await keepTidy(context, 'falcon')
+    expect(await removalsOf(rows.db, fourth)).toEqual([])
+  })
 })
