@@ -69,6 +69,8 @@ scheduler_queue() {
 }
 
 # An argument may have 128 KiB, so ids go in several.
+# Whole arrays: tasks that were cancelled while they waited share one row, which has no task number in the database, so \`-j 4711_5\` does not find it, and a task
+# that is not found would be lost.
 scheduler_past() {
   set -- $(awk '$1 ~ /^[0-9]+$/ { list = list (n++ % 1000 ? "," : " -j ") $1 } END { print list }')
   [ $# -gt 0 ] || return 0
