@@ -84,7 +84,8 @@ export function copyFolder(job: string): string {
   return branchFile(job).replaceAll('/', '%2F')
 }
 
-function foldersOf(name: string): string[] {
+/** All folders above, e.g. `a`, `a/b` of `a/b/c`. */
+export function foldersOf(name: string): string[] {
   const parts = name.split('/')
   return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'))
 }

@@ -5,7 +5,7 @@ import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { commitEvidence, type EvidenceContent, type EvidenceTip } from '../git/evidence.ts'
 import { GitError } from '../git/mirror.ts'
-import { copyFolder } from '../model/copies.ts'
+import { copyFolder, foldersOf } from '../model/copies.ts'
 import { portionsOf } from '../model/portions.ts'
 import type { Run } from '../model/run.ts'
 import { branchPage } from '../render/branch-page.ts'
@@ -192,7 +192,8 @@ async function withCopies(
   const lacking = await tip.lacking(committed)
   for (const run of ended) {
     const folder = copiesFolder(run)
-    const stale = await namesOfEarlierAttempts(run, learned, folder, tip)
+    const own = new Set(brought.filter(copy => copy.runId === run.id).map(copy => `${folder}/${copy.name}`))
+    const stale = await namesOfEarlierAttempts(run, { learned, own }, folder, tip)
     for (const { id, runId, name, uncommitted, blob } of brought) {
       if (runId !== run.id) continue
       const path = `${folder}/${name}`
@@ -212,19 +213,26 @@ async function withCopies(
  */
 async function namesOfEarlierAttempts(
   run: Run,
-  learned: ReadonlySet<string>,
+  { learned, own }: { readonly learned: ReadonlySet<string>; readonly own: ReadonlySet<string> },
   folder: string,
   tip: EvidenceTip,
 ): Promise<Set<string>> {
+  if (run.jobs.every(job => job.attempts.length < 2)) return new Set()
   const again = run.jobs
     .filter(({ spec, attempts }) => {
       const last = attempts.at(-1)
       return spec.array === undefined && attempts.length > 1 && last !== undefined && !learned.has(last.id)
     })
     .map(job => `${folder}/${copyFolder(job.name)}`)
-  if (again.length === 0) return new Set()
+  const above = new Set([...own].flatMap(foldersOf))
+  // Git has no room for a file and a folder of one name.
+  const inTheWay = (path: string) => above.has(path) || foldersOf(path).some(one => own.has(one))
   const there = await tip.list(folder)
-  return new Set(there.filter(path => again.some(of => path.startsWith(`${of}/`) || path.startsWith(`${of}+output/`))))
+  return new Set(
+    there.filter(
+      path => inTheWay(path) || again.some(of => path.startsWith(`${of}/`) || path.startsWith(`${of}+output/`)),
+    ),
+  )
 }
 
 /** Attempts of these runs of which nothing is known but what their record says. */

@@ -113,7 +113,13 @@ export async function keepCopies(tx: Db, attempt: AttemptRow, brought: Brought):
 /** What an attempt's copies take the place of: those of all earlier ones; but an array may be several attempts, each with tasks of its own, so only what a task wrote anew. */
 function replacedBy(attempt: AttemptRow, names: readonly string[]): SQL {
   const earlier = and(eq(copies.jobId, attempt.jobId), ne(copies.attemptId, attempt.id))!
-  return attempt.array === null ? earlier : and(earlier, inArray(copies.name, [...names]))!
+  if (attempt.array === null) return earlier
+  // A file where now a folder is, or the other way round, goes too: git has no room for both.
+  return and(
+    earlier,
+    sql`exists (select 1 from json_array_elements_text(${JSON.stringify(names)}::json) n
+      where n = ${copies.name} or starts_with(n, ${copies.name} || '/') or starts_with(${copies.name}, n || '/'))`,
+  )!
 }
 
 /** Bytes that the rest of the run has left: all but this attempt and what it replaces. */

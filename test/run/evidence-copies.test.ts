@@ -146,6 +146,15 @@ describe('evidence with small outputs', () => {
     await commitEvidenceOfRuns(context)
     const after = (await committed()).filter(path => /^(sweep|known|again)\//.test(path))
     expect(after).toEqual(before.filter(path => path !== 'again/0.txt'))
+
+    // What was a file is a folder now: the branch cannot hold both.
+    const third = { id: newId(), jobId: ids.sweep!.job, runId, projectId: 1, connection: 'falcon', number: 3 }
+    await rows.db.insert(attempts).values({ ...third, state: 'completed', final: true, collectProblem: 'nothing' })
+    await write(runId, { job: third.jobId, attempt: third.id }, 'sweep/0.txt/deep.txt', 'anew')
+    await due(runId)
+    await commitEvidenceOfRuns(context)
+    const last = (await committed()).filter(path => /^sweep\//.test(path))
+    expect(last).toEqual(['sweep/0.txt/deep.txt', 'sweep/1.txt'])
   })
 })
 
@@ -185,5 +194,7 @@ describe('the limit of a run', () => {
     // The run has 100.
     expect(await portion(2, { '3.txt': 30, '4.txt': 31 })).toEqual({ '1.txt': 30, '2.txt': 30, '3.txt': 30 })
     expect(await portion(3, { '1.txt': 40, '5.txt': 41 })).toEqual({ '1.txt': 40, '2.txt': 30, '3.txt': 30 })
+    // A folder where a file was.
+    expect(await portion(4, { '1.txt/deep': 5 })).toEqual({ deep: 5, '2.txt': 30, '3.txt': 30 })
   })
 })
