@@ -1,6 +1,7 @@
 import { CompopsError } from '../../errors.ts'
 import type { JobSpec } from '../../model/job-spec.ts'
 import type { BatchDirectives, Directive, DroppedDirective } from '../dialect.ts'
+import { matches } from '../glob.ts'
 import { essential, neverAllowed, takesValue } from './options.ts'
 import { readOption } from './read-option.ts'
 import { bsubOptions } from './resources.ts'
@@ -54,22 +55,6 @@ export function allowedDirective(allowed: readonly string[], directive: string):
   if (allowed.some(pattern => matches(pattern, directive))) return true
   const list = allowed.length === 0 ? 'it allows none' : `it allows ${allowed.join(', ')}`
   return `${directive.split(' ')[0]} is not among the directives that this cluster allows (allow_directives): ${list}`
-}
-
-/** Without a regular expression made of the pattern: many stars in a row would make one slow. */
-function matches(pattern: string, text: string): boolean {
-  const [first = '', ...parts] = pattern.split('*')
-  const last = parts.pop()
-  if (last === undefined) return pattern === text
-  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false
-  let at = first.length
-  const end = text.length - last.length
-  for (const part of parts) {
-    const found = text.indexOf(part, at)
-    if (found === -1 || found + part.length > end) return false
-    at = found + part.length
-  }
-  return true
 }
 
 /**
