@@ -73,7 +73,7 @@ describe('one submission, ever', () => {
     'the answer is lost or odd (%s), and the job is found',
     async how => {
       pbs.behave('qsub', how, 1)
-      expect(await service(60).submit(job('true'))).toMatchObject({ kind: 'accepted', nativeId: '1.fake' })
+      expect(await service(60).submit(job('sleep 2'))).toMatchObject({ kind: 'accepted', nativeId: '1.fake' })
       expect(pbs.calls('qsub')).toHaveLength(1)
     },
   )

@@ -72,7 +72,7 @@ describe('one submission, ever', () => {
     'the answer is lost or odd (%s), and the job is found',
     async how => {
       sge.behave('qsub', how, 1)
-      expect(await service(60).submit(job('true'))).toMatchObject({ kind: 'accepted', nativeId: '1' })
+      expect(await service(60).submit(job('sleep 2'))).toMatchObject({ kind: 'accepted', nativeId: '1' })
       expect(sge.calls('qsub')).toHaveLength(1)
     },
   )

@@ -260,6 +260,8 @@ test('a job that cannot be started never started, in the words of Grid Engine; r
 test('states in which it waits or stands still', async () => {
   const job = await start(request({ script: ['echo ready', 'sleep 300'], requeue: true }))
   await running(job)
+  // The job is faster than the report that it runs; until then (`t`) qmod refuses.
+  await until('the scheduler to know that it runs', async () => (await look(job)).queue?.nativeState === 'r')
   await lab.as('qmod', '-sj', job.nativeId!)
   const suspended = await until('it to be suspended', async () => {
     const { queue } = await look(job)
