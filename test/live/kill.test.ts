@@ -35,7 +35,7 @@ const slurm = async (options: ClusterOptions) => watchLab(await labUp(), options
 
 // A promise that was broken once is broken: no second try.
 describe.concurrent('killed at random moments, nothing is lost, doubled or false', {
-  timeout: 1_200_000,
+  timeout: 1_800_000,
   retry: 0,
 }, () => {
   it('on the embedded database, with an sbatch that answers at once', () =>
