@@ -33,7 +33,7 @@ function service(settle = 2): Cluster {
 }
 
 const job = (script: string, spec: Partial<JobSpec> = {}) => submitRequest({ spec: { script: [script], ...spec } })
-const stateOf = (number: string) => pbs.jobs().find(one => one.number === number)?.state
+const stateOf = (id: string) => pbs.jobs().find(one => one.id === id)?.state
 const ended = (number: string) => until(`the end of ${number}`, () => stateOf(number) === 'F')
 const directory = (request: SubmitRequest) =>
   join(root, '42/runs', request.runId, 'jobs', request.jobId, request.attemptId)
@@ -56,7 +56,7 @@ describe('one submission, ever', () => {
     const request = job('true')
     expect(await service().submit(request)).toEqual({ kind: 'accepted', nativeId: '1.fake', roundTrips: 1 })
     expect(await service().submit(request)).toEqual({ kind: 'accepted', nativeId: '1.fake', roundTrips: 1 })
-    expect(pbs.jobs()).toMatchObject([{ number: '1', name: `compops-${request.attemptId}` }])
+    expect(pbs.jobs()).toMatchObject([{ id: '1', name: `compops-${request.attemptId}` }])
   })
 
   test('what is asked of qsub', async () => {
