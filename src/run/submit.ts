@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, type SQL, sql } from 'drizzle-orm'
 import type { SubmitRequest } from '../cluster/cluster.ts'
 import { type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
@@ -30,7 +30,8 @@ import { sourceOf } from './source.ts'
 export async function submitJobs(context: Context, connection: string): Promise<number> {
   const hold = await holdOf(context.db, connection)
   if (hold?.mode === 'pause') {
-    await sayPaused(context, connection, describeHold(hold))
+    // What is being handed over waits where it is; in doubt it is asked about when the cluster goes on.
+    await say(context, eq(jobs.connection, connection), describeHold(hold))
     return 0
   }
   const claimed = await claim(context.db, attempts, {
@@ -49,28 +50,6 @@ export async function submitJobs(context: Context, connection: string): Promise<
     await submitJob(context, attempt)
   }
   return claimed.length
-}
-
-/** What is being handed over waits where it is; in doubt it is asked about when the cluster goes on. */
-async function sayPaused(context: Context, connection: string, message: string): Promise<void> {
-  await transact(context.db, async tx => {
-    await context.lease.assertHeld(tx)
-    const changed = await tx
-      .update(jobs)
-      .set({ message })
-      .where(
-        and(
-          eq(jobs.connection, connection),
-          eq(jobs.state, 'submitting'),
-          sql`${jobs.message} is distinct from ${message}`,
-        ),
-      )
-      .returning({ runId: jobs.runId })
-    await touchRuns(
-      tx,
-      changed.map(row => row.runId),
-    )
-  })
 }
 
 async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
@@ -111,7 +90,7 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
       attempt,
       new CompopsError(describeError(error), { transient: true, cause: error }),
     )
-    await say(context, attempt, describeError(error))
+    await say(context, eq(jobs.id, attempt.jobId), describeError(error))
     return
   }
   try {
@@ -152,7 +131,7 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
           new CompopsError(outcome.message, { transient: true }),
           outcome.kind === 'unsure' ? outcome.askAgainInMs : 2_000,
         )
-        await say(context, attempt, outcome.message)
+        await say(context, eq(jobs.id, attempt.jobId), outcome.message)
         await setTroubled(context, connection, outcome.message)
         log.warn({ step: 'submit', err: outcome.message }, `${job.name}: ${outcome.kind}, asked again later`)
     }
@@ -364,17 +343,18 @@ async function close(
   for (const topic of ['compose', 'prepare', 'finish'] as const) context.wake.call(topic)
 }
 
-/** A sentence for people while a submission is under way. */
-async function say(context: Context, attempt: AttemptRow, message: string): Promise<void> {
+/** A sentence for people at the jobs that are being handed over, of those that are meant. */
+async function say(context: Context, which: SQL, message: string): Promise<void> {
   await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     const changed = await tx
       .update(jobs)
       .set({ message })
-      .where(
-        and(eq(jobs.id, attempt.jobId), eq(jobs.state, 'submitting'), sql`${jobs.message} is distinct from ${message}`),
-      )
-      .returning({ id: jobs.id })
-    if (changed.length > 0) await touchRuns(tx, [attempt.runId])
+      .where(and(which, eq(jobs.state, 'submitting'), sql`${jobs.message} is distinct from ${message}`))
+      .returning({ runId: jobs.runId })
+    await touchRuns(
+      tx,
+      changed.map(row => row.runId),
+    )
   })
 }
