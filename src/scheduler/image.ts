@@ -34,7 +34,9 @@ export function enterImage(request: JobRequest): string[] {
       ? pullOnce(request.cache, image)
       : [`compops_file=${quote(image.startsWith('/') ? image : `./${image}`)}`]),
     `[ -f "$compops_file" ] || { printf 'compops: there is no image %s on %s\\n' "$compops_image" "$(uname -n)"; exit 127; }`,
-    'compops_digest=$(sha256sum <"$compops_file")',
+    image.includes('://')
+      ? 'read -r compops_digest _ <"$compops_file.sha256"'
+      : 'compops_digest=$(sha256sum <"$compops_file")',
     `printf 'image %s sha256:%s\\n' "$compops_image" "\${compops_digest:0:64}" >>${quote(`${request.directory}/environment.`)}"\${COMPOPS_ARRAY_INDEX:-0}" || :`,
     // apptainer refuses to bind what is not there, and sets a PATH of its own.
     `mkdir -p ${bound.map(quote).join(' ')}`,
@@ -52,7 +54,7 @@ export const findContainerTool = `compops_tool=$(type -P apptainer || type -P si
   exit 127
 }`
 
-/** One pulls, the others of the same image wait. Its maker holds a directory; one that is older than an hour belongs to somebody who died. */
+/** One pulls and takes the digest, the others of the same image wait. Its maker holds a directory; one that is older than an hour belongs to somebody who died. */
 function pullOnce(cache: string, image: string): string[] {
   const file = `${cache}/images/${createHash('sha256').update(image).digest('hex')}.sif`
   return [
@@ -61,7 +63,7 @@ mkdir -p "\${compops_file%/*}"
 until [ -f "$compops_file" ]; do
   if mkdir "$compops_file.lock" 2>/dev/null; then
     trap 'rm -f "$compops_file.new"; rmdir "$compops_file.lock" 2>/dev/null' EXIT
-    [ -f "$compops_file" ] || { "$compops_tool" pull --force "$compops_file.new" "$compops_image" && mv -f "$compops_file.new" "$compops_file"; } || {
+    [ -f "$compops_file" ] || { "$compops_tool" pull --force "$compops_file.new" "$compops_image" && sha256sum <"$compops_file.new" >"$compops_file.sha256" && mv -f "$compops_file.new" "$compops_file"; } || {
       printf 'compops: the image %s cannot be pulled on %s\\n' "$compops_image" "$(uname -n)"
       exit 1
     }

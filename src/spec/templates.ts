@@ -20,6 +20,7 @@ export function openTemplates(directory: string | null): Templates {
   const files = new Map<string, string>()
   for (const name of namesIn(ours.pathname)) files.set(name, join(ours.pathname, name + ending))
   if (directory !== null) for (const name of namesIn(directory)) files.set(name, join(directory, name + ending))
+  let made: Handlebars | undefined
   const compiled = new Map<string, (view: object) => string>()
   return {
     // What begins with _ is a part of others.
@@ -38,7 +39,8 @@ export function openTemplates(directory: string | null): Templates {
   }
 
   function engine(): Handlebars {
-    const made = (require('handlebars') as Handlebars).create()
+    if (made !== undefined) return made
+    made = (require('handlebars') as Handlebars).create()
     made.registerHelper('sh', (value: unknown) => word(value))
     made.registerHelper('override', (name: unknown, value: unknown) => override(String(name), value as ParamValue))
     made.registerHelper('is', (a: unknown, b: unknown) => a === b)
