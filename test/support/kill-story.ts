@@ -338,7 +338,8 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
           await sleep(400)
           const open = await metric(ports[0]!, 'compops_jobs')
           const due = await metric(ports[0]!, 'compops_reports_due')
-          const busy = open + due > 0 || living().some(one => !this.isTold(one.shas.at(-1)!))
+          const busy =
+            open + due > 0 || living().some(one => !this.isTold(one.shas.at(-1)!)) || this.unfinished().length > 0
           if (busy) quietSince = Number.POSITIVE_INFINITY
           else quietSince = Math.min(quietSince, Date.now())
           return Date.now() - quietSince > 2 * pollMs
@@ -346,7 +347,9 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
         240,
       ).catch(error => {
         const untold = living().filter(one => !this.isTold(one.shas.at(-1)!))
-        logged.push(`${lives} -- ${String(error)}; not told: ${JSON.stringify(untold)}`)
+        logged.push(
+          `${lives} -- ${String(error)}; not told: ${JSON.stringify(untold)}; unfinished: ${this.unfinished().join(', ')}`,
+        )
       })
       return { lastStart, slowness: typicalStart / idleStart }
     },
@@ -356,6 +359,16 @@ intervals: { note: 200ms, heads: 3s, settle: 4s, accounting: 8s, shortest_poll: 
       return (
         statuses.some(status => status.name === 'compops/tree') &&
         statuses.every(status => /^(success|failed|canceled|skipped)$/.test(status.status))
+      )
+    },
+    /** Statuses of any commit that have not ended: what a dying service sent late is closed by the sweep, minutes later. */
+    unfinished(): string[] {
+      const shas = new Set(branches.flatMap(branch => branch.shas))
+      return [...shas].flatMap(sha =>
+        simulator
+          .statuses(project.id, sha)
+          .filter(status => !/^(success|failed|canceled|skipped)$/.test(status.status))
+          .map(status => `${status.name} of ${status.ref} at ${sha.slice(0, 8)} is ${status.status}`),
       )
     },
     /** Stops the service, so that its database can be read. */
