@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { patience } from './test/support/patience.ts'
 
 /** As the command line does: a second less for each file of tests that uses the database. */
 const execArgv = ['--import', fileURLToPath(new URL('src/cli/quick-imports.mjs', import.meta.url))]
@@ -24,8 +25,8 @@ export default defineConfig({
           retry,
           include: ['test/**/*.test.ts'],
           exclude: ['test/story/**', 'test/live/**', 'test/bench/**'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 60_000 * patience,
+          hookTimeout: 60_000 * patience,
         },
       },
       {
@@ -37,8 +38,8 @@ export default defineConfig({
           include: ['test/story/**/*.test.ts'],
           // Worlds side by side: more of them only wait for the processor.
           maxConcurrency: 3,
-          testTimeout: 90_000,
-          hookTimeout: 90_000,
+          testTimeout: 90_000 * patience,
+          hookTimeout: 90_000 * patience,
         },
       },
       {
@@ -48,8 +49,8 @@ export default defineConfig({
           execArgv,
           retry,
           include: ['test/live/**/*.test.ts'],
-          testTimeout: 240_000,
-          hookTimeout: 300_000,
+          testTimeout: 240_000 * patience,
+          hookTimeout: 300_000 * patience,
           fileParallelism: false,
         },
       },

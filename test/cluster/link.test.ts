@@ -7,6 +7,7 @@ import { createSsh2Remote } from '../../src/remote/ssh2.ts'
 import { dialectOf } from '../../src/scheduler/index.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
 import { hostileRefs } from '../support/hostile-refs.ts'
+import { patience } from '../support/patience.ts'
 import { startProxy, type TcpProxy } from '../support/proxy.ts'
 import { type Sshd, type SshdOptions, startSshd } from '../support/sshd.ts'
 import { until } from '../support/until.ts'
@@ -196,7 +197,7 @@ describe.each([
   ['fish', '/usr/bin/fish', 'echo Welcome; set -x p x'],
 ])('an account whose login shell is %s and whose start files talk', (_, shell, noise) => {
   test('submits, observes, cancels and collects like any other, hostile names and all', {
-    timeout: 60_000,
+    timeout: 60_000 * patience,
   }, async () => {
     const startFile = join(root, 'start')
     writeFileSync(startFile, `${noise}\neval "$SSH_ORIGINAL_COMMAND"\n`)

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { commitEvidence, type EvidenceCommit, formatMessage } from '../../src/git/evidence.ts'
 import { fetchMirror, GitError, readCommit, readHead } from '../../src/git/mirror.ts'
 import { commitFiles, runGit } from '../support/git-server.ts'
+import { patience } from '../support/patience.ts'
 import { openScene, type Scene } from './support.ts'
 
 let scene: Scene
@@ -109,36 +110,40 @@ describe('commits of evidence', () => {
     expect(await runGit(dir, ['rev-list', REF])).toBe(`${result.sha}\n${theirs}\n${old}\n`)
   })
 
-  test('two services, ten commits each at the same time: none is lost', async () => {
-    const { dir } = await scene.server.create('ev/race')
-    const mirrors = [await scene.mirror('ev/race'), await scene.mirror('ev/race')]
-    const names: string[] = []
-    await Promise.all(
-      mirrors.map(async (mirror, writer) => {
-        for (let i = 0; i < 10; i++) {
-          const name = `${writer}-${i}`
-          names.push(name)
-          const build: EvidenceCommit['build'] = async read =>
-            new Map([
-              [`runs/${name}.yml`, name],
-              ['index', `${(await read('index')) ?? ''}${name}\n`],
-            ])
-          for (;;) {
-            try {
-              await commitEvidence(mirror, evidence({}, { build }))
-              break
-            } catch (error) {
-              // Unlucky six times in a row: the worker would come back, and so does the test.
-              if (!(error instanceof GitError && error.transient && error.kind === 'rejected')) throw error
+  test(
+    'two services, ten commits each at the same time: none is lost',
+    async () => {
+      const { dir } = await scene.server.create('ev/race')
+      const mirrors = [await scene.mirror('ev/race'), await scene.mirror('ev/race')]
+      const names: string[] = []
+      await Promise.all(
+        mirrors.map(async (mirror, writer) => {
+          for (let i = 0; i < 10; i++) {
+            const name = `${writer}-${i}`
+            names.push(name)
+            const build: EvidenceCommit['build'] = async read =>
+              new Map([
+                [`runs/${name}.yml`, name],
+                ['index', `${(await read('index')) ?? ''}${name}\n`],
+              ])
+            for (;;) {
+              try {
+                await commitEvidence(mirror, evidence({}, { build }))
+                break
+              } catch (error) {
+                // Unlucky six times in a row: the worker would come back, and so does the test.
+                if (!(error instanceof GitError && error.transient && error.kind === 'rejected')) throw error
+              }
             }
           }
-        }
-      }),
-    )
-    expect((await show(dir, 'index')).trim().split('\n').sort()).toEqual(names.sort())
-    expect((await runGit(dir, ['rev-list', '--count', REF])).trim()).toBe('20')
-    expect((await runGit(dir, ['ls-tree', '-r', '--name-only', REF])).trim().split('\n')).toHaveLength(21)
-  }, 60_000)
+        }),
+      )
+      expect((await show(dir, 'index')).trim().split('\n').sort()).toEqual(names.sort())
+      expect((await runGit(dir, ['rev-list', '--count', REF])).trim()).toBe('20')
+      expect((await runGit(dir, ['ls-tree', '-r', '--name-only', REF])).trim().split('\n')).toHaveLength(21)
+    },
+    60_000 * patience,
+  )
 
   test('a branch that a person deleted goes on from where it was', async () => {
     const { dir } = await scene.server.create('ev/deleted')

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { dispatch } from '../../src/cli/dispatch.ts'
 import type { Finding } from '../../src/doctor/finding.ts'
 import { type Lab, labUp } from '../support/lab.ts'
+import { patience } from '../support/patience.ts'
 
 // The doctor at a real Slurm behind a real sshd: green as it is, and a partition that does not exist is told in Slurm's own words.
 let lab: Lab
@@ -13,7 +14,7 @@ let folder: string
 beforeAll(async () => {
   lab = await labUp()
   folder = await mkdtemp(join(tmpdir(), 'compops-doctor-'))
-}, 300_000)
+}, 300_000 * patience)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 async function look(partition: string): Promise<{ code: number; findings: Finding[] }> {

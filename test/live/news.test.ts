@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Lab, labUp } from '../support/lab.ts'
+import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World } from '../support/world.ts'
 
@@ -25,7 +26,7 @@ beforeAll(async () => {
     defaults: { partition: main, time: 5m }`,
     rule: '    clusters: [falcon]',
   })
-}, 300_000)
+}, 300_000 * patience)
 afterAll(async () => {
   await world?.close()
   rmSync(place, { recursive: true, force: true })

@@ -7,6 +7,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { rows } from '../../src/store/open.ts'
 import { type Lab, labUp } from '../support/lab.ts'
+import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World } from '../support/world.ts'
 
@@ -17,7 +18,7 @@ let world: World | null = null
 
 beforeAll(async () => {
   lab = await labUp()
-}, 300_000)
+}, 300_000 * patience)
 
 afterEach(async () => {
   await world?.close()

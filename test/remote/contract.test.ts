@@ -9,6 +9,7 @@ import { createLocalRemote } from '../../src/remote/local.ts'
 import { createOpensshRemote } from '../../src/remote/openssh.ts'
 import type { Remote } from '../../src/remote/remote.ts'
 import { createSsh2Remote } from '../../src/remote/ssh2.ts'
+import { patience } from '../support/patience.ts'
 import { type Sshd, startSshd } from '../support/sshd.ts'
 
 /** Every way to a cluster keeps the same contract: one suite for all. */
@@ -26,7 +27,7 @@ afterAll(async () => {
 
 /** Waits for a state, at most ten seconds. */
 async function until(holds: () => boolean): Promise<void> {
-  await vi.waitFor(() => expect(holds()).toBe(true), { timeout: 10_000, interval: 10 })
+  await vi.waitFor(() => expect(holds()).toBe(true), { timeout: 10_000 * patience, interval: 10 })
 }
 
 function isAlive(pid: number): boolean {
@@ -241,7 +242,10 @@ describe.each([
     const program = `read -r n; touch '${dir}/begun.'$n; while [ -d '${dir}' ] && ! [ -e '${dir}/go' ]; do sleep 0.02; done; touch '${dir}/done.'$n; echo $n`
     const answers = Array.from({ length: 5 }, (_, n) => remote.run({ program, input: `${n}\n` }))
     const ends = Promise.allSettled(answers)
-    await vi.waitFor(async () => expect(await readdir(dir)).toHaveLength(3), { timeout: 10_000, interval: 10 })
+    await vi.waitFor(async () => expect(await readdir(dir)).toHaveLength(3), {
+      timeout: 10_000 * patience,
+      interval: 10,
+    })
     await remote.close()
     for (const end of await ends) expect(end).toMatchObject({ status: 'rejected', reason: { kind: 'closed' } })
     const reasons = (await ends).map(end => (end.status === 'rejected' ? end.reason.maybeRan : undefined))

@@ -11,6 +11,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { LOADER } from '../../src/remote/loader.ts'
 import type { Remote, RemoteEvent } from '../../src/remote/remote.ts'
 import { createSsh2Remote, type Ssh2Options } from '../../src/remote/ssh2.ts'
+import { patience } from '../support/patience.ts'
 import { freePort, startProxy, type TcpProxy } from '../support/proxy.ts'
 import { type Sshd, type SshdOptions, startSshd } from '../support/sshd.ts'
 
@@ -57,7 +58,7 @@ async function serve(options: SshdOptions): Promise<Sshd> {
 
 /** Waits for a state, at most ten seconds. */
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  await vi.waitFor(async () => expect(await holds()).toBe(true), { timeout: 10_000, interval: 10 })
+  await vi.waitFor(async () => expect(await holds()).toBe(true), { timeout: 10_000 * patience, interval: 10 })
 }
 
 const waitForGo = () => `touch '${dir}/begun'; while [ -d '${dir}' ] && ! [ -e '${dir}/go' ]; do sleep 0.02; done`

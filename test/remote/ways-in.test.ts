@@ -10,6 +10,7 @@ import { dispatch } from '../../src/cli/dispatch.ts'
 import { createOpensshRemote, type OpensshOptions } from '../../src/remote/openssh.ts'
 import type { Remote, RemoteEvent } from '../../src/remote/remote.ts'
 import { createSsh2Remote, type Ssh2Options, type Station } from '../../src/remote/ssh2.ts'
+import { patience } from '../support/patience.ts'
 import { freePort } from '../support/proxy.ts'
 import { type Sshd, type SshdOptions, startSshd } from '../support/sshd.ts'
 
@@ -74,7 +75,7 @@ async function socketsIn(controlDir: string): Promise<string[]> {
 }
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  await vi.waitFor(async () => expect(await holds()).toBe(true), { timeout: 15_000, interval: 20 })
+  await vi.waitFor(async () => expect(await holds()).toBe(true), { timeout: 15_000 * patience, interval: 20 })
 }
 
 const hello = { program: 'echo "hello $(cat)"', input: 'falcon' }

@@ -5,6 +5,7 @@ import { prepareJobs } from '../../src/run/prepare.ts'
 import { resumeRun } from '../../src/run/resume.ts'
 import { cancelQueued } from '../../src/run/supersede.ts'
 import { attempts, branches, jobs, runs, tasks } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { openRows } from '../support/rows.ts'
 
 // Which tasks of an array are handed over, and when no more are.
@@ -13,7 +14,7 @@ let rows: Awaited<ReturnType<typeof openRows>>
 beforeAll(async () => {
   rows = await openRows()
   rows.cluster = { chunk: async left => ({ tasks: left, renumbered: false }) }
-}, 60_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 
 const jobOf = async (id: string) => (await rows.db.select().from(jobs).where(eq(jobs.id, id)))[0]!

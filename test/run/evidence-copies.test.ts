@@ -11,6 +11,7 @@ import { attempts, copies, jobs, reports, runs } from '../../src/store/schema.ts
 import { openScene, type Scene } from '../git/support.ts'
 import { spec } from '../render/sample.ts'
 import { runGit } from '../support/git-server.ts'
+import { patience } from '../support/patience.ts'
 import { openRows } from '../support/rows.ts'
 
 // Small outputs on their way through the rows into git: never more of them in one commit, or in memory, than was agreed, and none of them is lost.
@@ -45,7 +46,7 @@ beforeAll(async () => {
       ],
     },
   } as unknown as Context
-}, 90_000)
+}, 90_000 * patience)
 afterAll(async () => {
   await rows.close()
   await scene.end()

@@ -13,6 +13,7 @@ import { submitJobs } from '../../src/run/submit.ts'
 import { fencedLease, holdLease, LeaseLost } from '../../src/store/leases.ts'
 import { rows as query } from '../../src/store/open.ts'
 import { attempts, jobs } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { gate, inQueue, type JobToWrite, openRows } from '../support/rows.ts'
 
 // The owner of a cluster was frozen in the middle of a verb. Meanwhile its lease ended and another process took the cluster over:
@@ -24,7 +25,7 @@ beforeAll(async () => {
   const packs = join(rows.dataDir, 'packs', '1')
   await mkdir(packs, { recursive: true })
   await writeFile(join(packs, `${'a'.repeat(40)}.tar`), 'x')
-}, 60_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 beforeEach(async () => {
   await rows.db.delete(attempts)

@@ -8,6 +8,7 @@ import { sweepRuns } from '../../src/run/sweep.ts'
 import { parkedRows, retryParked } from '../../src/store/parked.ts'
 import { touchRuns } from '../../src/store/runs.ts'
 import { jobs, reports, runs } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { openRows } from '../support/rows.ts'
 
 // One row that can never be done must be in nobody's way: it is tried again at growing distance, then parked, and the others are told.
@@ -20,7 +21,7 @@ beforeAll(async () => {
   // A state that no code of ours writes.
   for (let n = 0; n < 100; n++) bad.push((await rows.run([{ name: 'a', state: 'nonsense' as JobState }])).runId)
   good = (await rows.run([{ name: 'a', state: 'completed' }])).runId
-}, 60_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 
 const row = async (id: string) => (await rows.db.select().from(runs).where(eq(runs.id, id)))[0]!

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { AccountingRow, Seen } from '../../src/model/observation.ts'
 import { pollCluster } from '../../src/run/poll.ts'
 import { attempts, jobs, runs } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { inQueue, type JobToWrite, openRows } from '../support/rows.ts'
 
 // A round writes hundreds of changes in a few statements. Each row must stand there as if it had been the only one.
@@ -10,7 +11,7 @@ let rows: Awaited<ReturnType<typeof openRows>>
 
 beforeAll(async () => {
   rows = await openRows()
-}, 60_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 
 const began = new Date('2026-11-20T12:00:00.125Z')

@@ -11,6 +11,7 @@ import { pollCluster } from '../../src/run/poll.ts'
 import { prepareJobs } from '../../src/run/prepare.ts'
 import { submitJobs } from '../../src/run/submit.ts'
 import { attempts, jobs } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { gate, inQueue, openRows } from '../support/rows.ts'
 
 // The verbs of a run work on the same rows side by side. Whoever closes an attempt has the last word; nothing is overwritten, nothing gets stuck.
@@ -21,7 +22,7 @@ beforeAll(async () => {
   const packs = join(rows.dataDir, 'packs', '1')
   await mkdir(packs, { recursive: true })
   await writeFile(join(packs, `${'a'.repeat(40)}.tar`), 'x')
-}, 60_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 
 const gone = async (list: readonly { id: string }[]) => new Map(list.map(attempt => [attempt.id, 'gone' as const]))

@@ -10,12 +10,13 @@ import { fromEvidence } from '../../src/store/recovery.ts'
 import { runsOnCluster } from '../../src/store/run-directories.ts'
 import { removalsOf } from '../../src/store/runs.ts'
 import { attempts, branches, runDirectories, runs } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { openRows } from '../support/rows.ts'
 
 let rows: Awaited<ReturnType<typeof openRows>>
 beforeAll(async () => {
   rows = await openRows()
-}, 60_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 
 const now = new Date()

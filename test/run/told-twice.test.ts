@@ -6,6 +6,7 @@ import { newId } from '../../src/model/id.ts'
 import { sendReports } from '../../src/run/send.ts'
 import { writeOnce, writeReports } from '../../src/store/reports.ts'
 import { reports } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { gate, openRows } from '../support/rows.ts'
 
 // A replica is frozen between asking GitLab and hearing its answer; another one takes the report over and tells it as well. GitLab has no
@@ -15,7 +16,7 @@ let notes: { id: number; body: string }[]
 
 beforeAll(async () => {
   rows = await openRows()
-}, 60_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 beforeEach(async () => {
   notes = []

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { lockDataDir } from '../../src/store/data-dir.ts'
+import { patience } from '../support/patience.ts'
 
 let dataDir: string
 const starters: ChildProcess[] = []
@@ -44,22 +45,26 @@ function kill(starter: ChildProcess): Promise<void> {
 }
 
 describe('the lock of the data directory', () => {
-  it('is had by exactly one of eight processes that start at the same moment, round after round', async () => {
-    const racing = Array.from({ length: 8 }, startStarter)
-    for (let round = 1; round <= 20; round++) {
-      const answers = await Promise.all(racing.map(starter => tell(starter, 'try')))
-      expect(answers.filter(answer => answer === 'won')).toHaveLength(1)
-      for (const answer of answers) expect(answer).toMatch(/^won$|is in use by another compops \(process \d+/)
-      const winner = answers.indexOf('won')
-      // A dead one and one that was left in order are found by the next round alike.
-      if (round % 2 === 0) await tell(racing[winner]!, 'release')
-      else {
-        await kill(racing[winner]!)
-        racing[winner] = startStarter()
+  it(
+    'is had by exactly one of eight processes that start at the same moment, round after round',
+    async () => {
+      const racing = Array.from({ length: 8 }, startStarter)
+      for (let round = 1; round <= 20; round++) {
+        const answers = await Promise.all(racing.map(starter => tell(starter, 'try')))
+        expect(answers.filter(answer => answer === 'won')).toHaveLength(1)
+        for (const answer of answers) expect(answer).toMatch(/^won$|is in use by another compops \(process \d+/)
+        const winner = answers.indexOf('won')
+        // A dead one and one that was left in order are found by the next round alike.
+        if (round % 2 === 0) await tell(racing[winner]!, 'release')
+        else {
+          await kill(racing[winner]!)
+          racing[winner] = startStarter()
+        }
       }
-    }
-    expect((await readdir(dataDir)).length).toBeLessThan(20)
-  }, 60_000)
+      expect((await readdir(dataDir)).length).toBeLessThan(20)
+    },
+    60_000 * patience,
+  )
 
   it('is had at once after its holder was killed, and after it was left', async () => {
     const holder = startStarter()

@@ -12,6 +12,7 @@ import { first, openStore, rows, type Store } from '../../src/store/open.ts'
 import { beginRecovery } from '../../src/store/recovery.ts'
 import { deliveries, leases, projects, runs } from '../../src/store/schema.ts'
 import { emptyDatabase } from '../support/empty-database.ts'
+import { patience } from '../support/patience.ts'
 import { type Postgres, startPostgres } from '../support/postgres.ts'
 
 let postgres: Postgres
@@ -25,7 +26,7 @@ beforeAll(async () => {
   postgres = found
   const template = await openStore({ databaseUrl: await postgres.createDatabase(), dataDir: folder })
   await template.close()
-}, 60_000)
+}, 60_000 * patience)
 afterEach(() => Promise.all(open.splice(0).map(store => store.close())))
 afterAll(async () => {
   await postgres?.stop()

@@ -13,6 +13,7 @@ import { pgliteMajor } from '../../src/store/pglite-directory.ts'
 import { saveProject } from '../../src/store/projects.ts'
 import { deliveries } from '../../src/store/schema.ts'
 import { putBack } from '../../src/store/work.ts'
+import { patience } from '../support/patience.ts'
 import { type Postgres, startPostgres } from '../support/postgres.ts'
 
 function delivery(key: string, more: Partial<DeliveryToStore> = {}): DeliveryToStore {
@@ -51,7 +52,7 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('the store on %s', engin
     }
     options = { databaseUrl: postgres === null ? null : await postgres.createDatabase(), dataDir }
     store = await openStore(options)
-  }, 120_000)
+  }, 120_000 * patience)
 
   afterAll(async () => {
     await store?.close()
@@ -197,15 +198,19 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('the store on %s', engin
 })
 
 describe('the first start on the embedded engine', () => {
-  it('is not harmed by the child of one that was killed, which goes on writing to what it had begun', async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'compops-first-'))
-    const writer = 'while mkdir -p "$1/base" && echo junk >"$1/base/junk"; do sleep 0.02; done'
-    const child = execFile('/bin/sh', ['-c', writer, 'child', join(dataDir, `pglite-${pgliteMajor}.new`)])
-    const store = await openStore({ databaseUrl: null, dataDir })
-    await saveProject(store.db, { id: 1, path: 'physics/heat', defaultBranch: 'main' })
-    await store.close()
-    child.kill('SIGKILL')
-    expect(await readdir(join(dataDir, `pglite-${pgliteMajor}`, 'base'))).not.toContain('junk')
-    await rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
-  }, 60_000)
+  it(
+    'is not harmed by the child of one that was killed, which goes on writing to what it had begun',
+    async () => {
+      const dataDir = await mkdtemp(join(tmpdir(), 'compops-first-'))
+      const writer = 'while mkdir -p "$1/base" && echo junk >"$1/base/junk"; do sleep 0.02; done'
+      const child = execFile('/bin/sh', ['-c', writer, 'child', join(dataDir, `pglite-${pgliteMajor}.new`)])
+      const store = await openStore({ databaseUrl: null, dataDir })
+      await saveProject(store.db, { id: 1, path: 'physics/heat', defaultBranch: 'main' })
+      await store.close()
+      child.kill('SIGKILL')
+      expect(await readdir(join(dataDir, `pglite-${pgliteMajor}`, 'base'))).not.toContain('junk')
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 5 })
+    },
+    60_000 * patience,
+  )
 })

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openStore, rows, type Store, transact } from '../../src/store/open.ts'
+import { patience } from '../support/patience.ts'
 import { type Postgres, startPostgres } from '../support/postgres.ts'
 import { until } from '../support/until.ts'
 
@@ -19,7 +20,7 @@ beforeAll(async () => {
   store = await openStore({ databaseUrl, dataDir: '' })
   admin = postgres(databaseUrl, { max: 1, onnotice: () => {} })
   await admin`create table pairs (pair int, half int)`
-}, 60_000)
+}, 60_000 * patience)
 
 afterAll(async () => {
   await admin?.end()

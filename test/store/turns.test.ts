@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Db, openStore, type Store, transact } from '../../src/store/open.ts'
+import { patience } from '../support/patience.ts'
 
 // The embedded database answers in microtasks: without a pause between its statements no socket would be read and no timer would fire.
 let store: Store
@@ -12,7 +13,7 @@ let dataDir = ''
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'compops-turns-'))
   store = await openStore({ databaseUrl: null, dataDir })
-}, 60_000)
+}, 60_000 * patience)
 afterAll(async () => {
   await store.close()
   await rm(dataDir, { recursive: true, force: true })

@@ -10,6 +10,7 @@ import { dumpTo, restoreFrom } from '../../src/store/dump.ts'
 import { openStore, rows } from '../../src/store/open.ts'
 import { emptyDatabase } from '../support/empty-database.ts'
 import { startFakeSlurm } from '../support/fake-slurm.ts'
+import { patience } from '../support/patience.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World, type WorldOptions } from '../support/world.ts'
@@ -122,7 +123,7 @@ const allTold = (w: World) =>
   )
 
 // A day's work in one story: patient where the machine is busy.
-describe('yesterday’s database', { timeout: 240_000 }, () => {
+describe('yesterday’s database', { timeout: 240_000 * patience }, () => {
   it.each(['postgres', 'embedded'] as const)(
     'restored into %s: no job starts a second time, nothing is said twice, and every state is right',
     async engine => {

@@ -7,6 +7,7 @@ import { branchFile } from '../../src/model/branch-file.ts'
 import { rows } from '../../src/store/open.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
 import { hostileRefs } from '../support/hostile-refs.ts'
+import { patience } from '../support/patience.ts'
 import { startProxy, type TcpProxy } from '../support/proxy.ts'
 import { type Sshd, type SshdOptions, startSshd } from '../support/sshd.ts'
 import { until } from '../support/until.ts'
@@ -131,7 +132,9 @@ describe('a host that comes back with another key', () => {
 })
 
 describe('names that are shell code', () => {
-  it('of branches, messages, authors and files are names, whatever the login shell', { timeout: 180_000 }, async () => {
+  it('of branches, messages, authors and files are names, whatever the login shell', {
+    timeout: 180_000 * patience,
+  }, async () => {
     const slurm = openSlurm()
     const shells = [
       ['sh', '/bin/sh'],

@@ -1,10 +1,11 @@
 import { request } from 'node:http'
 import { describe, expect, it, vi } from 'vitest'
+import { patience } from '../support/patience.ts'
 import { probe } from '../support/prober.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
-vi.setConfig({ testTimeout: 180_000 })
+vi.setConfig({ testTimeout: 180_000 * patience })
 
 // Files and bodies that are made to hurt: each is refused with a reason, nobody else waits for it, and the service stays alive to its monitor.
 const job = 'jobs:\n  a:\n    script: ["true"]\n'

@@ -3,11 +3,12 @@ import { describe, expect, it, vi } from 'vitest'
 import { type FaultEffect, ROUTES } from '../../src/simulator/simulator.ts'
 import { rows } from '../../src/store/open.ts'
 import { fastClock } from '../support/clock.ts'
+import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
 // Worlds side by side share the machine with whatever else is tested.
-vi.setConfig({ testTimeout: 180_000 })
+vi.setConfig({ testTimeout: 180_000 * patience })
 
 // What GitLab can do to us. Nothing is lost, nothing is said twice, and GitLab in trouble is left in peace.
 

@@ -1,11 +1,12 @@
 import { describe, expect, it, vi } from 'vitest'
 import { sweepRuns } from '../../src/run/sweep.ts'
 import { ROUTES } from '../../src/simulator/simulator.ts'
+import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
 // Worlds side by side share the machine with whatever else is tested.
-vi.setConfig({ testTimeout: 180_000 })
+vi.setConfig({ testTimeout: 180_000 * patience })
 
 // What people do with a merge request and its pipelines while the computation is under way.
 const slow = (seconds: number) => ({ '.compops.yml': `jobs:\n  slow:\n    script: [sleep ${seconds}]\n` })

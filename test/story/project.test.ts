@@ -2,11 +2,12 @@ import { writeFile } from 'node:fs/promises'
 import { sql } from 'drizzle-orm'
 import { describe, expect, it, vi } from 'vitest'
 import { rows } from '../../src/store/open.ts'
+import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
 // Worlds side by side share the machine with whatever else is tested.
-vi.setConfig({ testTimeout: 180_000 })
+vi.setConfig({ testTimeout: 180_000 * patience })
 
 // Rights that are taken away, projects that go elsewhere: nothing is concluded from what cannot be seen.
 const slow = (seconds: number) => ({ '.compops.yml': `jobs:\n  slow:\n    script: [sleep ${seconds}]\n` })

@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { patience } from '../support/patience.ts'
 import { quietPort } from '../support/quiet-port.ts'
 import { type Served, serve } from '../support/serve.ts'
 import { until } from '../support/until.ts'
@@ -93,7 +94,7 @@ async function owner(): Promise<0 | 1> {
 
 describe('of two replicas', () => {
   it('the one that owns the cluster is killed: the other one finishes what it began', {
-    timeout: 240_000,
+    timeout: 240_000 * patience,
   }, async () => {
     const first = await owner()
     const run = await begin('heat')
@@ -104,7 +105,7 @@ describe('of two replicas', () => {
   })
 
   it('one or the other is killed again and again, and started again: everything is done once', {
-    timeout: 240_000,
+    timeout: 240_000 * patience,
   }, async () => {
     const runs = [await begin('a'), await begin('b'), await begin('c')]
     for (let kill = 0; kill < 6; kill++) {
@@ -118,7 +119,7 @@ describe('of two replicas', () => {
   })
 
   it('the owner freezes for longer than its leases, in whatever it is doing, and wakes up: nothing is done twice, and it goes on', {
-    timeout: 240_000,
+    timeout: 240_000 * patience,
   }, async () => {
     for (const name of ['x', 'y', 'z']) {
       const frozen = await owner()

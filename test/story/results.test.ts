@@ -7,11 +7,12 @@ import { describe, expect, it, vi } from 'vitest'
 import { parse } from 'yaml'
 import { rows } from '../../src/store/open.ts'
 import { compops } from '../support/compops.ts'
+import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
 // What a computation leaves behind comes back to where people look.
-vi.setConfig({ testTimeout: 240_000 })
+vi.setConfig({ testTimeout: 240_000 * patience })
 
 const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
 

@@ -5,10 +5,11 @@ import { sql } from 'drizzle-orm'
 import { expect, it, vi } from 'vitest'
 import { ROUTES } from '../../src/simulator/simulator.ts'
 import { rows } from '../../src/store/open.ts'
+import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
-vi.setConfig({ testTimeout: 180_000 })
+vi.setConfig({ testTimeout: 180_000 * patience })
 
 const signingToken = `whsec_${Buffer.from('a signing token of 32 bytes, yes').toString('base64')}`
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { dispatch } from '../../src/cli/dispatch.ts'
+import { patience } from '../support/patience.ts'
 import { inWorld, type World } from '../support/world.ts'
 
 async function setup(world: World, token: string | null, ...args: string[]): Promise<{ code: number; said: string }> {
@@ -41,7 +42,7 @@ test('a bare project is set up: a push then runs, its evidence is committed; ask
 
     const sha = await world.push('calc/heat', { '.compops.yml': 'jobs:\n  solve: { script: [echo solved] }\n' })
     expect((await world.treeEnds(sha))['compops/solve']).toBe('success')
-    await expect.poll(() => world.evidenceOf('calc/heat', sha), { timeout: 30_000 }).toBeTruthy()
+    await expect.poll(() => world.evidenceOf('calc/heat', sha), { timeout: 30_000 * patience }).toBeTruthy()
 
     const again = await setup(world, token, 'physics/heat')
     expect(again.said).toContain('  ✓ webhook: The webhook was in order; its secret was written again.\n')

@@ -3,11 +3,12 @@ import { sql } from 'drizzle-orm'
 import { describe, expect, it, vi } from 'vitest'
 import { ROUTES } from '../../src/simulator/simulator.ts'
 import { rows } from '../../src/store/open.ts'
+import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
 // Worlds side by side share the machine with whatever else is tested.
-vi.setConfig({ testTimeout: 180_000 })
+vi.setConfig({ testTimeout: 180_000 * patience })
 
 // The service talks to its GitLab and to nobody else, whatever a payload, a redirect, a log or a name would have it do.
 const hello = { '.compops.yml': 'jobs:\n  hello:\n    script: [echo hello]\n' }

@@ -93,14 +93,16 @@ async function judgeRows(story: KillStory, { db }: Store, lastStart: number): Pr
     const heard = story.logged.filter(line => about(line) || line.includes(' -- ')).map(line => `  log ${line}`)
     const asked = calls.filter(about).map(call => `  call ${call.slice(0, 200)}`)
     const ran = [...accepted, ...began].filter(about).map(job => `  cluster ${JSON.stringify(job)}`)
-    const shown = runs.filter(about).flatMap(run =>
-      simulator
-        .statuses(project.id, run.sha, { all: true })
-        .map(
-          ({ id, pipelineId, ref, name, status, retried, createdAt, finishedAt, description }) =>
-            `  status ${JSON.stringify({ id, pipelineId, ref, name, status, retried, createdAt, finishedAt, description })}`,
-        ),
-    )
+    const shown = runs
+      .filter(about)
+      .flatMap(run =>
+        simulator
+          .statuses(project.id, run.sha, { all: true })
+          .map(
+            ({ id, pipelineId, ref, name, status, retried, createdAt, finishedAt, description }) =>
+              `  status ${JSON.stringify({ id, pipelineId, ref, name, status, retried, createdAt, finishedAt, description })}`,
+          ),
+      )
     broken.push([what, ...lines, ...ran, ...shown, ...asked, ...heard.slice(-120)].join('\n'))
   }
 

@@ -1,9 +1,12 @@
+import { patience } from './patience.ts'
+
 /** Waits for a state, not for a time: asks until the answer is neither null, undefined nor false. Fails with what was awaited. */
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,
-  seconds = 30,
+  usually = 30,
 ): Promise<NonNullable<Exclude<T, false>>> {
+  const seconds = usually * patience
   const deadline = performance.now() + seconds * 1000
   let last: unknown
   while (performance.now() < deadline) {
