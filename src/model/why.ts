@@ -1,3 +1,4 @@
+import type { JobHold } from './job-hold.ts'
 import type { FailureReason, JobState } from './job-state.ts'
 import type { ReportState } from './report-state.ts'
 
@@ -118,6 +119,8 @@ export interface JobStep {
   /** When it came into this state, as far as the rows tell. */
   readonly since: string | null
   readonly cancelling: string | null
+  /** What holds it back; its message says why. */
+  readonly hold: JobHold['kind'] | null
   /** What is done for it at present: handing it over, fetching its results. */
   readonly doing: 'submit' | 'collect' | 'cancel' | null
   readonly work: Work | null

@@ -116,12 +116,19 @@ function jobNext(why: Why, step: JobStep): string {
   const away = step.peer?.unreachableSince != null
   if (step.state === 'waiting' && !away)
     return step.message === null ? 'it is handed over as soon as its turn comes' : 'it goes on when that is over'
+  if (step.hold !== null) return endOfHold[step.hold]
   if (step.state === 'held') return 'it is handed over when there is room'
   const every = step.peer?.pollEvery
   const last = step.peer?.lastRoundAt == null ? '' : `, last ${ago(step.peer.lastRoundAt, why)}`
   return every == null
     ? `${step.cluster} is asked`
     : `${step.cluster} is asked every ${formatDuration(every[0] / 1000)} to ${formatDuration(every[1] / 1000)}${last}`
+}
+
+const endOfHold: Readonly<Record<NonNullable<JobStep['hold']>, string>> = {
+  person: 'it goes on when somebody releases it',
+  approval: 'it goes on when somebody with the right approves it',
+  paused: 'it goes on when somebody says so',
 }
 
 function tryWords(work: Work, why: Why, does: string): string {

@@ -143,7 +143,7 @@ async function withoutRunning(
       await context.lease.assertHeld(tx)
       await tx
         .update(jobs)
-        .set({ cancelReason: null, cancelQueuedOnly: false })
+        .set({ cancelReason: null, cancelQueuedOnly: false, runAgain: false })
         .where(
           inArray(
             jobs.id,
@@ -206,9 +206,10 @@ async function markCanceled(context: Context, list: readonly Wanted[]): Promise<
         .update(jobs)
         .set({
           tasksLeft: null,
-          state: sql`case when ${jobs.cancelReason} is null then 'waiting' else 'canceled' end`,
+          state: sql`case when ${jobs.cancelReason} is null or ${jobs.runAgain} then 'waiting' else 'canceled' end`,
           reason: null,
-          message: sql`${jobs.cancelReason}`,
+          message: sql`case when ${jobs.runAgain} then null else ${jobs.cancelReason} end`,
+          cancelReason: sql`case when ${jobs.runAgain} then null else ${jobs.cancelReason} end`,
           runAgain: false,
         })
         .where(

@@ -27,6 +27,8 @@ export async function prepareJobs(context: Context, connection: string): Promise
     sql`select distinct j.run_id from jobs j
       where j.connection = ${connection} and j.cancel_reason is null
         and (j.state in ('waiting', 'held') or (j.tasks_left is not null and j.state in ${openStates}))
+        and (j.hold is null or j.state = 'waiting'
+          or exists (select 1 from jobs n where n.run_id = j.run_id and (j.spec->'needs') @> to_jsonb(n.name) and n.state in ('failed', 'canceled', 'skipped')))
         and not exists (select 1 from projects p where p.id = j.project_id and p.recovering)
         and not exists (select 1 from jobs n where n.run_id = j.run_id and (j.spec->'needs') @> to_jsonb(n.name) and n.state in ${blocking})
       order by j.run_id limit 500`,
@@ -69,6 +71,9 @@ async function prepareRun(
     if (ready.kind === 'never') {
       changed = await settle(context, job, 'skipped', ready.because)
       byName.set(job.name, { ...byName.get(job.name)!, state: 'skipped' })
+    } else if (job.hold !== null) {
+      if (!waits) continue
+      changed = await settle(context, job, 'held', job.hold.reason)
     } else if (ready.kind === 'waits') {
       changed = await settle(context, job, 'waiting', `waits for ${ready.for.join(', ')}`)
     } else if (held !== null) {
@@ -133,7 +138,14 @@ async function endAsItWas(context: Context, job: JobRow): Promise<boolean> {
     const changed = await tx
       .update(jobs)
       .set({ state: 'submitting', message: null, runAgain: false })
-      .where(and(eq(jobs.id, job.id), isNull(jobs.cancelReason), inArray(jobs.state, ['waiting', 'held'])))
+      .where(
+        and(
+          eq(jobs.id, job.id),
+          isNull(jobs.cancelReason),
+          isNull(jobs.hold),
+          inArray(jobs.state, ['waiting', 'held']),
+        ),
+      )
       .returning({ id: jobs.id })
     await settleArrays(
       tx,
@@ -184,7 +196,14 @@ async function settle(
     const changed = await tx
       .update(jobs)
       .set({ state, message })
-      .where(and(eq(jobs.id, job.id), inArray(jobs.state, ['waiting', 'held'])))
+      .where(
+        and(
+          eq(jobs.id, job.id),
+          inArray(jobs.state, ['waiting', 'held']),
+          // What somebody has held back or released since it was read is looked at anew.
+          sql`(${jobs.hold} is null) = ${job.hold === null}`,
+        ),
+      )
       .returning({ id: jobs.id })
     if (changed.length > 0) await touchRuns(tx, [job.runId])
     return changed.length > 0
@@ -208,6 +227,8 @@ async function beginAttempt(
         and(
           eq(jobs.id, job.id),
           isNull(jobs.cancelReason),
+          // Somebody may have held it back since it was read.
+          isNull(jobs.hold),
           // The next tasks of a large array, unless it has ended or somebody has handed them over.
           waits
             ? inArray(jobs.state, ['waiting', 'held'])

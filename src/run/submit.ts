@@ -330,6 +330,7 @@ async function close(
         state: sql`case when ${again} then 'waiting' when ${jobs.cancelReason} is not null then 'canceled' else ${state}::text end`,
         reason: sql`case when ${again} or ${jobs.cancelReason} is not null then null else ${reason}::text end`,
         message: sql`case when ${again} then null else coalesce(${jobs.cancelReason}, ${message}::text) end`,
+        cancelReason: sql`case when ${again} then null else ${jobs.cancelReason} end`,
         runAgain: false,
       })
       .where(and(eq(jobs.id, attempt.jobId), eq(jobs.state, 'submitting')))

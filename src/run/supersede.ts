@@ -4,6 +4,7 @@ import type { Db } from '../store/open.ts'
 import { openStates, touchRuns } from '../store/runs.ts'
 import { jobs, runs } from '../store/schema.ts'
 import { settleArrays } from '../store/settle-arrays.ts'
+import { notCancelledForGood } from './hold.ts'
 
 /** A branch has moved on: of its other unfinished runs, what has not begun is cancelled, what runs keeps its investment. */
 export async function supersede(tx: Db, branchId: string, by: string, sha: string): Promise<void> {
@@ -23,7 +24,7 @@ export async function cancelQueued(tx: Db, runIds: readonly string[], reason: st
   const asked = await tx
     .update(jobs)
     .set({ cancelReason: reason, cancelQueuedOnly: true, runAgain: false })
-    .where(and(inArray(jobs.runId, [...runIds]), inArray(jobs.state, [...notBegun]), isNull(jobs.cancelReason)))
+    .where(and(inArray(jobs.runId, [...runIds]), inArray(jobs.state, [...notBegun]), notCancelledForGood))
     .returning({ id: jobs.id })
   // Of an array that runs the rest has not begun; and one that only seems not to run is found running, and left alone.
   const cut = await tx
@@ -45,7 +46,7 @@ export async function cancelAll(tx: Db, runIds: readonly string[], reason: strin
   const asked = await tx
     .update(jobs)
     .set({
-      cancelReason: sql`coalesce(${jobs.cancelReason}, ${reason}::text)`,
+      cancelReason: sql`case when ${jobs.runAgain} then ${reason}::text else coalesce(${jobs.cancelReason}, ${reason}::text) end`,
       cancelQueuedOnly: false,
       runAgain: false,
     })

@@ -17,6 +17,7 @@ import type { AttemptArray } from '../model/array.ts'
 import type { CopyKind } from '../model/copies.ts'
 import type { Event } from '../model/event.ts'
 import type { HoldMode } from '../model/hold.ts'
+import type { JobHold } from '../model/job-hold.ts'
 import type { JobSpec, SpecProblem } from '../model/job-spec.ts'
 import type { FailureReason, JobState } from '../model/job-state.ts'
 import type { AccountingRow, ClusterFacts, Collected, Progress } from '../model/observation.ts'
@@ -196,6 +197,8 @@ export const jobs = pgTable(
     cancelQueuedOnly: boolean('cancel_queued_only').notNull().default(false),
     /** A cancellation was under way when the commit was wanted again: when it has taken effect the job waits anew. */
     runAgain: boolean('run_again').notNull().default(false),
+    /** Why it is held back although nothing else is in its way. */
+    hold: jsonb('hold').$type<JobHold>(),
     /** Tasks of an array that are still to be handed over while others are under way: more than the scheduler takes at once. */
     tasksLeft: text('tasks_left'),
   },

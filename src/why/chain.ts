@@ -182,6 +182,7 @@ async function jobSteps(
       attemptId: attempt?.id ?? null,
       since: iso(sinceOf(job, attempt)),
       cancelling: isFinal(job.state) ? null : job.cancelReason,
+      hold: job.state === 'held' ? (job.hold?.kind ?? null) : null,
       doing,
       work:
         doing === null || attempt === null

@@ -23,7 +23,7 @@ const runStep = (more: Partial<RunStep> = {}): RunStep => ({
 const job = (more: Partial<JobStep> = {}): JobStep => ({
   ...{ kind: 'job', id: run, name: 'mesh', state: 'running', reason: null, message: null, cluster: 'falcon' },
   ...{ connection: 'falcon', nativeId: '4711', attempts: 1, attemptId: run, since: at, cancelling: null, doing: null },
-  ...{ work: null },
+  ...{ work: null, hold: null },
   peer: {
     ...{ unreachableSince: null, troubledSince: null, lastError: null, lastRoundAt: '2026-11-20T15:40:00.000Z' },
     ...{ pollEvery: [15_000, 120_000] as const, recovering: false },
