@@ -1,4 +1,5 @@
 import type { ArraySpec } from './array.ts'
+import type { Need } from './needs.ts'
 
 /** Where a value of a job came from, in words a person can follow, e.g. `.compops.yml line 12`, `#SBATCH line 3 of jobs/simulate.sh`, `default of cluster falcon`. */
 export type Origin = string
@@ -52,8 +53,8 @@ export interface BatchFile {
 export interface JobSpec {
   readonly name: string
   readonly cluster: string
-  /** Names of jobs of the same run that must have completed. */
-  readonly needs: readonly string[]
+  /** What must have happened before. */
+  readonly needs: readonly Need[]
   /** Environment modules, loaded on the node before everything else. */
   readonly modules?: readonly string[]
   /** The lines of the template, and the job's own. */

@@ -71,7 +71,7 @@ function jobRecord(job: Job, run: Run): Node {
     message: text(job.message),
     cluster: job.cluster,
     scheduler: text(job.scheduler),
-    needs: flowList(job.spec.needs),
+    needs: flowList(job.spec.needs.map(need => (typeof need === 'string' ? need : flow(need)))),
     file: job.spec.file?.path,
     params: sortedMap(new Map(Object.entries(job.spec.params))),
     directives: [...job.spec.directives],

@@ -3,6 +3,7 @@
  * 30 `&` (render_sandboxed_mermaid.js), so a diagram that grows too large says less instead. Pages of the repository have no such limit.
  */
 import { type JobState, jobStates } from '../model/job-state.ts'
+import { jobNeeds, type Need } from '../model/needs.ts'
 import { countOf, formatCount } from './amounts.ts'
 import { cutMiddle, oneLine } from './markdown.ts'
 
@@ -20,7 +21,7 @@ export interface Neighbourhood {
   readonly branch: string
   /** Ours is computed from an older result of its parent. */
   readonly stale: boolean
-  readonly jobs: readonly { readonly name: string; readonly state: JobState; readonly needs: readonly string[] }[]
+  readonly jobs: readonly { readonly name: string; readonly state: JobState; readonly needs: readonly Need[] }[]
   readonly children: readonly Neighbour[]
 }
 
@@ -71,7 +72,9 @@ function drawNeighbourhood(view: Neighbourhood, effort: Effort): string {
       lines.push(`    ${ids.get(job.name)}(${label(job.name, effort.name, jobStates[job.state])}):::${job.state}`)
     }
     for (const job of view.jobs)
-      for (const need of job.needs) if (ids.has(need)) lines.push(`    ${ids.get(need)} --> ${ids.get(job.name)}`)
+      for (const { job: need, kind } of jobNeeds(job.needs))
+        if (ids.has(need))
+          lines.push(`    ${ids.get(need)} ${kind === 'afterok' ? '-->' : `-. ${kind} .->`} ${ids.get(job.name)}`)
   } else {
     for (const [state, jobs] of Map.groupBy(view.jobs, job => job.state)) {
       used.add(state)

@@ -1,5 +1,6 @@
 /** How a job stands, in words: the same words for status, note, reply and page. */
 import { failureReasons, isFinal, jobStates } from '../model/job-state.ts'
+import { jobNeeds, needInWords, needStands } from '../model/needs.ts'
 import type { Attempt, Job, Run } from '../model/run.ts'
 import { countOf, formatDuration, formatMebibytes, formatSize, secondsBetween } from './amounts.ts'
 
@@ -62,9 +63,15 @@ export function isInfrastructure(job: Job): boolean {
   return job.state === 'failed' && job.reason !== null && failureReasons[job.reason].infrastructure
 }
 
-/** The needs that are not completed yet, in the order of the file. */
+/** The needs that are not met yet, in the order of the file: `mesh`, `the end of solve`. */
 export function openNeeds(job: Job, run: Run): string[] {
-  return job.spec.needs.filter(name => run.jobs.find(other => other.name === name)?.state !== 'completed')
+  const unmet = jobNeeds(job.spec.needs).filter(need => {
+    const needed = run.jobs.find(other => other.name === need.job)
+    if (needed === undefined) return true
+    const begun = lastAttempt(needed)?.startedAt != null
+    return needStands(need.kind, { state: needed.state, begun }) !== 'met'
+  })
+  return unmet.map(needInWords)
 }
 
 /** What to change, as one sentence of Markdown; null where nothing general can be said. */

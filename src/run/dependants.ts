@@ -1,16 +1,17 @@
 import { and, eq, inArray, isNull, lte, notInArray, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
-import { isFinal } from '../model/job-state.ts'
+import { jobNeeds, needStands, neverStarts } from '../model/needs.ts'
 import { mustHold } from '../store/leases.ts'
-import { transact } from '../store/open.ts'
+import { type Db, transact } from '../store/open.ts'
 import { upToDate } from '../store/recovery.ts'
 import { type AttemptRow, finalStates, jobsOf, touchRuns } from '../store/runs.ts'
 import { attempts, jobs } from '../store/schema.ts'
 import { setUnreachable } from './connection.ts'
 
 /**
- * Jobs that wait in the scheduler's queue for a job that will never complete (Slurm: DependencyNeverSatisfied) would wait there for ever.
+ * Jobs that wait in the scheduler's queue for a job that will never complete there (Slurm: DependencyNeverSatisfied) would wait there for ever: it
+ * failed, it was handed over anew under another id, or the scheduler and we do not agree on how it ended.
  * They are taken out, verified, and go back to `waiting`, where their needs are looked at anew: skipped, or submitted without that dependency.
  */
 export async function releaseDependants(context: Context, connection: string): Promise<number> {
@@ -29,18 +30,37 @@ export async function releaseDependants(context: Context, connection: string): P
     )
   const dead: AttemptRow[] = []
   for (const [runId, group] of Map.groupBy(queued, attempt => attempt.runId)) {
+    // Before the jobs: one whose attempt has ended meanwhile is then seen to have ended too.
+    const underWay = await nativeIds(context.db, runId)
     const all = await jobsOf(context.db, runId)
-    const state = new Map(all.map(job => [job.name, job.state]))
+    const byName = new Map(all.map(job => [job.name, job]))
     for (const attempt of group) {
-      const needs = all.find(job => job.id === attempt.jobId)?.spec.needs ?? []
-      const never = needs.some(name => {
-        const needed = state.get(name)
-        return needed !== undefined && isFinal(needed) && needed !== 'completed'
+      const needed = jobNeeds(all.find(job => job.id === attempt.jobId)?.spec.needs ?? []).flatMap(({ job, kind }) => {
+        const found = byName.get(job)
+        return kind !== 'afterok' || found === undefined ? [] : [found]
       })
-      if (never) dead.push(attempt)
+      const stands = needed.map(({ state }) => needStands('afterok', { state, begun: false }))
+      const never = stands.some(one => typeof one === 'object')
+      // It was handed over anew since, under another id.
+      const outdated = needed.some(
+        ({ id }, i) => stands[i] === 'open' && !attempt.dependsOn.some(native => underWay.get(id)?.has(native)),
+      )
+      // All went well as we know it, but the scheduler has seen or kept it otherwise.
+      const refused = attempt.message?.includes(neverStarts) === true && stands.every(one => one === 'met')
+      if (never || outdated || refused) dead.push(attempt)
     }
   }
   return takeOut(context, connection, dead)
+}
+
+/** Of each job under which ids the scheduler has it. */
+async function nativeIds(db: Db, runId: string): Promise<ReadonlyMap<string, ReadonlySet<string | null>>> {
+  const open = await db
+    .select({ jobId: attempts.jobId, nativeId: attempts.nativeId })
+    .from(attempts)
+    .where(and(eq(attempts.runId, runId), eq(attempts.final, false)))
+  const byJob = Map.groupBy(open, one => one.jobId)
+  return new Map([...byJob].map(([id, list]) => [id, new Set(list.map(one => one.nativeId))]))
 }
 
 /** Takes attempts out of the scheduler's hands, fenced and verified; their jobs wait anew. Returns how many are out; the others are asked for again. */
@@ -82,7 +102,7 @@ export async function takeOut(context: Context, connection: string, list: readon
 
 async function putBackToWaiting(context: Context, gone: readonly AttemptRow[]): Promise<void> {
   if (gone.length === 0) return
-  const message = 'taken out of the queue: what it needed did not complete'
+  const message = 'taken out of the queue: what it waits for there will not complete there'
   await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     const closed = await tx

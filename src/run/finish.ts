@@ -1,6 +1,6 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
-import { runState } from '../model/job-state.ts'
+import { stateOfRun } from '../model/needs.ts'
 import { rows, transact } from '../store/open.ts'
 import { jobsOf, openStates, touchRuns } from '../store/runs.ts'
 import { runs } from '../store/schema.ts'
@@ -26,7 +26,7 @@ const endOfLast = sql`case when exists (select 1 from jobs j where j.run_id = ru
   else least(now(), coalesce((select max(a.ended_at) from attempts a where a.run_id = runs.id), now())) end`
 
 async function finishRun(context: Context, runId: string): Promise<void> {
-  const state = runState((await jobsOf(context.db, runId)).map(job => job.state))
+  const state = stateOfRun(await jobsOf(context.db, runId))
   const closed = await transact(context.db, async tx => {
     const answer = await tx
       .update(runs)

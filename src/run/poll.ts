@@ -281,6 +281,9 @@ async function writeChanges(context: Context, changes: readonly Change[]): Promi
   context.wake.call('compose')
   if (written.some(change => isFinal(change.after.state)))
     for (const topic of ['collect', 'prepare', 'finish'] as const) context.wake.call(topic)
+  // What needs no more of a job than its begin.
+  else if (written.some(({ attempt, after }) => after.state === 'running' && attempt.state !== 'running'))
+    context.wake.call('prepare')
   return written
 }
 

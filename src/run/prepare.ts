@@ -5,7 +5,7 @@ import { type AttemptArray, countTasks, readTasks, writeTasks } from '../model/a
 import { describeHold } from '../model/hold.ts'
 import { newId } from '../model/id.ts'
 import { isFinal } from '../model/job-state.ts'
-import { type NeedingJob, readiness } from '../model/needs.ts'
+import { type NeedingJob, readiness, waitsFor } from '../model/needs.ts'
 import { holdOf } from '../store/holds.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
 import { type AttemptRow, attemptsOf, finalStates, type JobRow, jobsOf, openStates, touchRuns } from '../store/runs.ts'
@@ -19,9 +19,10 @@ import { setUnreachable } from './connection.ts'
 export async function prepareJobs(context: Context, connection: string): Promise<number> {
   const { nativeDependencies } = context.clusterOf(connection)
   // Runs that still wait for a job of their own have nothing to be looked at; they come up when that job has moved.
-  const blocking = nativeDependencies
-    ? sql`('waiting', 'held', 'submitting')`
-    : sql`('waiting', 'held', 'submitting', 'queued', 'running', 'suspended')`
+  const notBegun = sql`('waiting', 'held', 'submitting', 'queued')`
+  const blocking = nativeDependencies ? sql`('waiting', 'held', 'submitting')` : sql`${openStates}`
+  const needs = (kind: string) =>
+    sql`j.spec->'needs' @> jsonb_build_array(jsonb_build_object('job', n.name, 'kind', ${kind}::text))`
   const candidates = await rows<{ run_id: string }>(
     context.db,
     sql`select distinct j.run_id from jobs j
@@ -30,7 +31,10 @@ export async function prepareJobs(context: Context, connection: string): Promise
         and (j.hold is null or j.state = 'waiting'
           or exists (select 1 from jobs n where n.run_id = j.run_id and (j.spec->'needs') @> to_jsonb(n.name) and n.state in ('failed', 'canceled', 'skipped')))
         and not exists (select 1 from projects p where p.id = j.project_id and p.recovering)
-        and not exists (select 1 from jobs n where n.run_id = j.run_id and (j.spec->'needs') @> to_jsonb(n.name) and n.state in ${blocking})
+        and not exists (select 1 from jobs n where n.run_id = j.run_id and (
+          ((j.spec->'needs') @> to_jsonb(n.name) and n.state in ${blocking})
+          or (n.state in ${openStates} and (${needs('any')} or ${needs('afternotok')}))
+          or (n.state in ${notBegun} and ${needs('after')})))
       order by j.run_id limit 500`,
   )
   if (candidates.length === 0) return 0
@@ -75,7 +79,7 @@ async function prepareRun(
       if (!waits) continue
       changed = await settle(context, job, 'held', job.hold.reason)
     } else if (ready.kind === 'waits') {
-      changed = await settle(context, job, 'waiting', `waits for ${ready.for.join(', ')}`)
+      changed = await settle(context, job, 'waiting', waitsFor(ready.for))
     } else if (held !== null) {
       changed = await settle(context, job, 'held', held)
     } else if (job.spec.array !== undefined) {
@@ -168,7 +172,8 @@ function needing(job: JobRow, attempts: readonly AttemptRow[]): NeedingJob {
   const attempt = attempts.at(-1)
   const whole = job.spec.array === undefined || (attempts.length === 1 && job.tasksLeft === null)
   const nativeId = attempt !== undefined && !attempt.final && whole ? attempt.nativeId : null
-  return { name: job.name, state: job.state, cluster: job.connection, needs: job.spec.needs, nativeId }
+  const begun = attempt !== undefined && attempt.startedAt !== null
+  return { name: job.name, state: job.state, begun, cluster: job.connection, needs: job.spec.needs, nativeId }
 }
 
 /** What counts for max_submitted: jobs, and of arrays the tasks that have not ended. */

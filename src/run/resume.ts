@@ -1,22 +1,39 @@
 import { and, eq, inArray, isNotNull, or, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { notRun } from '../model/job-state.ts'
+import { notCalledFor } from '../model/needs.ts'
 import { moveHead } from '../store/branches.ts'
 import { type Db, transact } from '../store/open.ts'
-import { type BranchRow, openStates, type RunRow, removalsOf, shortBranch, touchRuns } from '../store/runs.ts'
+import {
+  type BranchRow,
+  type JobRow,
+  jobsOf,
+  openStates,
+  type RunRow,
+  removalsOf,
+  shortBranch,
+  touchRuns,
+} from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
 import { rememberTasksLeft } from '../store/tasks.ts'
 import { supersede } from './supersede.ts'
 
-const missingOf = (runId: string) =>
-  and(
-    eq(jobs.runId, runId),
-    or(inArray(jobs.state, ['canceled', 'skipped']), and(eq(jobs.state, 'failed'), inArray(jobs.reason, notRun))),
-  )
-
-async function hasMissing(db: Db, runId: string): Promise<boolean> {
-  return (await db.select({ id: jobs.id }).from(jobs).where(missingOf(runId)).limit(1)).length > 0
+/** What a commit that is wanted again lacks; a job that was to follow a failure is not missed where nothing failed. */
+async function missingOf(db: Db, runId: string): Promise<string[]> {
+  const all = await jobsOf(db, runId)
+  const spared = notCalledFor(all)
+  const missing = ({ name, state, reason }: JobRow) =>
+    state === 'canceled' ||
+    (state === 'skipped' && !spared.has(name)) ||
+    (state === 'failed' && reason !== null && notRun.includes(reason))
+  return all.filter(missing).map(job => job.id)
 }
+
+/** Asked again in the statement that changes them. */
+const stillMissing = or(
+  inArray(jobs.state, ['canceled', 'skipped']),
+  and(eq(jobs.state, 'failed'), inArray(jobs.reason, notRun)),
+)
 
 /**
  * The branch has come back to a commit that it was at before: what finished is kept; what was cancelled, skipped or failed because of the cluster
@@ -31,7 +48,8 @@ export async function resumeRun(
     await context.lease.assertHeld(tx)
     // Under the lock that a removal takes too: it has begun, or it never will.
     await tx.execute(sql`select 1 from ${runs} where ${runs.id} = ${run.id} for update`)
-    if ((await removalsOf(tx, run.id)).length > 0 && (await hasMissing(tx, run.id))) return null
+    const missing = await missingOf(tx, run.id)
+    if (missing.length > 0 && (await removalsOf(tx, run.id)).length > 0) return null
     await moveHead(tx, branch, run.sha)
     const reopened = await tx
       .update(jobs)
@@ -44,7 +62,7 @@ export async function resumeRun(
         runAgain: false,
         tasksLeft: null,
       })
-      .where(missingOf(run.id))
+      .where(and(inArray(jobs.id, missing), stillMissing))
       .returning({ id: jobs.id })
     const cancelling = await tx
       .update(jobs)

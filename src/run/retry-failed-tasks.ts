@@ -1,6 +1,7 @@
 import { and, eq, inArray } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError } from '../errors.ts'
+import { jobNeeds, type Need, needInWords, needStands } from '../model/needs.ts'
 import { transact } from '../store/open.ts'
 import { removalsOf, touchRuns } from '../store/runs.ts'
 import { jobs, runs } from '../store/schema.ts'
@@ -58,8 +59,13 @@ export async function retryFailedTasks(context: Context, jobId: string): Promise
           ),
         )
     // Needs that have not completed would skip it at once.
-    const unmet = ofRun.find(one => needs.includes(one.name) && one.state !== 'completed')
-    if (unmet !== undefined) throw new CompopsError(`${job.name} needs ${unmet.name}, which has not completed`)
+    for (const need of jobNeeds(needs)) {
+      const needed = ofRun.find(one => one.name === need.job)
+      if (needed === undefined) continue
+      const stands = needStands(need.kind, { state: needed.state, begun: needed.state === 'failed' })
+      if (typeof stands === 'object')
+        throw new CompopsError(`${job.name} needs ${needInWords(need)}, but ${need.job} ${stands.never}`)
+    }
     await tx
       .update(runs)
       .set({ endedAt: null, state: 'waiting', sweptAt: null, sweepTries: 0 })
@@ -79,7 +85,7 @@ interface Named {
   readonly id: string
   readonly name: string
   readonly state: string
-  readonly spec: { readonly needs: readonly string[] }
+  readonly spec: { readonly needs: readonly Need[] }
 }
 
 /** Everything that needs it, directly or by others. */
@@ -88,7 +94,7 @@ function dependants<Job extends Named>(name: string, all: readonly Job[]): Job[]
   const names = [name]
   for (let next = names.pop(); next !== undefined; next = names.pop())
     for (const job of all)
-      if (job.spec.needs.includes(next) && !found.has(job)) {
+      if (!found.has(job) && jobNeeds(job.spec.needs).some(need => need.job === next)) {
         found.add(job)
         names.push(job.name)
       }

@@ -5,6 +5,7 @@ import { connectionName } from '../context.ts'
 import { type Mirror, readFile } from '../git/mirror.ts'
 import { newId } from '../model/id.ts'
 import type { JobState } from '../model/job-state.ts'
+import { jobNeeds, waitsFor } from '../model/needs.ts'
 import type { Cause, Person } from '../model/run.ts'
 import { moveHead } from '../store/branches.ts'
 import { transact } from '../store/open.ts'
@@ -83,7 +84,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
           cluster: spec.cluster,
           connection: connectionName(spec.cluster, start.rule),
           state: 'waiting' as const,
-          message: spec.needs.length > 0 ? `waits for ${spec.needs.join(', ')}` : null,
+          message: spec.needs.length > 0 ? waitsFor(jobNeeds(spec.needs)) : null,
         })),
       )
     }

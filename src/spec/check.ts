@@ -161,17 +161,17 @@ function checkNeeds(levels: readonly JobLevel[], problems: Problems): void {
     const needed: string[] = []
     for (const need of level.needs?.value ?? []) {
       const path = join(level.path, 'needs')
-      if (need.value === level.name)
+      const { job } = need.value
+      if (job === level.name)
         problems.report(need.place, path, `The job ${quote(level.name)} needs itself.`, 'Take it out.')
-      else if (needed.includes(need.value))
-        problems.report(need.place, path, `${quote(need.value)} stands here twice.`, 'Keep one.')
-      else if (names.has(need.value)) needed.push(need.value)
+      else if (needed.includes(job)) problems.report(need.place, path, `${quote(job)} stands here twice.`, 'Keep one.')
+      else if (names.has(job)) needed.push(job)
       else {
-        const near = nearest(need.value, names)
+        const near = nearest(job, names)
         problems.report(
           need.place,
           path,
-          `There is no job ${quote(need.value)} to need.`,
+          `There is no job ${quote(job)} to need.`,
           near === null ? 'Name a job of this file.' : `Did you mean ${quote(near)}?`,
         )
       }
@@ -180,7 +180,7 @@ function checkNeeds(levels: readonly JobLevel[], problems: Problems): void {
   }
   for (const cycle of findCycles(graph)) {
     const level = levels.find(l => l.name === cycle[0])
-    const need = level?.needs?.value.find(n => n.value === cycle[1])
+    const need = level?.needs?.value.find(n => n.value.job === cycle[1])
     if (level === undefined || need === undefined) continue
     const shown = cycle.length > 12 ? [...cycle.slice(0, 6), '…', ...cycle.slice(-5)] : cycle
     problems.report(

@@ -4,6 +4,7 @@ import { type Place, quote } from '../config/yaml.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { type ArraySpec, parseArray } from '../model/array.ts'
 import type { JobSpec, Origin, ParamValue, Resources } from '../model/job-spec.ts'
+import { shortNeed } from '../model/needs.ts'
 import { overPolicy, type Policy } from '../model/policy.ts'
 import type { ResourceName } from '../model/resources.ts'
 import { readInterpreter } from './batch-file.ts'
@@ -146,7 +147,7 @@ export function buildJob(
   return {
     name: level.name,
     cluster: cluster.name,
-    needs: level.needs?.value.map(need => need.value) ?? [],
+    needs: level.needs?.value.map(need => shortNeed(need.value)) ?? [],
     ...(modules.length === 0 ? {} : { modules }),
     setup: [...setup.map(one => one.text), ...own],
     script: level.script?.value ?? null,

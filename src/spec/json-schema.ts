@@ -1,3 +1,4 @@
+import { needKinds } from '../model/needs.ts'
 import { type ResourceKind, resourceKeys, resourceNames } from '../model/resources.ts'
 import { isInDefaults, type JobKey, type OwnKey, ownKeyNames, ownKeys } from './keys.ts'
 import { longestPattern, mostPatterns } from './watched.ts'
@@ -40,7 +41,15 @@ const own: Readonly<Record<OwnKey, Schema>> = {
     type: 'array',
     uniqueItems: true,
     items: {
-      anyOf: [text, { type: 'object', properties: { job: text }, required: ['job'], additionalProperties: false }],
+      anyOf: [
+        text,
+        {
+          type: 'object',
+          properties: { job: text, kind: { enum: [...needKinds], default: 'afterok' } },
+          required: ['job'],
+          additionalProperties: false,
+        },
+      ],
     },
   },
   modules: textOrTexts,

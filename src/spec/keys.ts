@@ -3,7 +3,11 @@ import { type ResourceKind, type ResourceName, resourceKeys, resourceNames } fro
 /** Keys of a job that are no resources. */
 export const ownKeys = {
   cluster: own('The cluster it runs on.', [], false),
-  needs: own('Jobs of this file that must have completed before.', [], false),
+  needs: own(
+    'Jobs of this file that come before: a name (it must have completed), or { job, kind } with after (it has begun), afterok, afternotok (it failed) or any (it ended).',
+    [],
+    false,
+  ),
   setup: own('Commands before the script: modules, environments.', ['before_script', 'prepend_text', 'pre_run']),
   modules: own('Environment modules to load, before everything else.', ['module']),
   template: own(
@@ -91,7 +95,7 @@ const later: Readonly<Record<string, string>> = {
   include: 'Write the jobs in this file.',
   rules: 'Leave it out: every job runs.',
   on: 'Leave it out: every job runs.',
-  when: 'Leave it out: a job runs when what it `needs` has completed.',
+  when: 'Write `needs: [{ job: mesh, kind: afternotok }]` for a job that follows a failure, `kind: any` for one that follows any end.',
   schedule: 'Leave it out: a run starts when the branch moves.',
   timeout: 'Write the wall time limit as `time: 2h`.',
   workdir: 'Change the directory in the `script`.',
@@ -102,7 +106,7 @@ const later: Readonly<Record<string, string>> = {
   copy: 'Let the `script` fetch its input; the repository is there already.',
   clean: 'Let the `script` remove what it no longer needs.',
   on_stale: 'Leave it out.',
-  on_fail: 'Leave it out: what needs a failed job is skipped.',
+  on_fail: 'Let another job follow: `needs: [{ job: mesh, kind: afternotok }]`.',
   supersede: 'Leave it out: a new push cancels what is queued of the old one.',
   max_wait: 'Leave it out.',
   checks: 'Let the `script` check and `exit 1`.',

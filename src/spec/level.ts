@@ -13,10 +13,12 @@ import {
 import { inQuotes, type Located, type LocatedEntry, type LocatedMap, type Place, quote } from '../config/yaml.ts'
 import { type ArraySpec, parseArray } from '../model/array.ts'
 import type { ParamValue, Resources } from '../model/job-spec.ts'
+import type { JobNeed } from '../model/needs.ts'
 import { type ResourceName, readResource } from '../model/resources.ts'
 import { readSurroundings } from './environment.ts'
 import { refusePath } from './glob.ts'
 import { canonicalJobKeys, isInDefaults, type KeyMeaning, laterRemedy, meaningOf } from './keys.ts'
+import { readNeeds } from './needs.ts'
 import type { Problems } from './problems.ts'
 import { readPattern, readPatterns, readStallTimeout } from './watched.ts'
 
@@ -33,7 +35,7 @@ export interface Level {
   readonly env: Map<string, Written<string>>
   readonly params: Map<string, Written<ParamValue>>
   cluster?: Written<string>
-  needs?: Written<readonly Written<string>[]>
+  needs?: Written<readonly Written<JobNeed>[]>
   modules?: Written<readonly string[]>
   template?: Written<string>
   image?: Written<string>
@@ -138,7 +140,7 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
       return
     }
     case 'needs': {
-      const value = asList(node, path, report)?.items.flatMap((item, i) => readNeed(item, `${path}[${i}]`, report))
+      const value = readNeeds(node, path, report)
       if (value !== undefined) level.needs = { value, place }
       return
     }
@@ -251,21 +253,6 @@ function inertText(message: string): string {
 
 function weigh(level: Level, text: string): void {
   level.weight += text.length + 16
-}
-
-/** `mesh`, or GitLab's long form `job: mesh`. */
-function readNeed(node: Located, path: string, report: Report): Written<string>[] {
-  if (node.kind === 'map') {
-    const other = node.entries.find(entry => entry.key !== 'job')
-    const job = node.entries.find(entry => entry.key === 'job')
-    if (other === undefined && job !== undefined) return readNeed(job.value, join(path, 'job'), report)
-    report(other ?? node, path, 'Only the name of a job is understood in `needs`.', 'Write `needs: [mesh]`.')
-    return []
-  }
-  const scalar = asScalar(node, path, report)
-  return scalar === undefined
-    ? []
-    : [{ value: typeof scalar.value === 'string' ? scalar.value : scalar.source, place: node }]
 }
 
 /** A command or a list of them; lists in lists, as anchors make them, are one list (GitLab does the same). */

@@ -1,3 +1,41 @@
+import { asList, asScalar, choice, join, type Report, reportUnknown } from '../config/fields.ts'
+import type { Located } from '../config/yaml.ts'
+import { type JobNeed, needKinds } from '../model/needs.ts'
+import type { Written } from './level.ts'
+
+/** `[mesh, { job: solve, kind: afternotok }]`. What is wrong is reported and left out. */
+export function readNeeds(node: Located, path: string, report: Report): Written<JobNeed>[] | undefined {
+  return asList(node, path, report)?.items.flatMap((item, i) => readNeed(item, `${path}[${i}]`, report))
+}
+
+const keys = ['job', 'kind'] as const
+const readKind = choice(needKinds)
+
+function readNeed(node: Located, path: string, report: Report): Written<JobNeed>[] {
+  if (node.kind !== 'map') {
+    const job = readName(node, path, report)
+    return job === undefined ? [] : [{ value: { job, kind: 'afterok' }, place: node }]
+  }
+  const unknown = node.entries.find(entry => !(keys as readonly string[]).includes(entry.key))
+  if (unknown !== undefined) {
+    reportUnknown(unknown, join(path, unknown.key), '`needs`', keys, report)
+    return []
+  }
+  const [named, kinded] = keys.map(key => node.entries.find(entry => entry.key === key))
+  if (named === undefined) {
+    report(node, path, 'A need must name a job.', 'Write `needs: [{ job: mesh, kind: any }]`.')
+    return []
+  }
+  const job = readName(named.value, join(path, 'job'), report)
+  const kind = kinded === undefined ? 'afterok' : readKind(kinded.value, join(path, 'kind'), report)
+  return job === undefined || kind === undefined ? [] : [{ value: { job, kind }, place: node }]
+}
+
+function readName(node: Located, path: string, report: Report): string | undefined {
+  const scalar = asScalar(node, path, report)
+  return typeof scalar?.value === 'string' ? scalar.value : scalar?.source
+}
+
 /**
  * Cycles among jobs: each as the names along it, the first again at the end. One cycle for each job where a search meets itself; jobs that merely wait for a cycle are not named.
  * Takes time in proportion to jobs and needs.

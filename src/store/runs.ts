@@ -1,7 +1,8 @@
 import { and, asc, desc, eq, getTableColumns, inArray, ne, sql } from 'drizzle-orm'
 import { nativeTaskId, readTasks } from '../model/array.ts'
 import { mergeCollected } from '../model/array-results.ts'
-import { isFinal, jobStateNames, runState } from '../model/job-state.ts'
+import { isFinal, jobStateNames } from '../model/job-state.ts'
+import { stateOfRun } from '../model/needs.ts'
 import type { AccountingRow, Collected } from '../model/observation.ts'
 import type { Removal } from '../model/retention.ts'
 import type { Attempt, Job, Run, Task } from '../model/run.ts'
@@ -173,7 +174,7 @@ export function toRun(
     parent: run.parent,
     spec: run.specSha256 === null ? null : { sha256: run.specSha256, problems: run.problems },
     problem: run.problem,
-    state: jobRows.length === 0 ? run.state : runState(jobRows.map(job => job.state)),
+    state: jobRows.length === 0 ? run.state : stateOfRun(jobRows),
     createdAt: run.createdAt,
     endedAt: run.endedAt,
     jobs: jobRows.map(job => toJob(job, byJob.get(job.id) ?? [], taskRows)),

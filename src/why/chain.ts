@@ -1,5 +1,6 @@
 import { and, asc, eq, inArray } from 'drizzle-orm'
-import { isFinal, runState } from '../model/job-state.ts'
+import { isFinal } from '../model/job-state.ts'
+import { stateOfRun } from '../model/needs.ts'
 import { reportState } from '../model/report-state.ts'
 import { standingOf } from '../model/standing.ts'
 import type { Chain, DeliveryStep, JobStep, PeerOfJob, ReportStep, RunStep, Step, Work } from '../model/why.ts'
@@ -125,7 +126,7 @@ function runStep(row: RunRow, all: readonly JobRow[], now: Date): RunStep {
   return {
     kind: 'run',
     id: row.id,
-    state: all.length === 0 ? row.state : runState(all.map(job => job.state)),
+    state: all.length === 0 ? row.state : stateOfRun(all),
     cause: row.cause,
     how: row.causedHow,
     by: row.causedBy?.username ?? null,

@@ -36,6 +36,11 @@ test('the neighbourhood of a branch', () => {
   )
 })
 
+test('a need of another kind than "it has completed" is told at its arrow', () => {
+  const rescue = { name: 'rescue', state: 'waiting', needs: [{ job: 'simulate', kind: 'afternotok' }] } as const
+  expect(renderNeighbourhood({ ...view, jobs: [...view.jobs, rescue] })).toContain('j1 -. afternotok .-> j2')
+})
+
 test('a picture that would say nothing is not drawn', () => {
   expect(renderNeighbourhood({ ...view, parent: null, children: [], jobs: view.jobs.slice(0, 1) })).toBeNull()
 })

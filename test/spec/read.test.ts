@@ -208,6 +208,12 @@ describe('other tools’ names are understood', () => {
     })
   })
 
+  test('a need may say what of the job is waited for; the usual kind needs no word', () => {
+    const text =
+      'jobs: { b: { script: x }, c: { script: x }, a: { script: x, needs: [{ job: b, kind: any }, { job: c, kind: afterok }] } }'
+    expect(only(text).needs).toEqual([{ job: 'b', kind: 'any' }, 'c'])
+  })
+
   test('one text of options is split, lists in lists are one list', () => {
     expect(only('jobs: { a: { script: x, clusterOptions: "--hint=a  --hint=b" } }').directives).toEqual([
       '--hint=a',
@@ -398,6 +404,20 @@ describe('mistakes, as a person reads them', () => {
     [
       'jobs: { a: { script: x, cluster: osprey } }',
       ['1: This project may not use a cluster `osprey`. It may use `falcon`, `hawk`.'],
+    ],
+    [
+      'jobs: { b: { script: x }, a: { script: x, needs: [{ job: b, kind: afternotko }] } }',
+      [
+        '1: `kind` cannot be `afternotko`. Did you mean `afternotok`? It is one of `after`, `afterok`, `afternotok`, `any`.',
+      ],
+    ],
+    [
+      'jobs: { b: { script: x }, a: { script: x, needs: [{ jobs: b }] } }',
+      ['1: `jobs` is not a key of `needs`. Did you mean `job`?'],
+    ],
+    [
+      'jobs: { b: { script: x }, a: { script: x, needs: [{ job: b, kind: any }, b] } }',
+      ['1: `b` stands here twice. Keep one.'],
     ],
     ['jobs: { a: { script: x, needs: [a] } }', ['1: The job `a` needs itself. Take it out.']],
     [

@@ -9,6 +9,7 @@ import { createMetrics } from '../../src/metrics.ts'
 import { readTasks, writeTasks } from '../../src/model/array.ts'
 import { newId } from '../../src/model/id.ts'
 import { isFinal, type JobState } from '../../src/model/job-state.ts'
+import type { Need } from '../../src/model/needs.ts'
 import type { QueueRow, Seen } from '../../src/model/observation.ts'
 import { unshared } from '../../src/store/leases.ts'
 import { openStore } from '../../src/store/open.ts'
@@ -18,7 +19,7 @@ import { attempts, jobs, runs } from '../../src/store/schema.ts'
 export interface JobToWrite {
   readonly name: string
   readonly state: JobState
-  readonly needs?: readonly string[]
+  readonly needs?: readonly Need[]
   readonly cancelReason?: string
   /** An array of these tasks; its attempt has all but `tasksLeft`. */
   readonly array?: string
@@ -134,6 +135,10 @@ export async function openRows() {
         .where(eq(jobs.runId, runId))
         .orderBy(asc(jobs.position), asc(attempts.number))
       return Object.fromEntries(found.map(row => [row.name, `${row.state} / ${row.attempt}`]))
+    },
+    async messages(runId: string): Promise<Record<string, string | null>> {
+      const found = await db.select().from(jobs).where(eq(jobs.runId, runId))
+      return Object.fromEntries(found.map(row => [row.name, row.message]))
     },
     async close() {
       await store.close()

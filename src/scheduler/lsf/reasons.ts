@@ -1,9 +1,11 @@
+import { neverStarts } from '../../model/needs.ts'
+
 /** Why a job waits or stands still, for people. LSF says it in sentences already; some need an explanation, and all end in `: 4 hosts;`. */
 const explained: Readonly<Record<string, string>> = {
   'New job is waiting for scheduling': 'the scheduler has not looked at it yet',
   'Job has been requeued': 'it is to start again',
   'Job dependency condition not satisfied': 'it waits for another job',
-  'Dependency condition invalid or never satisfied': 'a job it depends on failed: it will never start as it is',
+  'Dependency condition invalid or never satisfied': neverStarts,
   'Job slot limit reached': 'no slot is free',
   'The job array has reached its job slot limit': 'as many tasks of its array are running as it allows itself',
   "Job's resource requirements not satisfied": 'no host has what it asks for at present',

@@ -1,3 +1,5 @@
+import { neverStarts } from '../../model/needs.ts'
+
 /** Why a job waits, for people. Words from squeue(1) JOB REASON CODES and Slurm's page on resource limits. */
 const words: Readonly<Record<string, string>> = {
   AccountNotAllowed: 'this account may not use the partition',
@@ -13,7 +15,7 @@ const words: Readonly<Record<string, string>> = {
   Deadline: 'it cannot end before its deadline any more',
   DeadLine: 'its deadline has passed',
   Dependency: 'it waits for another job',
-  DependencyNeverSatisfied: 'a job it depends on failed: it will never start as it is',
+  DependencyNeverSatisfied: neverStarts,
   FedJobLock: 'it waits for the other clusters of the federation',
   FrontEndDown: 'no front end node is available',
   InactiveLimit: 'it was inactive for too long',
