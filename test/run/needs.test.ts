@@ -5,13 +5,14 @@ import { releaseDependants } from '../../src/run/dependants.ts'
 import { finishRuns } from '../../src/run/finish.ts'
 import { prepareJobs } from '../../src/run/prepare.ts'
 import { attempts, runs } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { openRows } from '../support/rows.ts'
 
 let rows: Awaited<ReturnType<typeof openRows>>
 
 beforeAll(async () => {
   rows = await openRows()
-}, 60_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 
 const gone = async (list: readonly { id: string }[]) => new Map(list.map(attempt => [attempt.id, 'gone' as const]))

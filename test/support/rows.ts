@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { asc, eq } from 'drizzle-orm'
@@ -15,6 +15,7 @@ import { unshared } from '../../src/store/leases.ts'
 import { openStore } from '../../src/store/open.ts'
 import { saveProject } from '../../src/store/projects.ts'
 import { attempts, jobs, runs } from '../../src/store/schema.ts'
+import { emptyDatabase } from './empty-database.ts'
 
 export interface JobToWrite {
   readonly name: string
@@ -30,6 +31,7 @@ export interface JobToWrite {
 /** A real store with runs as a test wants them, and a context whose cluster does what the test says: for races between the verbs of a run. */
 export async function openRows() {
   const dataDir = await mkdtemp(join(tmpdir(), 'compops-rows-'))
+  await cp(await emptyDatabase(), dataDir, { recursive: true })
   const store = await openStore({ databaseUrl: null, dataDir })
   const { db } = store
   await saveProject(db, { id: 1, path: 'physics/heat', defaultBranch: 'main' })
