@@ -23,7 +23,10 @@ export interface Branch {
   readonly name: string
   readonly sha: string
   readonly protected: boolean
+  /** Of the token's user. */
   readonly canPush: boolean
+  /** Whether the role Developer is enough; true where it is not protected. */
+  readonly developersCanPush: boolean
 }
 
 export interface Commit {
@@ -78,6 +81,7 @@ const branch = z
     commit: z.object({ id: z.string() }),
     protected: z.boolean().nullish(),
     can_push: z.boolean().nullish(),
+    developers_can_push: z.boolean().nullish(),
   })
   .transform(
     (found): Branch => ({
@@ -85,6 +89,7 @@ const branch = z
       sha: found.commit.id,
       protected: found.protected ?? false,
       canPush: found.can_push ?? false,
+      developersCanPush: found.protected !== true || found.developers_can_push === true,
     }),
   )
 

@@ -6,7 +6,7 @@ import type { AccountingRow, Collected, Progress } from './observation.ts'
 import type { Removal } from './retention.ts'
 
 /** Why a run exists; unique with (project, ref, sha). */
-export type Cause = `head:${number}` | `note:${number}` | `tick:${string}` | `api:${string}` | `ci:${number}`
+export type Cause = `head:${number}` | `note:${string}` | `tick:${string}` | `api:${string}` | `ci:${number}`
 
 /** A person, as GitLab names them. */
 export interface Person {

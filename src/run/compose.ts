@@ -6,10 +6,10 @@ import { describeError } from '../errors.ts'
 import type { Run } from '../model/run.ts'
 import { type NoteView, renderNote } from '../render/note.ts'
 import { renderReply } from '../render/reply.ts'
-import { renderJobStatus, renderTreeStatus } from '../render/status.ts'
+import { renderJobStatus, renderTreeStatus, statusName } from '../render/status.ts'
 import { mustHold } from '../store/leases.ts'
 import { type MergeRequestRow, mergeRequestsShowing, openMergeRequests } from '../store/merge-requests.ts'
-import { type Db, first, transact } from '../store/open.ts'
+import { type Db, first, rows, transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { fromEvidence, upToDate } from '../store/recovery.ts'
 import { type ReportToWrite, writeOnce, writeReports } from '../store/reports.ts'
@@ -83,7 +83,11 @@ async function compose(context: Context, row: RunRow): Promise<void> {
     open = await openMergeRequests(context.db, run.projectId, run.branch)
   }
   const latest = await isLatest(context.db, row)
-  const wanted: ReportToWrite[] = statusReports(context, run, rule)
+  // A status belongs to the newest run of its commit that has such a job; what that does not have ends as it ended here.
+  const theirs = await namesOfNewerRuns(context.db, row)
+  const wanted: ReportToWrite[] = statusReports(context, run, rule).filter(({ desired }) =>
+    desired.kind === 'status' ? !theirs.has(desired.name) : true,
+  )
   // A merge request that was merged or closed keeps the note that it has; the final edit comes there too.
   const shown = latest ? await mergeRequestsShowing(context.db, run.projectId, run.id, open) : []
   for (const mergeRequest of shown) wanted.push(await noteReport(context, row, run, mergeRequest))
@@ -154,6 +158,16 @@ async function learnMergeRequests(context: Context, run: Run): Promise<void> {
       'the merge requests of the branch could not be asked for',
     )
   }
+}
+
+/** Names of the statuses that newer runs of the same commit and branch have, which a person has started. */
+async function namesOfNewerRuns(db: Db, row: RunRow): Promise<ReadonlySet<string>> {
+  const newer = await rows<{ name: string | null }>(
+    db,
+    sql`select distinct j.name from runs r left join jobs j on j.run_id = r.id
+      where r.project_id = ${row.projectId} and r.sha = ${row.sha} and r.ref = ${row.ref} and r.id > ${row.id}`,
+  )
+  return new Set(newer.length === 0 ? [] : ['compops/tree', ...newer.map(({ name }) => statusName(name ?? ''))])
 }
 
 /** Whether the branch shows this run: a newer one has the note and the branch's page. */

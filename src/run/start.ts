@@ -2,8 +2,10 @@ import { eq, sql } from 'drizzle-orm'
 import type { ProjectConfig } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { connectionName } from '../context.ts'
+import { CompopsError } from '../errors.ts'
 import { type Mirror, readFile } from '../git/mirror.ts'
 import { newId } from '../model/id.ts'
+import type { JobSpec, ParamValue } from '../model/job-spec.ts'
 import type { JobState } from '../model/job-state.ts'
 import { jobNeeds, waitsFor } from '../model/needs.ts'
 import type { Cause, Person } from '../model/run.ts'
@@ -12,6 +14,7 @@ import { transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, type RunRow, shortBranch } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
+import type { Within } from './begin-again.ts'
 import { readComputation } from './computation.ts'
 import { supersede } from './supersede.ts'
 
@@ -27,6 +30,13 @@ export interface RunToStart {
   readonly commit: { readonly author: string; readonly subject: string }
   readonly file: { readonly text: string } | 'too large' | 'not a file'
   readonly mirror: Mirror
+  /** A person wants it, whatever was computed of the commit before. */
+  readonly again?: boolean
+  /** Only these jobs and what they need; left out: all. */
+  readonly only?: readonly string[] | undefined
+  /** Other values of parameters, as text. */
+  readonly values?: Readonly<Record<string, string>> | undefined
+  readonly within?: Within | undefined
 }
 
 /**
@@ -37,14 +47,17 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   const computation = await readComputation(context, start)
   const hasCi = (await readFile(start.mirror, start.sha, '.gitlab-ci.yml', { maxBytes: 16 * 1024 * 1024 })) !== 'absent'
   const runId = newId()
+  const specs = withValues(withNeeds(computation.spec?.jobs ?? [], start.only), start.values ?? {})
   const state: JobState = computation.spec === null ? 'failed' : 'waiting'
 
   const written = await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     // Two branches at one commit may be read at the same moment: one of them computes it.
     await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`${start.project.id} ${start.sha}`}, 0))`)
-    const elsewhere = await findRunElsewhere(tx, start.project.id, start.branch.ref, start.sha)
-    await moveHead(tx, start.branch, start.sha)
+    const again = start.again === true
+    const elsewhere = again ? null : await findRunElsewhere(tx, start.project.id, start.branch.ref, start.sha)
+    if (!again || start.branch.headSha !== start.sha || start.branch.state !== 'active')
+      await moveHead(tx, start.branch, start.sha)
     if (elsewhere !== null) return elsewhere
     const inserted = await tx
       .insert(runs)
@@ -71,7 +84,6 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
       .onConflictDoNothing()
       .returning({ id: runs.id })
     if (inserted.length === 0) return false
-    const specs = computation.spec?.jobs ?? []
     if (specs.length > 0) {
       await tx.insert(jobs).values(
         specs.map((spec, position) => ({
@@ -90,6 +102,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
     }
     await tx.update(branches).set({ latestRunId: runId }).where(eq(branches.id, start.branch.id))
     await supersede(tx, start.branch.id, runId, start.sha)
+    await start.within?.(tx, `run ${runId}`)
     return true
   })
   if (typeof written === 'object') return computedElsewhere(written)
@@ -98,7 +111,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   context.wake.call('compose')
   context.wake.call('prepare')
   context.wake.call('cancel')
-  const count = computation.spec?.jobs.length ?? 0
+  const count = specs.length
   const result =
     computation.spec === null
       ? `run ${runId} failed: ${computation.problem}`
@@ -128,8 +141,47 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   return result
 }
 
+/** These jobs and everything that they need, directly or by others, in the file's order. */
+function withNeeds(all: readonly JobSpec[], only: readonly string[] | undefined): readonly JobSpec[] {
+  if (only === undefined) return all
+  const wanted = new Set(only)
+  // What is added while it goes round is looked at too.
+  for (const name of wanted)
+    for (const need of jobNeeds(all.find(job => job.name === name)?.needs ?? [])) wanted.add(need.job)
+  return all.filter(job => wanted.has(job.name))
+}
+
+/** `degree=12` for each job that has such a parameter. Throws where none has: a slip of the pen must not start hours of the wrong computation. */
+function withValues(all: readonly JobSpec[], values: Readonly<Record<string, string>>): readonly JobSpec[] {
+  const names = Object.keys(values)
+  if (names.length === 0 || all.length === 0) return all
+  const known = new Set(all.flatMap(job => Object.keys(job.params)))
+  const strange = names.find(name => !known.has(name))
+  if (strange !== undefined)
+    throw new CompopsError(
+      `no job has a parameter ${strange}${known.size === 0 ? '' : `; there are: ${[...known].slice(0, 30).join(', ')}`}`,
+    )
+  return all.map(job => {
+    const own = names.filter(name => Object.hasOwn(job.params, name))
+    const given = own.map(name => [name, valueLike(job.params[name]!, values[name]!)] as const)
+    const from = own.map(name => [`params.${name}`, 'the command'] as const)
+    return {
+      ...job,
+      params: { ...job.params, ...Object.fromEntries(given) },
+      origins: { ...job.origins, ...Object.fromEntries(from) },
+    }
+  })
+}
+
+/** Of the kind that the file has there, where the text is one. */
+function valueLike(before: ParamValue, text: string): ParamValue {
+  if (typeof before === 'boolean' && /^(true|false)$/.test(text)) return text === 'true'
+  if (typeof before === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text)
+  return text
+}
+
 export function computedElsewhere(run: RunRow): string {
-  return `already computed in run ${run.id} on ${shortBranch(run.ref)}; push a new commit to compute it here too`
+  return `already computed in run ${run.id} on ${shortBranch(run.ref)}; \`/compops run\` computes it here too`
 }
 
 /** Only what the file says; finding it by merge request or fork point comes later. */

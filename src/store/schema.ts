@@ -383,6 +383,49 @@ export const mergeRequests = pgTable(
   t => [primaryKey({ columns: [t.projectId, t.iid] }), index('merge_requests_source').on(t.projectId, t.sourceBranch)],
 )
 
+/** What persons had us do, by the cause: the same cause again finds what came of it. Written in the transaction of the deed. */
+export const acts = pgTable(
+  'acts',
+  {
+    id: uuid('id').primaryKey(),
+    projectId: gitlabId('project_id').notNull(),
+    cause: text('cause').$type<Cause>().notNull(),
+    verb: text('verb').notNull(),
+    by: jsonb('by').$type<Person>().notNull(),
+    /** What came of it, in words. */
+    said: text('said').notNull(),
+    at: at('at').notNull().default(sql`now()`),
+  },
+  t => [unique('acts_cause').on(t.projectId, t.cause)],
+)
+
+/** Notes on merge requests that may hold commands, however they were found: each is acted on once. */
+export const comments = pgTable(
+  'comments',
+  {
+    id: uuid('id').primaryKey(),
+    projectId: gitlabId('project_id').notNull(),
+    iid: integer('iid').notNull(),
+    noteId: gitlabId('note_id').notNull(),
+    authorId: gitlabId('author_id').notNull(),
+    /** Of the text as it was written: one that was edited since is no command. */
+    bodySha256: text('body_sha256').notNull(),
+    foundBy: text('found_by').$type<'webhook' | 'looking'>().notNull(),
+    deliveryId: uuid('delivery_id'),
+    receivedAt: at('received_at').notNull().default(sql`now()`),
+    /** What came of it, in words; set when it has been acted on and answered. */
+    result: text('result'),
+    refused: boolean('refused').notNull().default(false),
+    doneAt: at('done_at'),
+    ...work,
+  },
+  t => [
+    unique('comments_note').on(t.projectId, t.noteId),
+    index('comments_due').on(t.nextAt).where(sql`done_at is null and parked_at is null`),
+    index('comments_author').on(t.projectId, t.iid, t.authorId),
+  ],
+)
+
 /** One row per account on a cluster: what it told about itself, and since when it has been silent. */
 export const connections = pgTable('connections', {
   name: text('name').primaryKey(),

@@ -1,0 +1,68 @@
+import type { Context } from '../context.ts'
+import { code, oneLine } from '../render/markdown.ts'
+import { holdJobs, releaseJobs } from '../run/hold.ts'
+import { transact } from '../store/open.ts'
+import type { Place } from './place.ts'
+import type { Verb } from './verb.ts'
+
+export const holdVerb: Verb = {
+  also: [],
+  usage: '[job|branch] [--why "…"]',
+  summary: 'nothing further of it begins: what waits stays, what is queued comes out of the queue, what runs goes on',
+  right: 'change',
+  target: 'job or branch',
+  async obey(context, order, place, within) {
+    const given = order.args.options.why
+    const why = typeof given === 'string' ? oneLine(given, 200) : ''
+    const { held, withdrawn } = await transact(context.db, async tx => {
+      await context.lease.assertHeld(tx)
+      const done = await holdJobs(tx, meant(place), {
+        ...{ kind: 'person', by: order.person.username, since: context.clock.now().toISOString() },
+        reason: `held by ${order.person.username}${why === '' ? '' : `: ${why}`}`,
+      })
+      if (done.held.length > 0) await within(tx, `held: ${done.held.join(', ')}`)
+      return done
+    })
+    wake(context)
+    if (held.length === 0)
+      return {
+        outcome: 'nothing to do',
+        said: 'Nothing can be held: what runs goes on (`/compops cancel` ends it), what is held stays held.',
+        tell: true,
+      }
+    const out = withdrawn.length === 0 ? '' : ` Out of the queue: ${listed(withdrawn)}.`
+    return { outcome: 'done', said: `Held: ${listed(held)}.${out} \`/compops unhold\` lets it go on.` }
+  },
+}
+
+export const unholdVerb: Verb = {
+  also: ['release'],
+  usage: '[job|branch]',
+  summary: 'lets go on what a person holds',
+  right: 'change',
+  target: 'job or branch',
+  async obey(context, _order, place, within) {
+    const released = await transact(context.db, async tx => {
+      await context.lease.assertHeld(tx)
+      const done = await releaseJobs(tx, meant(place), 'person')
+      if (done.length > 0) await within(tx, `goes on: ${done.join(', ')}`)
+      return done
+    })
+    wake(context)
+    return released.length === 0
+      ? { outcome: 'nothing to do', said: 'Nobody holds anything here.', tell: true }
+      : { outcome: 'done', said: `Goes on: ${listed(released)}.` }
+  },
+}
+
+const meant = (place: Place) => (place.job === null ? place.jobs.map(job => job.id) : [place.job.id])
+
+const listed = (names: readonly string[]) =>
+  `${names
+    .slice(0, 40)
+    .map(name => code(name))
+    .join(', ')}${names.length > 40 ? ` and ${names.length - 40} more` : ''}`
+
+function wake(context: Context): void {
+  for (const topic of ['prepare', 'cancel', 'compose'] as const) context.wake.call(topic)
+}

@@ -1,0 +1,85 @@
+import { CompopsError } from '../errors.ts'
+import { writeTasks } from '../model/array.ts'
+import { countOf } from '../render/amounts.ts'
+import { code } from '../render/markdown.ts'
+import { rerunMissing, retryJob } from '../run/rerun.ts'
+import { startAgain } from '../run/start-again.ts'
+import { jobsOf, removalsOf, shortBranch } from '../store/runs.ts'
+import { headNow } from './head.ts'
+import type { Verb } from './verb.ts'
+
+/** `run`: the head of the branch anew, in a run of its own. `run <job>`: that job in the run of the head, also where it has completed. */
+export const runVerb: Verb = {
+  also: ['test'],
+  usage: '[job|branch] [-- param=value …]',
+  summary: 'computes the head of the branch anew; with a job: runs that one again, also where it has completed',
+  right: 'change',
+  target: 'job or branch',
+  async obey(context, order, place, within) {
+    if (place.fork)
+      return {
+        outcome: 'refused',
+        said: 'Nothing of a fork runs before a Maintainer has read its commit: `/compops ok-to-test <sha>`.',
+      }
+    const { values } = order.args
+    const { job, run } = place
+    if (job !== null && run !== null && Object.keys(values).length === 0) {
+      const head = await headNow(context, order.project, place.ref)
+      if (head === run.sha && run.supersededBy === null && (await removalsOf(context.db, run.id)).length === 0) {
+        await retryJob(context, { runId: run.id, name: job.name }, { completedToo: true, within })
+        return { outcome: 'done', said: `${code(job.name)} runs again.` }
+      }
+    }
+    const started = await startAgain(context, {
+      ...{ project: order.project, ref: place.ref, cause: order.cause, by: order.person, within },
+      how: `/compops run${job === null ? '' : ` ${job.name}`} by ${order.person.username}`,
+      only: job === null ? undefined : [job.name],
+      values,
+    })
+    const jobs = await jobsOf(context.db, started.id)
+    if (started.problem !== null)
+      return { outcome: 'done', said: `The run of ${code(started.sha.slice(0, 8))} has failed: see the note.` }
+    return {
+      outcome: 'done',
+      said: `${code(shortBranch(place.ref))} is computed anew at ${code(started.sha.slice(0, 8))}: ${countOf(jobs.length, 'job')}.`,
+    }
+  },
+}
+
+export const rerunVerb: Verb = {
+  also: ['retest'],
+  usage: '[branch]',
+  summary: 'runs again what failed, was cancelled or is missing in the present run; what completed keeps its result',
+  right: 'change',
+  target: 'job or branch',
+  async obey(context, order, place, within) {
+    if (place.job !== null) return retryVerb.obey(context, order, place, within)
+    if (place.run === null) throw new CompopsError('there is no run yet: `/compops run` starts one')
+    const names = await rerunMissing(context, place.run.id, within)
+    if (names.length === 0)
+      return { outcome: 'nothing to do', said: 'Nothing has failed and nothing is missing.', tell: true }
+    return {
+      outcome: 'done',
+      said: `Again: ${names
+        .slice(0, 40)
+        .map(name => code(name))
+        .join(', ')}.`,
+    }
+  },
+}
+
+export const retryVerb: Verb = {
+  also: [],
+  usage: '<job>',
+  summary: 'runs a job again that did not complete; of an array the tasks that did not',
+  right: 'change',
+  target: 'job',
+  async obey(context, _order, place, within) {
+    const { job, run } = place
+    const { tasks } = await retryJob(context, { runId: run!.id, name: job!.name }, { completedToo: false, within })
+    return {
+      outcome: 'done',
+      said: `${code(job!.name)} runs again${tasks === null ? '' : `: ${countOf(tasks.length, 'task')} (${code(writeTasks(tasks), 'paragraph', 100)})`}.`,
+    }
+  },
+}

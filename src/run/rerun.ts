@@ -1,0 +1,70 @@
+import type { Context } from '../context.ts'
+import { CompopsError } from '../errors.ts'
+import { isFinal } from '../model/job-state.ts'
+import { notCalledFor } from '../model/needs.ts'
+import { transact } from '../store/open.ts'
+import { beginAgain, openRunAgain, takeBackCancellations, type Within } from './begin-again.ts'
+
+/**
+ * Runs again what failed, was cancelled or is missing in a run, whatever the reason, as new attempts of the same run; what completed keeps its result.
+ * Returns the names; none: nothing is missing.
+ */
+export async function rerunMissing(context: Context, runId: string, within?: Within): Promise<readonly string[]> {
+  const names = await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
+    const opened = await openRunAgain(tx, runId)
+    // What was to follow a failure, where nothing failed, is not missing.
+    const spared = notCalledFor(opened.all)
+    const missing = opened.all.filter(job => isFinal(job.state) && job.state !== 'completed' && !spared.has(job.name))
+    const taken = await takeBackCancellations(
+      tx,
+      opened.all.map(job => job.id),
+    )
+    if (missing.length > 0) await beginAgain(tx, opened, missing, { completedToo: false })
+    const again = [...missing.map(job => job.name), ...taken]
+    if (again.length > 0) await within?.(tx, `again: ${again.join(', ')}`)
+    return again
+  })
+  if (names.length > 0) {
+    context.log.info({ step: 'rerun', run: runId, jobs: names }, 'jobs run again')
+    wakeFor(context)
+  }
+  return names
+}
+
+/**
+ * Runs one job of a run again, as a new attempt; of an array the tasks that did not complete. `completedToo`: also what has completed, all its tasks.
+ * A job that is under way is refused, unless it is being cancelled: then it waits anew when that has taken effect.
+ */
+export async function retryJob(
+  context: Context,
+  { runId, name }: { readonly runId: string; readonly name: string },
+  { completedToo, within }: { readonly completedToo: boolean; readonly within?: Within | undefined },
+): Promise<{ readonly tasks: readonly number[] | null }> {
+  const tasks = await transact(context.db, async tx => {
+    await context.lease.assertHeld(tx)
+    const opened = await openRunAgain(tx, runId)
+    const job = opened.all.find(one => one.name === name)
+    if (job === undefined) throw new CompopsError(`the run has no job ${name}`)
+    if (!isFinal(job.state)) {
+      const taken = await takeBackCancellations(tx, [job.id])
+      if (taken.length === 0) throw new CompopsError(`${name} is ${job.state}: it can be run again when it has ended`)
+      await within?.(tx, `again: ${name}`)
+      return null
+    }
+    if (job.state === 'completed' && !completedToo)
+      throw new CompopsError(
+        job.spec.array === undefined ? `${name} has completed` : `all tasks of ${name} have completed`,
+      )
+    const again = await beginAgain(tx, opened, [job], { completedToo })
+    await within?.(tx, `again: ${name}`)
+    return again.get(name) ?? null
+  })
+  context.log.info({ step: 'rerun', run: runId, jobs: [name], tasks: tasks?.length ?? null }, `${name} runs again`)
+  wakeFor(context)
+  return { tasks }
+}
+
+function wakeFor(context: Context): void {
+  for (const topic of ['prepare', 'cancel', 'compose'] as const) context.wake.call(topic)
+}
