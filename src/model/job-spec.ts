@@ -83,6 +83,8 @@ export interface JobSpec {
   readonly progress?: string
   /** Only where the job is an array: the commands run once for each of its tasks. */
   readonly array?: ArraySpec
+  /** `false`: a merge neither waits for its end nor is held up by its failure. Left out: it does. */
+  readonly gate?: boolean
   /** Key (e.g. `time`, `env.OMP_NUM_THREADS`, `directives[0]`) to where its value came from. */
   readonly origins: Readonly<Record<string, Origin>>
 }

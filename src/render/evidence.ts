@@ -72,6 +72,7 @@ function jobRecord(job: Job, run: Run): Node {
     cluster: job.cluster,
     scheduler: text(job.scheduler),
     needs: flowList(job.spec.needs.map(need => (typeof need === 'string' ? need : flow(need)))),
+    gate: job.spec.gate,
     file: job.spec.file?.path,
     params: sortedMap(new Map(Object.entries(job.spec.params))),
     directives: [...job.spec.directives],

@@ -5,7 +5,16 @@ import type { Attempt, Job, Run } from '../model/run.ts'
 import { countOf, formatDuration, formatMebibytes, formatPercent, formatSize } from './amounts.ts'
 import { jobUrl, runUrl } from './links.ts'
 import { inline, link, prose, together } from './markdown.ts'
-import { coresOf, cpuEfficiency, failureInWords, lastAttempt, openNeeds, ranSeconds, waitedSeconds } from './outcome.ts'
+import {
+  coresOf,
+  cpuEfficiency,
+  failureInWords,
+  gates,
+  lastAttempt,
+  openNeeds,
+  ranSeconds,
+  waitedSeconds,
+} from './outcome.ts'
 import type { Effort, PageView } from './page.ts'
 
 export function jobsSection(view: PageView, effort: Effort) {
@@ -40,7 +49,7 @@ function jobRow(job: Job, view: PageView) {
   const waited = waitedSeconds(attempt, view.at)
   const ran = ranSeconds(attempt, view.at)
   return {
-    name: `${inline(job.name, 80)}${countCell(job)}`,
+    name: `${inline(job.name, 80)}${countCell(job)}${gates(job) ? '' : ' (gates nothing)'}`,
     where: together(
       attempt?.nativeId == null
         ? inline(job.cluster, 60)

@@ -63,6 +63,11 @@ export function isInfrastructure(job: Job): boolean {
   return job.state === 'failed' && job.reason !== null && failureReasons[job.reason].infrastructure
 }
 
+/** Whether a merge waits for it. */
+export function gates(job: Job): boolean {
+  return job.spec.gate !== false
+}
+
 /** The needs that are not met yet, in the order of the file: `mesh`, `the end of solve`. */
 export function openNeeds(job: Job, run: Run): string[] {
   const unmet = jobNeeds(job.spec.needs).filter(need => {

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { countTasks } from '../model/array.ts'
-import { type GitLabState, gitlabState } from '../model/job-state.ts'
+import { type GitLabState, gitlabState, isFinal, jobStates, runState } from '../model/job-state.ts'
 import type { Job, Run } from '../model/run.ts'
 import { countOf, formatDuration, formatMebibytes, formatPercent, formatTime, secondsBetween } from './amounts.ts'
 import { jobUrl, runUrl } from './links.ts'
@@ -14,6 +14,7 @@ import {
   coresOf,
   cpuEfficiency,
   failureInWords,
+  gates,
   isInfrastructure,
   lastAttempt,
   openNeeds,
@@ -36,6 +37,44 @@ export interface CommitStatus {
 /** GitLab takes 255; the list of a pipeline shows about half of it. */
 export const maxDescription = 140
 const maxName = 200
+
+/**
+ * What a commit shows of a run. A merge waits for whatever is unfinished, so a job that gates nothing has a status only when it has ended, and `compops/tree`
+ * is that of the others.
+ */
+export function renderStatuses(run: Run, options: StatusOptions): CommitStatus[] {
+  const gating = gatingPart(run)
+  if (gating === run)
+    return [...run.jobs.map(job => renderJobStatus(job, run, options)), renderTreeStatus(run, options)]
+  const statuses = run.jobs.flatMap(job => {
+    const status = renderJobStatus(job, run, options)
+    if (gates(job)) return status
+    return isFinal(job.state) ? harmless(status, jobStates[job.state].label) : []
+  })
+  if (gating.jobs.length > 0) return [...statuses, renderTreeStatus(gating, options)]
+  return run.endedAt === null
+    ? statuses
+    : [...statuses, harmless(renderTreeStatus(run, options), jobStates[run.state].label)]
+}
+
+/** An external status cannot be allowed to fail: `skipped` is the one end that neither blocks a merge nor says that all is well. */
+function harmless(status: CommitStatus, label: string): CommitStatus {
+  if (status.state === 'success' || status.state === 'skipped') return status
+  return {
+    ...status,
+    state: 'skipped',
+    description: oneLine(`${label}, gates nothing: ${status.description}`, maxDescription),
+  }
+}
+
+/** The run as far as a merge is concerned. */
+function gatingPart(run: Run): Run {
+  const jobs = run.jobs.filter(gates)
+  if (jobs.length === run.jobs.length) return run
+  const ends = jobs.flatMap(job => lastAttempt(job)?.endedAt?.getTime() ?? [])
+  const state = jobs.length === 0 ? run.state : runState(jobs.map(job => job.state))
+  return { ...run, jobs, state, endedAt: isFinal(state) && ends.length > 0 ? new Date(Math.max(...ends)) : run.endedAt }
+}
 
 export function renderJobStatus(job: Job, run: Run, options: StatusOptions): CommitStatus {
   return {

@@ -6,7 +6,7 @@ import { describeError } from '../errors.ts'
 import type { Run } from '../model/run.ts'
 import { type NoteView, renderNote } from '../render/note.ts'
 import { renderReply } from '../render/reply.ts'
-import { renderJobStatus, renderTreeStatus, statusName } from '../render/status.ts'
+import { renderStatuses, statusName } from '../render/status.ts'
 import { mustHold } from '../store/leases.ts'
 import { type MergeRequestRow, mergeRequestsShowing, openMergeRequests } from '../store/merge-requests.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
@@ -181,8 +181,7 @@ async function isLatest(db: Db, row: RunRow): Promise<boolean> {
 export function statusReports(context: Context, run: Run, rule: ProjectConfig): ReportToWrite[] {
   if (rule.statuses === 'none') return []
   const options = { publicUrl: context.config.publicUrl, timeZone: context.config.timeZone }
-  const statuses = [...run.jobs.map(job => renderJobStatus(job, run, options)), renderTreeStatus(run, options)]
-  return statuses
+  return renderStatuses(run, options)
     .filter(status => rule.statuses === 'all' || (status.state !== 'pending' && status.state !== 'running'))
     .map(status => ({
       key: `status ${run.projectId} ${run.sha} ${run.branch} ${status.name}`,

@@ -4,6 +4,7 @@ import { asBranch } from '../config/values.ts'
 import { type Located, type LocatedEntry, type Place, quote } from '../config/yaml.ts'
 import type { ComputationSpec } from '../model/job-spec.ts'
 import type { SpecContext, SpecLimits } from './context.ts'
+import { checkGates } from './gate.ts'
 import { buildJob, type JobLevel } from './job.ts'
 import { laterRemedy, topKeys } from './keys.ts'
 import { emptyLevel, type Level, readLevel, type Written } from './level.ts'
@@ -67,6 +68,7 @@ export function checkSpec(root: Located, context: SpecContext, limits: SpecLimit
   const notices: string[] = []
   const jobs = levels.map(level => buildJob(level, defaults, topCluster, context, limits, problems, notices))
   const complete = jobs.filter(job => job !== null)
+  checkGates(levels, complete, problems)
   return problems.list().length > 0 || complete.length < jobs.length
     ? null
     : { spec: { parent, jobs: complete }, notices }

@@ -108,6 +108,7 @@ export function buildJob(
       | 'setup'
       | 'outputs'
       | 'metrics'
+      | 'gate'
       | 'requeue'
       | 'image'
       | 'modules'
@@ -142,6 +143,7 @@ export function buildJob(
   const failOn = nearer('fail_on') ?? []
   const stallTimeout = nearer('stall_timeout')
   const progress = nearer('progress')
+  const gate = nearer('gate') ?? true
   const secrets = namedSecrets(level, defaults, context, problems, origins)
   const array = chooseArray(level, batch, cluster, problems, origins)
   return {
@@ -165,6 +167,7 @@ export function buildJob(
     ...(stallTimeout === undefined ? {} : { stall_timeout: stallTimeout }),
     ...(progress === undefined ? {} : { progress }),
     ...(array === null ? {} : { array }),
+    ...(gate ? {} : { gate }),
     origins,
   }
 }

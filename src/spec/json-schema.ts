@@ -78,6 +78,7 @@ const own: Readonly<Record<OwnKey, Schema>> = {
     ],
     examples: ['0-9', '0-9%4', '0-100:10', [1, 3, 7]],
   },
+  gate: { type: 'boolean' },
   requeue: { type: 'boolean' },
 }
 

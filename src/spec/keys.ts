@@ -48,6 +48,10 @@ export const ownKeys = {
     ['job_array_request'],
     false,
   ),
+  gate: own(
+    'false: a merge neither waits for its end nor is held up by its failure; only the note tells of it meanwhile.',
+    [],
+  ),
   requeue: own("The scheduler's own requeue after a node failure or preemption.", []),
 } as const
 
@@ -100,7 +104,6 @@ const later: Readonly<Record<string, string>> = {
   timeout: 'Write the wall time limit as `time: 2h`.',
   workdir: 'Change the directory in the `script`.',
   cache: 'Keep what is worth keeping in a directory on the cluster.',
-  gate: 'Leave it out.',
   chain: 'Leave it out.',
   inputs: 'Let the `script` fetch its input; the repository is there already.',
   copy: 'Let the `script` fetch its input; the repository is there already.',

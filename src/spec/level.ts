@@ -49,6 +49,7 @@ export interface Level {
   fail_on?: Written<readonly string[]>
   stall_timeout?: Written<number>
   progress?: Written<string>
+  gate?: Written<boolean>
   requeue?: Written<boolean>
   array?: Written<ArraySpec>
   /** Keys that stand there, right or wrong. */
@@ -197,9 +198,10 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
       if (value !== undefined) level.stall_timeout = { value, place }
       return
     }
+    case 'gate':
     case 'requeue': {
-      if (node.kind === 'scalar' && typeof node.value === 'boolean') level.requeue = { value: node.value, place }
-      else report(node, path, '`requeue` must be `true` or `false`.', 'Write it without quotes.')
+      if (node.kind === 'scalar' && typeof node.value === 'boolean') level[key] = { value: node.value, place }
+      else report(node, path, `\`${key}\` must be \`true\` or \`false\`.`, 'Write it without quotes.')
       return
     }
     case 'array': {
