@@ -36,6 +36,7 @@ const projectKeys = [
   'shared_account',
   'branches',
   'statuses',
+  'drafts',
   'evidence',
   'collect',
   'notify',
@@ -72,6 +73,7 @@ export function readProject(
   const sharedAccount = section.read('shared_account', asSwitch) ?? false
   const branches = section.read('branches', someOf(asBranchRule)) ?? null
   const statuses = section.read('statuses', choice(['all', 'final', 'none'])) ?? 'all'
+  const drafts = section.read('drafts', choice(['run', 'hold'])) ?? 'run'
   const policy = section.read('policy', readPolicy)
   const evidence = section.read('evidence', readEvidence) ?? { branch: 'compops/evidence' }
   const collect = section.read('collect', readCollect) ?? usualCopyLimits
@@ -88,6 +90,7 @@ export function readProject(
     sharedAccount,
     branches,
     statuses,
+    drafts,
     evidence,
     ...(policy === undefined ? {} : { policy }),
     collect,

@@ -121,6 +121,8 @@ export interface ProjectConfig {
   /** Globs of the branches that are computations; null: every branch that has a .compops.yml, except the default branch. */
   readonly branches: readonly string[] | null
   readonly statuses: 'all' | 'final' | 'none'
+  /** What a draft merge request means for its branch: `hold`: nothing begins before it is ready. */
+  readonly drafts: 'run' | 'hold'
   readonly evidence: { readonly branch: string }
   /** The most that its jobs may ask for; left out: whatever the clusters allow. */
   readonly policy?: Policy

@@ -48,6 +48,7 @@ export interface MergeRequestEvent extends OfProject {
   /** Only set by an update that brought new commits. */
   readonly oldrev: string | null
   readonly becameReady: boolean
+  readonly becameDraft: boolean
   readonly retargeted: boolean
   readonly sourceBranch: string
   readonly targetBranch: string
@@ -75,3 +76,6 @@ export interface PipelineEvent extends OfProject {
   readonly status: string
   readonly iid: number | null
 }
+
+/** How a pipeline stands in which something was cancelled; `failed` where another of its jobs had failed before. */
+export const cancelledPipeline: ReadonlySet<string> = new Set(['canceled', 'canceling', 'failed'])

@@ -34,6 +34,9 @@ export interface CommitStatus {
   readonly targetUrl: string
 }
 
+/** Of the run as a whole. */
+export const treeStatus = 'compops/tree'
+
 /** GitLab takes 255; the list of a pipeline shows about half of it. */
 export const maxDescription = 140
 const maxName = 200
@@ -88,7 +91,7 @@ export function renderJobStatus(job: Job, run: Run, options: StatusOptions): Com
 /** The run as a whole: `compops/tree`. */
 export function renderTreeStatus(run: Run, options: StatusOptions): CommitStatus {
   return {
-    name: 'compops/tree',
+    name: treeStatus,
     state: treeState(run),
     description: oneLine(describeRun(run), maxDescription),
     targetUrl: runUrl(options.publicUrl, run),

@@ -2,7 +2,8 @@ import type { Context } from '../context.ts'
 import { findMergeRequest } from '../store/merge-requests.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { hasRuns } from '../store/runs.ts'
-import { rememberMergeRequest, showOnMergeRequest } from './merge-request.ts'
+import { showOnMergeRequest } from './merge-request.ts'
+import { followMergeRequest } from './merge-request-effects.ts'
 
 /** ms by which GitLab's clock and ours may differ, and a listing may be older than the note of its time. */
 const margin = 10 * 60_000
@@ -18,8 +19,9 @@ export async function compareMergeRequests(context: Context, project: ProjectRow
   let changed = 0
   for (const seen of await context.gitlabOf(project.path).mergeRequestsChanged(project.id, since)) {
     const known = await findMergeRequest(context.db, project.id, seen.iid)
+    const result = await followMergeRequest(context, project.id, project.path, seen, false)
+    if (result !== null) context.log.info({ step: 'heads', project: project.path, mergeRequest: seen.iid }, result)
     if (known?.state === seen.state && known.headSha === seen.sha && known.targetBranch === seen.targetBranch) continue
-    await rememberMergeRequest(context.db, project.id, seen)
     changed++
     if (seen.sourceProjectId !== project.id || seen.state !== 'opened') continue
     const shown = await showOnMergeRequest(context, project.id, seen.sourceBranch)

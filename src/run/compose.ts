@@ -16,7 +16,7 @@ import { type ReportToWrite, writeOnce, writeReports } from '../store/reports.ts
 import { loadRun, type RunRow } from '../store/runs.ts'
 import { branches, runs } from '../store/schema.ts'
 import { claim, putBack, stillClaimed } from '../store/work.ts'
-import { rememberMergeRequest } from './merge-request.ts'
+import { askForMergeRequests } from './merge-request.ts'
 import { asOutage } from './outage.ts'
 import { comparisonsWith, pageOf } from './page.ts'
 import { wantUploads } from './upload-plots.ts'
@@ -148,9 +148,7 @@ async function markReported(db: Db, row: RunRow): Promise<boolean> {
 async function learnMergeRequests(context: Context, run: Run): Promise<void> {
   try {
     unlearned.delete(run.id)
-    for (const found of await context.gitlabOf(run.projectPath).openMergeRequestsOf(run.projectId, run.branch)) {
-      await rememberMergeRequest(context.db, run.projectId, found)
-    }
+    await askForMergeRequests(context, run)
   } catch (error) {
     unlearned.add(run.id)
     context.log.warn(

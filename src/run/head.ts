@@ -11,6 +11,7 @@ import { findProject, type ProjectRow } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, findRunOf, shortBranch } from '../store/runs.ts'
 import { branches } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
+import { askForMergeRequests } from './merge-request.ts'
 import { refuseWhileRecovering } from './recovering.ts'
 import { resumeRun } from './resume.ts'
 import { computedElsewhere, startRun } from './start.ts'
@@ -75,6 +76,9 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
 
   const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
   if (file === 'absent') return nothing(`no .compops.yml at ${sha.slice(0, 8)}: not a computation branch`)
+  // Before anything of it may begin: a draft is known by its merge request alone.
+  if (rule.drafts === 'hold')
+    await askForMergeRequests(context, { projectId: project.id, projectPath: project.path, branch: short(hint.ref) })
   const started = await startRun(context, {
     project,
     rule,

@@ -30,5 +30,15 @@ export async function rememberMergeRequest(db: Db, projectId: number, found: Mer
     sourceProjectId: found.sourceProjectId ?? 0,
     state: found.state,
     headSha: found.sha,
+    draft: found.draft,
   })
+}
+
+/** The open merge requests of a branch, from GitLab: their hooks may have been missed, or come before we looked. */
+export async function askForMergeRequests(
+  context: Context,
+  of: { readonly projectId: number; readonly projectPath: string; readonly branch: string },
+): Promise<void> {
+  for (const found of await context.gitlabOf(of.projectPath).openMergeRequestsOf(of.projectId, of.branch))
+    await rememberMergeRequest(context.db, of.projectId, found)
 }

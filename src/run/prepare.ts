@@ -14,6 +14,7 @@ import { settleArrays } from '../store/settle-arrays.ts'
 import { listOf, tasksNotRun } from '../store/tasks.ts'
 import { eachInTurn } from '../store/work.ts'
 import { setUnreachable } from './connection.ts'
+import { heldAsDrafts } from './draft.ts'
 
 /** Moves jobs whose needs are met to `submitting`, with an attempt row; those that can never run are skipped, with the reason. Returns how many moved. */
 export async function prepareJobs(context: Context, connection: string): Promise<number> {
@@ -43,8 +44,14 @@ export async function prepareJobs(context: Context, connection: string): Promise
   const count = { submitted: await countSubmitted(context.db, connection), moved: 0 }
   const session = await context.clusterOf(connection).needsSession()
   try {
-    const held = hold === null ? session : describeHold(hold)
-    await eachInTurn(candidates, ({ run_id: runId }) => prepareRun(context, connection, runId, { limit, held }, count))
+    const ofAll = hold === null ? session : describeHold(hold)
+    const drafts = await heldAsDrafts(
+      context,
+      candidates.map(one => one.run_id),
+    )
+    await eachInTurn(candidates, ({ run_id: runId }) =>
+      prepareRun(context, connection, runId, { limit, held: ofAll ?? drafts.get(runId) ?? null }, count),
+    )
   } finally {
     if (count.moved > 0) for (const topic of ['submit', 'compose', 'finish'] as const) context.wake.call(topic)
   }

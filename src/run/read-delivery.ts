@@ -2,7 +2,13 @@ import { and, eq, inArray, sql } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
-import type { Event, MergeRequestEvent, PipelineEvent, PushEvent } from '../model/event.ts'
+import {
+  cancelledPipeline,
+  type Event,
+  type MergeRequestEvent,
+  type PipelineEvent,
+  type PushEvent,
+} from '../model/event.ts'
 import { claimDeliveries, closeDelivery, type DeliveryRow, isPushPending } from '../store/deliveries.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
@@ -12,9 +18,11 @@ import { putBack, rowLease, sideBySide } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
 import { headMoved, lookAgain } from './head.ts'
 import { knowProject } from './know-project.ts'
-import { rememberMergeRequest, showOnMergeRequest } from './merge-request.ts'
+import { showOnMergeRequest } from './merge-request.ts'
+import { followMergeRequest } from './merge-request-effects.ts'
 import { moveStatuses } from './move-statuses.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
+import { pipelineCancelled } from './pipeline-cancelled.ts'
 import { refuseWhileRecovering } from './recovering.ts'
 
 /** Step 2 begins: acts on stored deliveries, those of one project in order, several projects side by side. Returns how many were claimed. */
@@ -58,7 +66,9 @@ async function actOn(context: Context, event: Event, deliveryId: string): Promis
   if (project === null) return `project ${event.projectId} is not ${event.projectPath}`
   const rule = projectFor(context.config, project.path)
   if (rule === null) return `no rule of the configuration matches ${project.path}`
-  if (event.kind === 'push' || event.kind === 'merge request') await refuseWhileRecovering(context, project, rule)
+  const cancelled = event.kind === 'pipeline' && cancelledPipeline.has(event.status)
+  if (event.kind === 'push' || event.kind === 'merge request' || cancelled)
+    await refuseWhileRecovering(context, project, rule)
   switch (event.kind) {
     case 'push':
       return pushed(context, event, deliveryId)
@@ -108,9 +118,9 @@ async function pushed(context: Context, event: PushEvent, deliveryId: string): P
 async function mergeRequestChanged(context: Context, event: MergeRequestEvent, deliveryId: string): Promise<string> {
   const seen = await context.gitlabOf(event.projectPath).mergeRequest(event.projectId, event.iid)
   if (seen === null) return `merge request !${event.iid} is not there any more`
-  await rememberMergeRequest(context.db, event.projectId, seen)
+  const followed = await followMergeRequest(context, event.projectId, event.projectPath, seen, event.action === 'close')
   if (seen.sourceProjectId !== event.projectId) return 'merge requests from forks wait for a later version'
-  if (seen.state !== 'opened') return `merge request !${seen.iid} is ${seen.state}`
+  if (seen.state !== 'opened') return followed ?? `merge request !${seen.iid} is ${seen.state}`
   const ref = `refs/heads/${seen.sourceBranch}`
   // The push hook of the same commits may have been missed; comparing the head costs little and never runs a commit twice. Where it is only
   // waiting its turn it says better who caused the run.
@@ -125,11 +135,15 @@ async function mergeRequestChanged(context: Context, event: MergeRequestEvent, d
         deliveryId,
       })
   const shown = await showOnMergeRequest(context, event.projectId, seen.sourceBranch)
-  return shown === null ? moved : `${moved}; !${seen.iid} shows run ${shown}`
+  const result = followed ?? moved
+  return shown === null ? result : `${result}; !${seen.iid} shows run ${shown}`
 }
 
-/** A pipeline of GitLab's own has appeared: statuses that waited for it may go now. */
+/** A pipeline of GitLab's own has appeared: statuses that waited for it may go now. Or somebody has cancelled one. */
 async function pipelineAppeared(context: Context, event: PipelineEvent, projectPath: string): Promise<string> {
+  const cancelled = await pipelineCancelled(context, event, projectPath)
+  if (cancelled !== null) return cancelled
+  if (context.botIds().has(event.author.id)) return 'our own pipeline'
   const moved = await moveStatuses(context, event, projectPath)
   const freed = await context.db
     .update(reports)

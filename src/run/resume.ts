@@ -18,14 +18,18 @@ import { branches, jobs, runs } from '../store/schema.ts'
 import { rememberTasksLeft } from '../store/tasks.ts'
 import { supersede } from './supersede.ts'
 
-/** What a commit that is wanted again lacks; a job that was to follow a failure is not missed where nothing failed. */
-async function missingOf(db: Db, runId: string): Promise<string[]> {
+/**
+ * What a commit that is wanted again lacks; a job that was to follow a failure is not missed where nothing failed. `canceledFor`: only what was cancelled for
+ * that reason, and what was skipped. An array says in its own words what became of it.
+ */
+async function missingOf(db: Db, runId: string, canceledFor: string | null): Promise<string[]> {
   const all = await jobsOf(db, runId)
   const spared = notCalledFor(all)
-  const missing = ({ name, state, reason }: JobRow) =>
-    state === 'canceled' ||
-    (state === 'skipped' && !spared.has(name)) ||
-    (state === 'failed' && reason !== null && notRun.includes(reason))
+  const missing = ({ name, state, reason, message, spec }: JobRow) => {
+    if (state === 'skipped') return !spared.has(name)
+    if (canceledFor !== null) return state === 'canceled' && (message === canceledFor || spec.array !== undefined)
+    return state === 'canceled' || (state === 'failed' && reason !== null && notRun.includes(reason))
+  }
   return all.filter(missing).map(job => job.id)
 }
 
@@ -42,13 +46,13 @@ const stillMissing = or(
  */
 export async function resumeRun(
   context: Context,
-  { branch, run }: { branch: BranchRow; run: RunRow },
+  { branch, run, canceledFor = null }: { branch: BranchRow; run: RunRow; canceledFor?: string | null },
 ): Promise<string | 'directory removed'> {
   const again = await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     // Under the lock that a removal takes too: it has begun, or it never will.
     await tx.execute(sql`select 1 from ${runs} where ${runs.id} = ${run.id} for update`)
-    const missing = await missingOf(tx, run.id)
+    const missing = await missingOf(tx, run.id, canceledFor)
     if (missing.length > 0 && (await removalsOf(tx, run.id)).length > 0) return null
     await moveHead(tx, branch, run.sha)
     const reopened = await tx
@@ -67,7 +71,13 @@ export async function resumeRun(
     const cancelling = await tx
       .update(jobs)
       .set({ cancelReason: null, cancelQueuedOnly: false, runAgain: true })
-      .where(and(eq(jobs.runId, run.id), isNotNull(jobs.cancelReason), inArray(jobs.state, openStates)))
+      .where(
+        and(
+          eq(jobs.runId, run.id),
+          canceledFor === null ? isNotNull(jobs.cancelReason) : eq(jobs.cancelReason, canceledFor),
+          inArray(jobs.state, openStates),
+        ),
+      )
       .returning({ id: jobs.id })
     // What was taken away of arrays that run. Those that wait anew, now or when their cancellation has taken effect, choose their tasks then.
     const underWay = openStates.filter(state => state !== 'waiting' && state !== 'held')

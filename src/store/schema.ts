@@ -378,6 +378,7 @@ export const mergeRequests = pgTable(
     sourceProjectId: gitlabId('source_project_id').notNull(),
     state: text('state').$type<'opened' | 'closed' | 'merged' | 'locked'>().notNull(),
     headSha: text('head_sha'),
+    draft: boolean('draft').notNull().default(false),
     updatedAt: at('updated_at').notNull().default(sql`now()`),
   },
   t => [primaryKey({ columns: [t.projectId, t.iid] }), index('merge_requests_source').on(t.projectId, t.sourceBranch)],

@@ -1,5 +1,11 @@
 /** Every "no" with its reason: it goes into the answer, where GitLab's list of deliveries shows it, onto the row and into the log. */
-import type { Event, MergeRequestEvent, NoteEvent, PushEvent } from '../model/event.ts'
+import {
+  cancelledPipeline,
+  type Event,
+  type MergeRequestEvent,
+  type NoteEvent,
+  type PushEvent,
+} from '../model/event.ts'
 
 export interface IgnoreRules {
   /** Users that this service writes as, now and formerly: what they cause must not cause anything again. */
@@ -23,7 +29,8 @@ export function ignoreReason(event: Event, rules: IgnoreRules): string | null {
     case 'note':
       return noteReason(event, rules)
     case 'pipeline':
-      return rules.botIds.has(event.author.id) ? 'our own pipeline' : null
+      // GitLab names who made it, never who ended it: one that our statuses made may have been cancelled by a person.
+      return rules.botIds.has(event.author.id) && !cancelledPipeline.has(event.status) ? 'our own pipeline' : null
   }
 }
 
@@ -42,8 +49,8 @@ function mergeRequestReason(event: MergeRequestEvent, rules: IgnoreRules): strin
     return 'merge requests from forks wait for their own capability'
   if (event.action === 'other') return 'an action on a merge request that starts nothing, such as an approval'
   // GitLab sends a second update, without oldrev, when it has looked whether the branch can be merged.
-  if (event.action === 'update' && event.oldrev === null && !event.becameReady && !event.retargeted)
-    return 'an update without new commits'
+  const changed = event.oldrev !== null || event.becameReady || event.becameDraft || event.retargeted
+  if (event.action === 'update' && !changed) return 'an update without new commits'
   return null
 }
 

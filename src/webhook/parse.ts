@@ -106,7 +106,7 @@ function toMergeRequest(payload: z.output<typeof MergeRequest>): MergeRequestEve
     iid: attributes.iid,
     action: (mergeRequestActions.has(action) ? action : 'other') as MergeRequestEvent['action'],
     oldrev: commitOrNull(attributes.oldrev),
-    becameReady: becameReady(changes),
+    ...draftChange(changes),
     retargeted: changes?.target_branch != null && changes.target_branch.previous !== changes.target_branch.current,
     sourceBranch: attributes.source_branch,
     targetBranch: attributes.target_branch,
@@ -155,11 +155,16 @@ function toPipeline(payload: z.output<typeof Pipeline>): PipelineEvent | string 
 }
 
 /** An older GitLab sends neither `changes.draft` nor, before 13.2, the word Draft: then the title tells. */
-function becameReady(changes: z.output<typeof MergeRequest>['changes']): boolean {
+function draftChange(changes: z.output<typeof MergeRequest>['changes']): {
+  becameReady: boolean
+  becameDraft: boolean
+} {
   const flag = changes?.draft ?? changes?.work_in_progress
-  if (flag != null) return flag.previous === true && flag.current === false
   const title = changes?.title
-  return title != null && isDraftTitle(title.previous) && !isDraftTitle(title.current)
+  if (flag == null && title == null) return { becameReady: false, becameDraft: false }
+  const was = flag == null ? isDraftTitle(title?.previous) : flag.previous === true
+  const is = flag == null ? isDraftTitle(title?.current) : flag.current === true
+  return { becameReady: was && !is, becameDraft: !was && is }
 }
 
 function isDraftTitle(title: unknown): boolean {

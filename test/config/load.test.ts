@@ -232,6 +232,7 @@ test('the whole file, read', async () => {
     sharedAccount: true,
     branches: null,
     statuses: 'all',
+    drafts: 'run',
     evidence: { branch: 'compops/evidence' },
     collect: { file: 1_048_576, run: 10_485_760 },
     notify: 'failed',

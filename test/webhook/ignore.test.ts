@@ -36,6 +36,7 @@ const reasons: Readonly<Record<string, string | null>> = {
   'mr-update-title-only': 'an update without new commits',
   'mr-update-ready': null,
   'mr-update-ready-by-title': null,
+  'mr-update-draft': null,
   'mr-update-retargeted': null,
   'mr-approved': 'an action on a merge request that starts nothing, such as an approval',
   'mr-close': null,
@@ -53,6 +54,8 @@ const reasons: Readonly<Record<string, string | null>> = {
   'pipeline-push': null,
   'pipeline-mr': null,
   'pipeline-own-external': 'our own pipeline',
+  // Perhaps a person cancelled it.
+  'pipeline-own-external-canceled': null,
   'pipeline-subgroup': null,
   'deployment-success': 'no business of ours: deployment events',
   'job-success': 'no business of ours: build events',
