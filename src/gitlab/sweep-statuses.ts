@@ -12,8 +12,9 @@ export interface Sweep {
   readonly ours: string
   /** How each ended; a name that is not in it becomes `canceled`. */
   readonly finalStates: ReadonlyMap<string, Exclude<StatusState, 'pending' | 'running'>>
-  /** Branch of the run, short: needed only where GitLab does not tell the pipeline of a status (before 16.6). */
-  readonly branch?: string
+  /** Branch of the run, short, and the merge requests that have it as their source: other branches at this commit have statuses of the same names. */
+  readonly branch: string
+  readonly mergeRequests: readonly number[]
   readonly targetUrl?: string | null
 }
 
@@ -24,7 +25,7 @@ export interface Swept {
 }
 
 /**
- * Closes every unfinished status of ours on a sha. GitLab lets only the user who made a row finish it; from another user (a former bot's
+ * Closes every unfinished status of ours on a branch at a sha. GitLab lets only the user who made a row finish it; from another user (a former bot's
  * successor) it makes a NEW row in the same pipeline and marks the old one as retried (CommitStatus#update_older_statuses_retried!), so
  * that it no longer counts. That is why each is closed in its own pipeline, and why the list is read again before anything is said
  * to be closed. Transient trouble is thrown; sweeping again is safe.
@@ -39,7 +40,7 @@ export async function sweepStatuses(gitlab: GitLab, sweep: Sweep): Promise<Swept
       projectId: sweep.projectId,
       sha: sweep.sha,
       // A branch's row carries its ref; a merge request's (`refs/…`) can only be reached through its pipeline.
-      branch: row.ref === null || row.ref.startsWith('refs/') ? (sweep.branch ?? '') : row.ref,
+      branch: sweep.branch,
       mergeRequestIid: null,
       name: row.name,
       state: final ?? 'canceled',
@@ -66,12 +67,20 @@ async function unfinished(gitlab: GitLab, sweep: Sweep): Promise<CommitStatus[]>
     const found = await gitlab.commitStatuses(sweep.projectId, sweep.sha, {
       ...(sweep.pipelineId === null ? {} : { pipelineId: sweep.pipelineId }),
     })
-    return found.filter(row => row.name.startsWith(sweep.ours) && !finalStatusStates.has(row.state))
+    return found.filter(
+      row => row.name.startsWith(sweep.ours) && !finalStatusStates.has(row.state) && isOfBranch(row, sweep),
+    )
   } catch (error) {
     // The commit is gone, and its statuses with it.
     if (isGitLabError(error, 'not found') && /commit/i.test(error.said)) return []
     throw error
   }
+}
+
+/** A row carries the ref of its pipeline: the branch, or `refs/merge-requests/<iid>/head`, `/merge`, `/train`. */
+function isOfBranch(row: CommitStatus, { branch, mergeRequests }: Sweep): boolean {
+  const iid = /^refs\/merge-requests\/(\d+)\//.exec(row.ref ?? '')?.[1]
+  return row.ref === branch || (iid !== undefined && mergeRequests.includes(Number(iid)))
 }
 
 function keyOf(row: CommitStatus): string {

@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { finalStatusStates, sweepStatuses } from '../gitlab/gitlab.ts'
 import { mustHold } from '../store/leases.ts'
+import { mergeRequestsFrom } from '../store/merge-requests.ts'
 import { rows } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { shortBranch } from '../store/runs.ts'
@@ -13,12 +14,14 @@ type Final = 'success' | 'failed' | 'canceled' | 'skipped'
 
 /**
  * Looks over the statuses of ended runs where one may have been left unfinished: GitLab refused one, we became another user meanwhile, the commit has
- * pipelines of its own, or we were killed while we sent one, which GitLab, being slow, may have taken after the last. An unfinished status keeps its pipeline running and can block a merge. Returns how many runs were looked at.
+ * pipelines of its own, or we were killed while we sent one, which GitLab, being slow, may have taken after the last. Of several runs of a branch at one commit
+ * only the last may say how the statuses end. An unfinished status keeps its pipeline running and can block a merge. Returns how many runs were looked at.
  */
 export async function sweepRuns(context: Context): Promise<number> {
   const due = await rows<{ id: string }>(
     context.db,
     sql`select r.id from runs r where r.ended_at is not null and r.swept_at is null and r.ended_at > now() - interval '7 days'
+      and not exists (select 1 from runs n where n.project_id = r.project_id and n.sha = r.sha and n.ref = r.ref and n.id > r.id)
       and not exists (select 1 from projects o where o.id = r.project_id and o.recovering)
       and not exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status' and p.sent_hash is distinct from p.desired_hash and p.parked_at is null)
       and exists (select 1 from reports p where p.run_id = r.id and p.kind = 'status')
@@ -40,8 +43,11 @@ async function sweepRun(context: Context, runId: string): Promise<void> {
   const run = (await context.db.select().from(runs).where(eq(runs.id, runId)))[0]!
   const project = await findProject(context.db, run.projectId)
   const log = context.log.child({ step: 'sweep', run: runId })
+  // It was taken up again since it was found due.
+  if (run.endedAt === null) return
   try {
     if (project !== null && projectFor(context.config, project.path) !== null) {
+      const branch = shortBranch(run.ref)
       const sent = await context.db
         .select({ desired: reports.desired })
         .from(reports)
@@ -57,7 +63,8 @@ async function sweepRun(context: Context, runId: string): Promise<void> {
         pipelineId: null,
         ours: 'compops/',
         finalStates,
-        branch: shortBranch(run.ref),
+        branch,
+        mergeRequests: await mergeRequestsFrom(context.db, run.projectId, branch),
       })
       if (result.closed.length > 0)
         log.info({ closed: result.closed }, 'statuses that had been left unfinished were closed')

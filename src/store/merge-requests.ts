@@ -39,6 +39,21 @@ export async function openMergeRequests(db: Db, projectId: number, branch: strin
     .orderBy(mergeRequests.iid)
 }
 
+/** The iids of all that ever had this branch of the project itself as their source, whatever became of them. */
+export async function mergeRequestsFrom(db: Db, projectId: number, branch: string): Promise<number[]> {
+  const found = await db
+    .select({ iid: mergeRequests.iid })
+    .from(mergeRequests)
+    .where(
+      and(
+        eq(mergeRequests.projectId, projectId),
+        eq(mergeRequests.sourceProjectId, projectId),
+        eq(mergeRequests.sourceBranch, branch),
+      ),
+    )
+  return found.map(row => row.iid)
+}
+
 /** Whether the branch was merged at this very commit; an older merge of the same name, or a fork's, is another matter. */
 export async function wasMerged(db: Db, projectId: number, branch: string, sha: string): Promise<boolean> {
   const found = await db

@@ -242,6 +242,8 @@ describe('the life of a commit status', () => {
       projectId,
       sha,
       pipelineId: null,
+      branch: 'calc/a',
+      mergeRequests: [],
       ours: 'compops/',
       finalStates: new Map([['compops/simulate', 'success']]),
     })

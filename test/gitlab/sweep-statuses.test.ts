@@ -55,13 +55,13 @@ function rowsOf(rows: Row[], me: number, refuse: (name: string) => boolean = () 
   return posts
 }
 
-const row = (id: number, name: string, status: string, pipeline_id = 8, author = 7): Row => ({
+const row = (id: number, name: string, status: string, pipeline_id = 8, author = 7, ref = 'calc/a'): Row => ({
   id,
   name,
   status,
   pipeline_id,
   author: { id: author },
-  ref: 'calc/a',
+  ref,
 })
 
 const sweep = {
@@ -69,6 +69,8 @@ const sweep = {
   sha,
   pipelineId: null,
   ours: 'compops/',
+  branch: 'calc/a',
+  mergeRequests: [4],
   finalStates: new Map([
     ['compops/mesh', 'success'],
     ['compops/simulate', 'failed'],
@@ -96,6 +98,27 @@ test("closes what is unfinished and ours, in its own pipeline, a former bot's to
     ['compops/mesh', 'success', 8],
     ['compops/simulate', 'failed', 9],
     ['compops/unknown', 'canceled', 8],
+    ['compops/mesh', 'success', 10],
+  ])
+})
+
+test('leaves the statuses of other branches at the same commit alone, whatever their names', async () => {
+  const posts = rowsOf(
+    [
+      row(1, 'compops/mesh', 'running'),
+      row(2, 'compops/mesh', 'running', 9, 7, 'calc/b'),
+      row(3, 'compops/mesh', 'pending', 10, 7, 'refs/merge-requests/4/head'),
+      row(4, 'compops/mesh', 'pending', 11, 7, 'refs/merge-requests/5/head'),
+      row(5, 'compops/mesh', 'pending', 12, 7, 'refs/merge-requests/44/merge'),
+    ],
+    7,
+  )
+  expect(await sweepStatuses(gitlabAt(createTime()), sweep)).toEqual({
+    closed: ['compops/mesh', 'compops/mesh'],
+    open: [],
+  })
+  expect(posts).toEqual([
+    ['compops/mesh', 'success', 8],
     ['compops/mesh', 'success', 10],
   ])
 })

@@ -1,6 +1,10 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { eq } from 'drizzle-orm'
 import { describe, expect, it, vi } from 'vitest'
 import { sweepRuns } from '../../src/run/sweep.ts'
 import { ROUTES } from '../../src/simulator/simulator.ts'
+import { branches, runs } from '../../src/store/schema.ts'
 import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
@@ -161,6 +165,37 @@ describe.concurrent('statuses', () => {
         await sweepRuns(world.service.context)
         return Object.values(names(world, 'external')).every(state => state === 'success')
       })
+    }))
+
+  it('of two branches at one commit end by themselves: what is looked over of one run leaves the other alone', () =>
+    inWorld({}, async world => {
+      const { db } = world.service.context
+      const flag = join(world.place, 'wait')
+      const file = `jobs:\n  slow:\n    script: ['while [ -e ${flag} ]; do sleep 0.1; done']\n`
+      const sha = await world.push('calc/first', { '.compops.yml': file })
+      await world.treeEnds(sha, ['success'])
+      await writeFile(flag, '')
+      // A branch that is gone computes for nobody.
+      await world.simulator.deleteBranch(world.project.id, 'calc/first', world.alice.id)
+      const first = eq(branches.ref, 'refs/heads/calc/first')
+      await until(
+        'the first to be gone',
+        async () => (await db.select().from(branches).where(first))[0]?.state === 'gone',
+      )
+      await world.simulator.createBranch(world.project.id, 'calc/second', sha, world.alice.id)
+      const second = (name: string) =>
+        world.simulator
+          .statuses(world.project.id, sha)
+          .find(status => status.ref === 'calc/second' && status.name === name)?.status
+      await until('the second to run', () => second('compops/slow') === 'running', 60)
+      await db.update(runs).set({ hasCi: true, sweptAt: null }).where(eq(runs.ref, 'refs/heads/calc/first'))
+      await until('the first to be looked over', async () => {
+        await sweepRuns(world.service.context)
+        return (await db.select().from(runs).where(eq(runs.ref, 'refs/heads/calc/first'))).every(run => run.sweptAt)
+      })
+      expect([second('compops/slow'), second('compops/tree')]).toEqual(['running', 'running'])
+      await rm(flag)
+      await until('the second to end', () => second('compops/tree') === 'success', 60)
     }))
 
   it('move to the pipeline of a merge request that is opened while the run goes on', () =>
