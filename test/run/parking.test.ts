@@ -82,7 +82,12 @@ describe('sweeping', () => {
     for (const [n, runId] of list.entries()) {
       await rows.db
         .update(runs)
-        .set({ endedAt: new Date(), hasCi: true, sweepNextAt: new Date(Date.now() - 60_000 + n) })
+        .set({
+          ref: `refs/heads/calc/${n}`,
+          endedAt: new Date(),
+          hasCi: true,
+          sweepNextAt: new Date(Date.now() - 60_000 + n),
+        })
         .where(eq(runs.id, runId))
       await rows.db.insert(reports).values({
         id: newId(),
