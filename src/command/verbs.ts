@@ -1,3 +1,4 @@
+import { approveVerb } from './approve.ts'
 import { cancelVerb } from './cancel.ts'
 import { helpVerb } from './help.ts'
 import { holdVerb, unholdVerb } from './hold.ts'
@@ -13,6 +14,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   cancel: cancelVerb,
   hold: holdVerb,
   unhold: unholdVerb,
+  approve: approveVerb,
   status: statusVerb,
   help: helpVerb(() => verbs),
 }

@@ -1,4 +1,5 @@
 import { type CopyLimits, usualCopyLimits } from '../model/copies.ts'
+import type { CostLimit } from '../model/cost.ts'
 import type { Policy } from '../model/policy.ts'
 import { readResource } from '../model/resources.ts'
 import { asDirectivePattern } from './cluster-section.ts'
@@ -37,6 +38,7 @@ const projectKeys = [
   'branches',
   'statuses',
   'drafts',
+  'approval',
   'evidence',
   'collect',
   'notify',
@@ -74,6 +76,7 @@ export function readProject(
   const branches = section.read('branches', someOf(asBranchRule)) ?? null
   const statuses = section.read('statuses', choice(['all', 'final', 'none'])) ?? 'all'
   const drafts = section.read('drafts', choice(['run', 'hold'])) ?? 'run'
+  const approval = section.read('approval', readApproval)
   const policy = section.read('policy', readPolicy)
   const evidence = section.read('evidence', readEvidence) ?? { branch: 'compops/evidence' }
   const collect = section.read('collect', readCollect) ?? usualCopyLimits
@@ -91,6 +94,7 @@ export function readProject(
     branches,
     statuses,
     drafts,
+    ...(approval === undefined ? {} : { approval }),
     evidence,
     ...(policy === undefined ? {} : { policy }),
     collect,
@@ -160,6 +164,22 @@ const readPolicy: Read<Policy> = (node, path, report) => {
     partitions: section.read('partitions', someOf(asLine)) ?? null,
     directives: section.read('directives', listOf(asDirectivePattern)) ?? null,
   }
+}
+
+/** `{ core_hours: 1000, gpu_hours: 50 }`: above either. */
+const readApproval: Read<CostLimit> = (node, path, report) => {
+  const section = openSection(node, path, '`approval`', ['core_hours', 'gpu_hours'], report)
+  if (section === undefined) return undefined
+  const coreHours = section.read('core_hours', wholeNumber(0, 1_000_000_000)) ?? null
+  const gpuHours = section.read('gpu_hours', wholeNumber(0, 1_000_000_000)) ?? null
+  if (coreHours === null && gpuHours === null)
+    report(
+      node,
+      path,
+      '`approval` names no amount.',
+      'Write for example `approval: { core_hours: 1000, gpu_hours: 50 }`.',
+    )
+  return { coreHours, gpuHours }
 }
 
 /** As a job writes its `time`. */

@@ -1,4 +1,5 @@
 import type { CopyLimits } from '../model/copies.ts'
+import type { CostLimit } from '../model/cost.ts'
 import type { Resources } from '../model/job-spec.ts'
 import type { Policy } from '../model/policy.ts'
 
@@ -123,6 +124,8 @@ export interface ProjectConfig {
   readonly statuses: 'all' | 'final' | 'none'
   /** What a draft merge request means for its branch: `hold`: nothing begins before it is ready. */
   readonly drafts: 'run' | 'hold'
+  /** From which cost on somebody must approve a run; left out: none does. */
+  readonly approval?: CostLimit
   readonly evidence: { readonly branch: string }
   /** The most that its jobs may ask for; left out: whatever the clusters allow. */
   readonly policy?: Policy

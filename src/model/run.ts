@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { AttemptArray } from './array.ts'
+import type { Approval } from './cost.ts'
 import type { ComputationSpec, JobSpec, SpecProblem } from './job-spec.ts'
 import type { FailureReason, JobState } from './job-state.ts'
 import type { AccountingRow, Collected, Progress } from './observation.ts'
@@ -96,6 +97,8 @@ export interface Run {
   readonly endedAt: Date | null
   readonly jobs: readonly Job[]
   readonly supersededBy: string | null
+  /** That it costs more than may begin unasked, and who approved it. */
+  readonly approval?: Approval | null
   /** Its directories on clusters that were removed by age. */
   readonly removed?: readonly Removal[]
 }

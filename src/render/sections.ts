@@ -2,6 +2,7 @@
 import { failureReasons, isFinal, jobStates } from '../model/job-state.ts'
 import type { Job, Run } from '../model/run.ts'
 import { countOf, formatCoreHours, formatDuration, formatSize, formatTime, secondsBetween } from './amounts.ts'
+import { approvalSentence } from './approval.ts'
 import { jobUrl, runUrl } from './links.ts'
 import { code, fence, html, inline, lastLines, link, oneLine, prose, together } from './markdown.ts'
 import { renderNeighbourhood } from './mermaid.ts'
@@ -23,6 +24,7 @@ export function verdictSection(view: PageView) {
   const { run, at } = view
   const verdict = verdictOf(run)
   const on = clustersOf(run)
+  const approved = approvalSentence(run)
   return {
     verdict: `${verdict.symbol} ${prose(verdict.words, 'paragraph', 200)}`,
     on: on === '' ? '' : ` on ${inline(on, 200)}`,
@@ -31,6 +33,7 @@ export function verdictSection(view: PageView) {
       ...times(run, at),
       ...cost(run, at),
     ].join(' · '),
+    approved: approved === null ? null : prose(approved, 'paragraph', 300),
     removed: removedSentence(run, view.timeZone),
     superseded:
       run.supersededBy === null

@@ -7,6 +7,7 @@ import { countTasks } from '../model/array.ts'
 import { type GitLabState, gitlabState, isFinal, jobStates, runState } from '../model/job-state.ts'
 import type { Job, Run } from '../model/run.ts'
 import { countOf, formatDuration, formatMebibytes, formatPercent, formatTime, secondsBetween } from './amounts.ts'
+import { approvalStatus } from './approval.ts'
 import { jobUrl, runUrl } from './links.ts'
 import { cut, cutMiddle, oneLine } from './markdown.ts'
 import {
@@ -46,6 +47,22 @@ const maxName = 200
  * is that of the others.
  */
 export function renderStatuses(run: Run, options: StatusOptions): CommitStatus[] {
+  const approval = approvalStatus(run)
+  const asked =
+    approval === null
+      ? []
+      : [
+          {
+            ...approval,
+            description: oneLine(approval.description, maxDescription),
+            name: 'compops/approval',
+            targetUrl: runUrl(options.publicUrl, run),
+          },
+        ]
+  return [...asked, ...statusesOfJobs(run, options)]
+}
+
+function statusesOfJobs(run: Run, options: StatusOptions): CommitStatus[] {
   const gating = gatingPart(run)
   if (gating === run)
     return [...run.jobs.map(job => renderJobStatus(job, run, options)), renderTreeStatus(run, options)]

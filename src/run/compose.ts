@@ -165,7 +165,9 @@ async function namesOfNewerRuns(db: Db, row: RunRow): Promise<ReadonlySet<string
     sql`select distinct j.name from runs r left join jobs j on j.run_id = r.id
       where r.project_id = ${row.projectId} and r.sha = ${row.sha} and r.ref = ${row.ref} and r.id > ${row.id}`,
   )
-  return new Set(newer.length === 0 ? [] : ['compops/tree', ...newer.map(({ name }) => statusName(name ?? ''))])
+  return new Set(
+    newer.length === 0 ? [] : ['compops/tree', 'compops/approval', ...newer.map(({ name }) => statusName(name ?? ''))],
+  )
 }
 
 /** Whether the branch shows this run: a newer one has the note and the branch's page. */

@@ -4,11 +4,14 @@ import type { Context } from '../context.ts'
 import { connectionName } from '../context.ts'
 import { CompopsError } from '../errors.ts'
 import { type Mirror, readFile } from '../git/mirror.ts'
+import { type Approval, costOf, isAbove } from '../model/cost.ts'
 import { newId } from '../model/id.ts'
+import type { JobHold } from '../model/job-hold.ts'
 import type { JobSpec, ParamValue } from '../model/job-spec.ts'
 import type { JobState } from '../model/job-state.ts'
 import { jobNeeds, waitsFor } from '../model/needs.ts'
 import type { Cause, Person } from '../model/run.ts'
+import { approvalWanted } from '../render/approval.ts'
 import { moveHead } from '../store/branches.ts'
 import { transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
@@ -49,6 +52,8 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   const runId = newId()
   const specs = withValues(withNeeds(computation.spec?.jobs ?? [], start.only), start.values ?? {})
   const state: JobState = computation.spec === null ? 'failed' : 'waiting'
+  const approval = approvalFor(start.rule, specs)
+  const hold = approval === null ? null : holdFor(context, approval, start.by)
 
   const written = await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
@@ -79,6 +84,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
         problem: computation.problem,
         state,
         hasCi,
+        approval,
         ...(state === 'failed' ? { endedAt: context.clock.now() } : {}),
       })
       .onConflictDoNothing()
@@ -95,8 +101,9 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
           spec,
           cluster: spec.cluster,
           connection: connectionName(spec.cluster, start.rule),
-          state: 'waiting' as const,
-          message: spec.needs.length > 0 ? waitsFor(jobNeeds(spec.needs)) : null,
+          ...(hold === null
+            ? { state: 'waiting' as const, message: spec.needs.length > 0 ? waitsFor(jobNeeds(spec.needs)) : null }
+            : { state: 'held' as const, message: hold.reason, hold }),
         })),
       )
     }
@@ -179,6 +186,21 @@ function valueLike(before: ParamValue, text: string): ParamValue {
   if (typeof before === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text)
   return text
 }
+
+/** The limit of this moment: what a site changes later holds for later runs. */
+function approvalFor(rule: ProjectConfig, specs: readonly JobSpec[]): Approval | null {
+  const { approval: limit } = rule
+  if (limit === undefined || specs.length === 0) return null
+  const estimate = costOf(specs)
+  return isAbove(estimate, limit) ? { estimate, limit, approved: null } : null
+}
+
+const holdFor = (context: Context, approval: Approval, by: Person | null): JobHold => ({
+  kind: 'approval',
+  by: null,
+  reason: approvalWanted(approval, by?.username ?? null),
+  since: context.clock.now().toISOString(),
+})
 
 export function computedElsewhere(run: RunRow): string {
   return `already computed in run ${run.id} on ${shortBranch(run.ref)}; \`/compops run\` computes it here too`

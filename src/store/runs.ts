@@ -179,6 +179,7 @@ export function toRun(
     endedAt: run.endedAt,
     jobs: jobRows.map(job => toJob(job, byJob.get(job.id) ?? [], taskRows)),
     supersededBy: run.supersededBy,
+    ...(run.approval === null ? {} : { approval: run.approval }),
   }
 }
 

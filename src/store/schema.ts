@@ -15,6 +15,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import type { AttemptArray } from '../model/array.ts'
 import type { CopyKind } from '../model/copies.ts'
+import type { Approval } from '../model/cost.ts'
 import type { Event } from '../model/event.ts'
 import type { HoldMode } from '../model/hold.ts'
 import type { JobHold } from '../model/job-hold.ts'
@@ -129,6 +130,8 @@ export const runs = pgTable(
     createdAt: at('created_at').notNull().default(sql`now()`),
     endedAt: at('ended_at'),
     supersededBy: uuid('superseded_by'),
+    /** It costs more than may begin unasked; null: it does not. */
+    approval: jsonb('approval').$type<Approval>(),
     /** The GitLab pipeline that carries its statuses, once known. */
     pipelineId: gitlabId('pipeline_id'),
     /** When its statuses were looked over for one that never ended; null: not yet, or not needed. */
