@@ -87,7 +87,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     if (options.recover === true) await transact(store.db, tx => beginRecovery(tx, context.connections()))
     server = await listen(config, await createApp(context))
     await removeLeftDumps(config.dataDir)
-    operator = await listenOnSocket(config.dataDir, createOperatorApp(operatorContext(context)), log)
+    operator = await listenOnSocket(config.dataDir, createOperatorApp(operatorContext(context, () => worker)), log)
     worker = await startWorker(context)
   } catch (error) {
     server?.close()
@@ -121,7 +121,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
   }
 }
 
-function operatorContext(context: Context): Parameters<typeof createOperatorApp>[0] {
+function operatorContext(context: Context, worker: () => Worker | null): Parameters<typeof createOperatorApp>[0] {
   const { db, config, secrets, wake, log, audit, clusterOf } = context
   return {
     ...{
@@ -136,6 +136,7 @@ function operatorContext(context: Context): Parameters<typeof createOperatorApp>
       timeZone: config.timeZone,
       running: true,
       clusters: config.clusters.map(cluster => cluster.name),
+      countLoad: async () => worker()?.countLoad(),
     },
     pollEvery(connection) {
       if (!context.connections().includes(connection)) return null

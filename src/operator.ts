@@ -17,11 +17,12 @@ import { resultsOf } from './results/manifest.ts'
 import { readPiece } from './results/piece.ts'
 import { dumpTo } from './store/dump.ts'
 import { liftHold, setHold } from './store/holds.ts'
+import { loadOfLastDay } from './store/load.ts'
 import { parkedRows, retryParked } from './store/parked.ts'
 import type { Wake } from './wake.ts'
 import { type WhyContext, why } from './why/why.ts'
 
-/** What the operator on this machine may ask of the service, by `compops why`, `logs`, `collect`, `keep`, `parked`, `retry` and `dump`. */
+/** What the operator on this machine may ask of the service, by `compops why`, `logs`, `collect`, `keep`, `load`, `parked`, `retry` and `dump`. */
 export interface OperatorContext extends WhyContext {
   /** Where a dump is written before it is handed over. */
   readonly dataDir: string
@@ -34,6 +35,8 @@ export interface OperatorContext extends WhyContext {
   readonly publicUrl: string
   /** Names of the configured clusters; null where the configuration was not read. */
   readonly clusters: readonly string[] | null
+  /** Writes down what was counted of our use of clusters; left out where no service runs. */
+  readonly countLoad?: () => Promise<void>
 }
 
 /** The operator's face: on the Unix socket only, where the file's owner is the only one who gets in. */
@@ -51,6 +54,15 @@ export function createOperatorApp(context: OperatorContext): Hono {
     const last = Number(c.req.query('last') ?? '1')
     const limit = Number.isInteger(last) ? Math.min(mostChains, Math.max(1, last)) : 1
     return answer(await why(context, asked, limit))
+  })
+
+  app.get('/load', async c => {
+    const cluster = c.req.query('cluster') ?? null
+    const unknown = cluster === null ? null : unknownCluster(cluster, context.clusters)
+    if (unknown !== null) return answer({ error: unknown }, 400)
+    // What this process has counted since it last wrote.
+    await context.countLoad?.()
+    return answer({ load: await loadOfLastDay(context.db, cluster) })
   })
 
   app.get('/parked', async () => answer({ rows: await parkedRows(context.db) }))

@@ -26,6 +26,8 @@ export type Topic =
   /** GitLab, or git of one project, answers again. */
   | 'back'
   | 'prune'
+  /** What is counted of our use of clusters is written down. */
+  | 'load'
   | 'recover'
   /** Jobs of this connection have said something. */
   | `news ${string}`

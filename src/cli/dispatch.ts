@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, string>> = {
   drain:
     'let no further job begin on a cluster, and let the others go on: compops drain CLUSTER [--reason TEXT] [--until TIME]',
   resume: 'end a pause or a drain: compops resume CLUSTER',
+  load: 'say how often clusters were signed in to and their schedulers asked, in the last 24 hours: compops load [--json] [CLUSTER]',
   parked: 'list the rows that failed too often and wait for a person',
   retry: 'give parked rows another chance: compops retry --all | ID...',
   dump: 'write all data of the database to a file, for backup or for another database: compops dump [--config FILE] [FILE[.gz]]',

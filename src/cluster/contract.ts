@@ -110,6 +110,8 @@ export interface DescribedAttempt {
 }
 
 export interface ClusterStats extends RemoteStats {
+  /** Connections made, that of a transfer host among them. */
+  readonly logins: number
   /** Commands of the scheduler that were run (sbatch, squeue, sacct …), as far as we asked for them. */
   readonly schedulerCommands: number
   readonly roundTrips: number

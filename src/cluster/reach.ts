@@ -115,7 +115,10 @@ export function openReach(options: ClusterOptions): Reach {
     ownTransfer: transfer !== null,
     facts,
     run,
-    stats: () => ({ ...remote.stats(), schedulerCommands, roundTrips }),
+    stats: () => {
+      const stats = remote.stats()
+      return { ...stats, logins: stats.connects + (transfer?.stats().connects ?? 0), schedulerCommands, roundTrips }
+    },
     count(commands) {
       schedulerCommands += commands
     },

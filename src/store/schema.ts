@@ -445,6 +445,19 @@ export const connections = pgTable('connections', {
   rootMark: jsonb('root_mark').$type<{ readonly root: string; readonly word: string }>(),
 })
 
+/** How often each account on a cluster was used, hour by hour: what its admin may ask us. Every process adds its own. */
+export const connectionLoad = pgTable(
+  'connection_load',
+  {
+    connection: text('connection').notNull(),
+    hour: at('hour').notNull(),
+    logins: integer('logins').notNull(),
+    programs: integer('programs').notNull(),
+    schedulerCommands: integer('scheduler_commands').notNull(),
+  },
+  t => [primaryKey({ columns: [t.connection, t.hour] })],
+)
+
 /** Clusters that an operator holds back: one row each, gone with `compops resume`. */
 export const holds = pgTable('holds', {
   cluster: text('cluster').primaryKey(),

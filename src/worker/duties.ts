@@ -23,7 +23,9 @@ import { uploadPlots } from '../run/upload-plots.ts'
 import { pruneDeliveries } from '../store/deliveries.ts'
 import { holdOf } from '../store/holds.ts'
 import { pruneLeases } from '../store/leases.ts'
+import { pruneLoad } from '../store/load.ts'
 import type { Leases } from './leases.ts'
+import type { LoadCount } from './load.ts'
 import type { Duty } from './loop.ts'
 import { createNews } from './news.ts'
 
@@ -32,7 +34,7 @@ type Work = Duty['run']
 const count = async (done: Promise<number>) => ({ more: (await done) > 0 })
 
 /** When things happen: the table of verbs and intervals. `leases` tells which clusters and shared duties this process owns. */
-export function duties(context: Context, leases: Leases): Duty[] {
+export function duties(context: Context, leases: Leases, load: LoadCount): Duty[] {
   const { gitlab } = context.config
   /** Only while we own it; the verb gets the lease, and writes nothing when it has passed to another meanwhile. */
   const as =
@@ -104,8 +106,18 @@ export function duties(context: Context, leases: Leases): Duty[] {
       run: async c => {
         await pruneDeliveries(c.db, 30)
         await pruneLeases(c.db)
+        await pruneLoad(c.db)
         await prunePacks(c, 24)
         return { more: false, notBefore: 600_000 }
+      },
+    },
+    {
+      name: 'count load',
+      topic: 'load',
+      every: 30_000,
+      run: async () => {
+        await load.count()
+        return { more: false }
       },
     },
     ...context.connections().flatMap(name => clusterDuties(context, name, work => as(`cluster ${name}`, work))),

@@ -3,11 +3,14 @@ import { describeError } from '../errors.ts'
 import { isGitLabError } from '../gitlab/gitlab.ts'
 import { duties } from './duties.ts'
 import { createLeases } from './leases.ts'
+import { createLoadCount } from './load.ts'
 import { honour } from './loop.ts'
 
 export interface Worker {
   /** Lets every loop finish what it is doing. */
   stop(): Promise<void>
+  /** Writes down our use of clusters as far as it has been counted. */
+  countLoad(): Promise<void>
 }
 
 /** Starts every duty. Rows left by a former process are work like any other: nothing special happens at the start. */
@@ -22,11 +25,14 @@ export async function startWorker(context: Context): Promise<Worker> {
     }
   })()
   const introduction = introduce(context, stopping.signal)
-  const loops = duties(context, leases).map(duty => honour(context, duty, stopping.signal))
+  const load = createLoadCount(context)
+  const loops = duties(context, leases, load).map(duty => honour(context, duty, stopping.signal))
   return {
+    countLoad: () => load.count(),
     async stop() {
       stopping.abort()
       await Promise.allSettled([renewal, introduction, ...loops])
+      await load.count().catch(() => {})
       await leases.release().catch(() => {})
     },
   }

@@ -52,7 +52,7 @@ async function anHour(bench: Bench, { store }: Engine, sshd: Sshd, { jobs, busy,
     renew: async () => {},
     release: async () => {},
   }
-  const poll = duties(context, owned).find(duty => duty.name === `poll ${name}`)!
+  const poll = duties(context, owned, { count: async () => {} }).find(duty => duty.name === `poll ${name}`)!
   const before = sshd.connections()
   const stop = new AbortController()
   const loop = honour(context, poll, stop.signal)
