@@ -20,7 +20,7 @@ import { newId } from './model/id.ts'
 import { openRemote } from './remote/open.ts'
 import type { RemoteEvent } from './remote/remote.ts'
 import { dialectOf, loadDialects } from './scheduler/index.ts'
-import { openTemplates, type Templates } from './spec/index.ts'
+import { openTemplates, type SpecCluster, type SpecContext, type Templates } from './spec/index.ts'
 import { type Lease, unshared } from './store/leases.ts'
 import type { Db, Store } from './store/open.ts'
 import { rootMarkOf } from './store/root-mark.ts'
@@ -94,6 +94,30 @@ export function clusterConfigOf(config: Config, connection: string): ClusterConf
   const cluster = config.clusters.find(one => one.name === name)
   if (cluster === undefined) throw new CompopsError(`the cluster ${name} is not configured (any more)`)
   return cluster
+}
+
+/** What `.compops.yml` is read against that the configuration knows: clusters, their languages, the site's limits. Their schedulers must have been loaded. */
+export function specSite(
+  config: Config,
+  rule: Pick<ProjectConfig, 'clusters' | 'policy'>,
+): Pick<SpecContext, 'clusters' | 'readBatchDirectives' | 'allowedDirective' | 'policy'> {
+  const dialectFor = ({ name }: SpecCluster) => dialectOf(clusterConfigOf(config, name).scheduler)
+  return {
+    clusters: rule.clusters.map(name => {
+      const { scheduler, defaults, allowDirectives } = clusterConfigOf(config, name)
+      const { name: dialectName, prefix } = dialectOf(scheduler)
+      return { name, dialectName, directivePrefix: prefix, defaults, allowDirectives }
+    }),
+    readBatchDirectives: (cluster, text) => dialectFor(cluster).readDirectives(text),
+    allowedDirective(cluster, directive) {
+      const allowed = dialectFor(cluster).allowedDirective(cluster.allowDirectives, directive)
+      const own = rule.policy?.directives ?? null
+      if (allowed !== true || own === null || dialectFor(cluster).allowedDirective(own, directive) === true)
+        return allowed
+      return "the site's policy for this project does not list it"
+    },
+    ...(rule.policy === undefined ? {} : { policy: rule.policy }),
+  }
 }
 
 /** Opens an account on a cluster; nothing is connected before something is asked. Its scheduler must have been loaded. */

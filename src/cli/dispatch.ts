@@ -9,7 +9,7 @@ const commands: Readonly<Record<string, string>> = {
     'run the service: compops serve [--recover] [--config FILE]; --recover after a restored backup of another tool than ours',
   check: 'say what the configuration means, and what is wrong with it: compops check [--config FILE]',
   setup:
-    "make or mend a project's webhook and the protection of its evidence branch: COMPOPS_SETUP_TOKEN=… compops setup PROJECT [--replace OLD-URL]",
+    "make or mend a project's webhook and the protection of its evidence branch, and propose a first .compops.yml: COMPOPS_SETUP_TOKEN=… compops setup PROJECT [--replace OLD-URL] [--propose|--no-propose]",
   doctor: 'say what is not well with clusters and projects, and what to do: compops doctor [--json] [CLUSTER|PROJECT]',
   connect:
     'open the session that a cluster with two-factor sign-in needs, at the keyboard: compops connect CLUSTER [--end] [--config FILE]',

@@ -10,6 +10,7 @@ import {
   ProjectMembers,
   Projects,
   ProtectedBranches,
+  Repositories,
   RepositoryFiles,
   Users,
 } from '@gitbeaker/rest'
@@ -42,6 +43,7 @@ export function createClient(options: RequesterOptions) {
     hooks: new ProjectHooks(over),
     projects: new Projects(over),
     protectedBranches: new ProtectedBranches(over),
+    repositories: new Repositories(over),
     files: new RepositoryFiles(over),
     users: new Users(over),
   }

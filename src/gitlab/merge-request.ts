@@ -85,6 +85,35 @@ export function mergeRequestCalls(client: Client) {
       return found.filter(one => one.sourceProjectId === projectId && one.sourceBranch === sourceBranch)
     },
 
+    /** Those of this project's branch whatever their state, the newest first. */
+    async mergeRequestsOf(projectId: number, sourceBranch: string): Promise<MergeRequest[]> {
+      const found = await all(
+        rows(mergeRequest, `the merge requests of ${sourceBranch}`, page =>
+          client.mergeRequests.all({ projectId, sourceBranch, ...page }),
+        ),
+      )
+      return found
+        .filter(one => one.sourceProjectId === projectId && one.sourceBranch === sourceBranch)
+        .sort((a, b) => b.iid - a.iid)
+    },
+
+    async createMergeRequest(
+      projectId: number,
+      given: {
+        readonly sourceBranch: string
+        readonly targetBranch: string
+        readonly title: string
+        readonly description: string
+      },
+    ): Promise<MergeRequest> {
+      const { sourceBranch, targetBranch, title, description } = given
+      const answer: unknown = await client.mergeRequests.create(projectId, sourceBranch, targetBranch, title, {
+        description,
+        removeSourceBranch: true,
+      })
+      return read(mergeRequest, answer, 'the new merge request', true)
+    },
+
     /** Merge requests into the project, whatever their state, that were changed since. A project without merge requests has none. */
     async mergeRequestsChanged(projectId: number, since: Date): Promise<MergeRequest[]> {
       try {

@@ -1,10 +1,9 @@
-import type { ClusterConfig, ProjectConfig } from '../config/index.ts'
-import type { Context } from '../context.ts'
+import type { ProjectConfig } from '../config/index.ts'
+import { type Context, specSite } from '../context.ts'
 import { type Mirror, readFile } from '../git/mirror.ts'
 import type { ComputationSpec, SpecProblem } from '../model/job-spec.ts'
 import { storable } from '../model/storable.ts'
-import { dialectOf } from '../scheduler/index.ts'
-import { describeProblem, parseSpec, type SpecCluster, specLimits } from '../spec/index.ts'
+import { describeProblem, parseSpec, specLimits } from '../spec/index.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { shortBranch } from '../store/runs.ts'
 
@@ -55,26 +54,15 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
       null,
     )
   }
-  const clusters = rule.clusters.map(name => context.config.clusters.find(cluster => cluster.name === name)!)
   const secrets = await secretsOf(context, start)
-  const dialectFor = (cluster: SpecCluster) => dialectOf(clusters.find(({ name }) => name === cluster.name)!.scheduler)
   const answer = await parseSpec(file.text, {
+    ...specSite(context.config, rule),
     templates: context.templates,
     secrets,
-    clusters: clusters.map(toSpecCluster),
     async readFile(path) {
       const found = await readFile(mirror, sha, path, { maxBytes: specLimits.batchFile + 1 })
       return typeof found === 'string' ? null : found.text
     },
-    readBatchDirectives: (cluster, text) => dialectFor(cluster).readDirectives(text),
-    allowedDirective(cluster, directive) {
-      const allowed = dialectFor(cluster).allowedDirective(cluster.allowDirectives, directive)
-      const own = rule.policy?.directives ?? null
-      if (allowed !== true || own === null || dialectFor(cluster).allowedDirective(own, directive) === true)
-        return allowed
-      return "the site's policy for this project does not list it"
-    },
-    ...(rule.policy === undefined ? {} : { policy: rule.policy }),
   })
   if ('problems' in answer) return wrong(answer.problems, file.text, answer.sha256)
   return {
@@ -105,16 +93,5 @@ function wrong(problems: readonly SpecProblem[], text: string | null, sha256: st
     text,
     sha256,
     notices: [],
-  }
-}
-
-function toSpecCluster(cluster: ClusterConfig): SpecCluster {
-  const dialect = dialectOf(cluster.scheduler)
-  return {
-    name: cluster.name,
-    dialectName: dialect.name,
-    directivePrefix: dialect.prefix,
-    defaults: cluster.defaults,
-    allowDirectives: cluster.allowDirectives,
   }
 }

@@ -14,13 +14,21 @@ import {
   type Project,
   type ProtectedBranch,
 } from '../gitlab/gitlab.ts'
+import { proposeFirstFile } from './propose.ts'
 
 /** What was done to a project, or left, in a sentence each. */
 export interface Done {
   /** `left` was not needed; `undone` is needed, and a person must do it. */
   readonly did: 'made' | 'mended' | 'left' | 'in order' | 'undone'
-  readonly what: 'webhook' | 'evidence'
+  readonly what: 'webhook' | 'evidence' | 'first file'
   readonly sentence: string
+}
+
+export interface SetUpOptions {
+  /** Address of a webhook that is turned here instead of making one. */
+  readonly replace?: string | null
+  /** Whether a first `.compops.yml` is proposed; null: where there is none, and nobody has closed a proposal. */
+  readonly propose?: boolean | null
 }
 
 /**
@@ -32,7 +40,7 @@ export async function setUpProject(
   config: Config,
   path: string,
   maintainerToken: string,
-  replace: string | null = null,
+  { replace = null, propose = null }: SetUpOptions = {},
 ): Promise<Done[]> {
   const rule = projectFor(config, path)
   if (rule === null)
@@ -73,6 +81,10 @@ export async function setUpProject(
     done.push(await attempt('webhook', setUpHook(gitlab, project.id, settings, replace)))
   }
   done.push(await attempt('evidence', setUpEvidence(gitlab, service, project, rule.evidence.branch)))
+  if (propose !== false)
+    done.push(
+      await attempt('first file', proposeFirstFile(gitlab, project, { config, rule, insist: propose === true })),
+    )
   return done
 }
 

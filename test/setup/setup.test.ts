@@ -51,7 +51,7 @@ async function project() {
         .filter(({ method, path }) => method !== 'GET' && path.includes(`/projects/${id}/protected_branches`))
         .map(({ method }) => method),
     setUp: (replace: string | null = null, rule = '') =>
-      setUpProject(configured(rule), fullPath, tokens.alice, replace),
+      setUpProject(configured(rule), fullPath, tokens.alice, { replace }),
   }
 }
 type Project = Awaited<ReturnType<typeof project>>

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { dispatch } from '../../src/cli/dispatch.ts'
+import { startFakeSlurm } from '../support/fake-slurm.ts'
 import { patience } from '../support/patience.ts'
+import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
 async function setup(world: World, token: string | null, ...args: string[]): Promise<{ code: number; said: string }> {
@@ -34,6 +36,9 @@ test('a bare project is set up: a push then runs, its evidence is committed; ask
     )
     expect(first.said).toContain(
       '  + evidence: The branch compops/evidence is protected: compops may push to it, nobody may rewrite it.\n',
+    )
+    expect(first.said).toContain(
+      '  - first file: main has no batch script with lines for a scheduler: nothing is proposed.',
     )
     expect(first.code).toBe(0)
     expect(first.said).not.toContain(token)
@@ -83,3 +88,62 @@ test('who may not is told, and nothing is changed', () =>
     expect((await setup(world, null, 'physics/heat')).code).toBe(2)
     expect(simulator.hooks(project.id)).toEqual([])
   }))
+
+test('a first .compops.yml is proposed from the batch scripts, once; nothing runs by it, and a commit on it tries it', async () => {
+  const slurm = startFakeSlurm()
+  try {
+    await inWorld(
+      {
+        clusters: `  falcon: { scheduler: slurm, root: ROOT, path: ${slurm.bin}, poll_interval: 1s, defaults: { partition: main } }`,
+        rule: '    clusters: [falcon]',
+      },
+      async world => {
+        const { simulator, project } = world
+        const token = simulator.createToken(world.alice.id, { name: 'one day', scopes: ['api'] }).token
+        await world.push('main', {
+          'jobs/solve.sbatch': '#!/bin/sh\n#SBATCH --nodes=1 --time=10\n#SBATCH --output=log\necho solved\n',
+          'jobs/old.pbs': '#PBS -l select=1\nhostname\n',
+        })
+        const proposals = () => simulator.mergeRequests(project.id)
+        expect((await setup(world, token, 'physics/heat', '--no-propose')).said).not.toContain('first file')
+        expect(proposals()).toEqual([])
+
+        const first = await setup(world, token, 'physics/heat')
+        expect(first.said).toContain('  + first file: !1 proposes a first `.compops.yml` with one job, and its plan: ')
+        expect(first.said).toContain('1 more were left out')
+        expect(first.code).toBe(0)
+        const [proposal] = proposals()
+        expect(proposal!.description).toContain(
+          '### solve on falcon\n\n`jobs/solve.sbatch`\n\n| asks for | | from |\n|---|---|---|\n| `partition` | `main` | default of cluster falcon |\n| `time` | `10m` | \\#SBATCH line 2 of jobs/solve.sbatch |\n',
+        )
+        expect(proposal!.description).toContain('`jobs/old.pbs`: its lines are for a scheduler that falcon has not')
+        expect(await simulator.readFile(project.id, 'compops/first-file', '.compops.yml')).toContain(
+          'cluster: falcon\njobs:\n  solve:\n    file: jobs/solve.sbatch\n',
+        )
+
+        expect((await setup(world, token, 'physics/heat')).said).toContain(
+          '  ✓ first file: A first `.compops.yml` is proposed in !1',
+        )
+        expect((await setup(world, token, 'physics/heat', '--propose')).said).toContain('is proposed in !1')
+        await until(
+          'the push to be read',
+          () => world.answers().filter(line => line.startsWith('Push Hook')).length >= 2,
+        )
+
+        const sha = await world.push('compops/first-file', { 'note.txt': 'try it\n' }, 'try it')
+        expect((await world.treeEnds(sha))['compops/solve']).toBe('success')
+        // The commit that proposed it ran nothing.
+        expect(slurm.calls('sbatch')).toHaveLength(1)
+        await until('the note on the proposal', () => world.note(1)?.body.includes('solve'))
+
+        await simulator.closeMergeRequest({ projectId: project.id, iid: 1, userId: world.alice.id })
+        expect((await setup(world, token, 'physics/heat')).said).toContain(
+          '  - first file: A first `.compops.yml` was proposed in !1, which is closed; `--propose` does it again.',
+        )
+        expect(proposals()).toHaveLength(1)
+      },
+    )
+  } finally {
+    slurm.stop()
+  }
+})
