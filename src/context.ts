@@ -125,11 +125,13 @@ export function openConnection(
   config: Config,
   connection: string,
   options: Pick<ClusterOptions, 'mark' | 'lookOnly'> & {
+    /** Below the configured root, which it gets; left out: that itself. */
+    readonly rootBelow?: (root: string) => string
     readonly now: () => Date
     readonly onEvent?: (event: RemoteEvent) => void
   },
 ): Cluster {
-  const { onEvent, ...others } = options
+  const { onEvent, rootBelow = root => root, ...others } = options
   const cluster = clusterConfigOf(config, connection)
   const runAs =
     config.projects.find(
@@ -142,7 +144,7 @@ export function openConnection(
     remote: openRemote(ways.login, onEvent),
     transfer: ways.transfer === null ? null : openRemote(ways.transfer, onEvent),
     nodes: ways.nodes,
-    root: runAs?.root ?? cluster.root,
+    root: rootBelow(runAs?.root ?? cluster.root),
     settle: config.intervals.settle / 1000,
     events: cluster.events,
     ...others,

@@ -20,6 +20,8 @@ export interface CommandLine {
   readonly flags: ReadonlySet<string>
   /** Options with a value. */
   readonly values: ReadonlyMap<string, string>
+  /** Options that may stand there several times, each with a value. */
+  readonly lists: ReadonlyMap<string, readonly string[]>
   /** What stands there without a name: files, or whatever the command is about. */
   readonly files: readonly string[]
 }
@@ -28,7 +30,12 @@ export interface CommandLine {
 export function readCommandLine(
   args: readonly string[],
   env: Io['env'],
-  allowed: { readonly flags?: readonly string[]; readonly values?: readonly string[]; readonly files?: number } = {},
+  allowed: {
+    readonly flags?: readonly string[]
+    readonly values?: readonly string[]
+    readonly lists?: readonly string[]
+    readonly files?: number
+  } = {},
 ): CommandLine {
   try {
     const { values, positionals } = parseArgs({
@@ -37,6 +44,7 @@ export function readCommandLine(
         config: { type: 'string' },
         ...Object.fromEntries((allowed.flags ?? []).map(flag => [flag, { type: 'boolean' as const }])),
         ...Object.fromEntries((allowed.values ?? []).map(name => [name, { type: 'string' as const }])),
+        ...Object.fromEntries((allowed.lists ?? []).map(name => [name, { type: 'string' as const, multiple: true }])),
       },
       strict: true,
       allowPositionals: (allowed.files ?? 0) > 0,
@@ -50,6 +58,12 @@ export function readCommandLine(
         (allowed.values ?? []).flatMap(name => {
           const value = given.get(name)
           return typeof value === 'string' ? [[name, value] as const] : []
+        }),
+      ),
+      lists: new Map(
+        (allowed.lists ?? []).map(name => {
+          const value = given.get(name)
+          return [name, Array.isArray(value) ? value.map(String) : []] as const
         }),
       ),
       files: positionals,

@@ -10,7 +10,8 @@ const commands: Readonly<Record<string, string>> = {
   check: 'say what the configuration means, and what is wrong with it: compops check [--config FILE]',
   setup:
     "make or mend a project's webhook and the protection of its evidence branch, and propose a first .compops.yml: COMPOPS_SETUP_TOKEN=… compops setup PROJECT [--replace OLD-URL] [--propose|--no-propose]",
-  doctor: 'say what is not well with clusters and projects, and what to do: compops doctor [--json] [CLUSTER|PROJECT]',
+  doctor:
+    'say what is not well with clusters and projects, and what to do: compops doctor [--json] [--compute] [--module NAME]… [--wait 10m] [CLUSTER|PROJECT]',
   connect:
     'open the session that a cluster with two-factor sign-in needs, at the keyboard: compops connect CLUSTER [--end] [--config FILE]',
   why: 'say where a push, run or job stands: compops why ID|BRANCH [JOB]|SHA|NATIVE-ID [--json] [--last N]',

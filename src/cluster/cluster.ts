@@ -10,6 +10,7 @@ import { openRunFiles } from './files.ts'
 import { observeAttempts } from './observe.ts'
 import { openReach } from './reach.ts'
 import { planSubmission, submitAttempt } from './submit.ts'
+import { removeTrial } from './trial.ts'
 
 export type * from './contract.ts'
 
@@ -35,6 +36,7 @@ export function openCluster(options: ClusterOptions): Cluster {
       array === undefined ? collectAttempt(reach, attempt, asked) : collectArray(reach, attempt, { ...asked, array }),
     cancel: (attempts, asked) => cancelAttempts(reach, attempts, asked),
     examine: options => examineCluster(reach, options),
+    removeTrial: () => removeTrial(reach),
     directories: openDirectories(reach),
     files: openRunFiles(reach),
     stats: reach.stats,

@@ -44,6 +44,8 @@ export interface Cluster {
   cancel(attempts: readonly WatchedAttempt[], options?: { fence?: boolean }): Promise<ReadonlyMap<string, Fate>>
   /** A look around for `compops doctor`. Never throws for what it meets there; changes nothing. */
   examine(options: ExamineOptions): Promise<Examined>
+  /** Removes everything below a root that was made for one trial (trial.ts), and says whether it is gone. Refuses any other root. */
+  removeTrial(): Promise<boolean>
   /** What lies on the cluster, asked when our own rows may be older than it. */
   readonly directories: Directories
   /** What jobs left behind, piece by piece. */

@@ -1,4 +1,4 @@
-import { UnreadableError } from '../errors.ts'
+import { CompopsError, UnreadableError } from '../errors.ts'
 import type { OutputFile } from '../model/observation.ts'
 import type { Piece, PieceAsked, RunFiles, WatchedAttempt } from './contract.ts'
 import { pathsOf } from './layout.ts'
@@ -8,6 +8,8 @@ import { readProgram } from './read-program.ts'
 /** Bytes that one command brings at most; encoded they are a third more, and the answer is held in memory. */
 export const pieceBytes = 4 * 1024 * 1024
 const files = 500
+/** From this size on the way through a transfer host is worth its question. */
+const bulkBytes = 512 * 1024
 const deadline = 120_000
 
 /** What a job left behind, piece by piece: its outputs, its log, its script. Its user wrote all of it, and may change it at any time. */
@@ -75,17 +77,46 @@ async function readGroup(
   const directory = { checkout: paths.work, output: paths.output, attempt: paths.attempt }[place]
   const sayable = asked.map(({ path }) => isSayable(path))
   const wanted = asked.filter((_, index) => sayable[index])
+  const sum = wanted.reduce((bytes, piece) => bytes + piece.bytes, 0)
+  const found = await (reach.ownTransfer && place !== 'attempt' && sum >= bulkBytes
+    ? readInBulk(reach, directory, wanted)
+    : readAll(reach, directory, wanted, false))
+  const inOrder = found.values()
+  return sayable.map(is => (is ? inOrder.next().value! : unspeakable))
+}
+
+/**
+ * Through the transfer host. It is there to spare the login node, which is asked where it does not answer, and for what it does not have: its cache may not
+ * know yet what a compute node has just written.
+ */
+async function readInBulk(reach: Reach, directory: string, wanted: readonly PieceAsked[]): Promise<Piece[]> {
+  const found = await readAll(reach, directory, wanted, true).catch(error => {
+    if (!(error instanceof CompopsError)) throw error
+    return wanted.map(() => gone)
+  })
+  const missing = wanted.filter((_, index) => 'problem' in found[index]!)
+  if (missing.length === 0) return found
+  const again = (await readAll(reach, directory, missing, false)).values()
+  return found.map(piece => ('problem' in piece ? again.next().value! : piece))
+}
+
+async function readAll(
+  reach: Reach,
+  directory: string,
+  wanted: readonly PieceAsked[],
+  bulk: boolean,
+): Promise<Piece[]> {
   const answer = await reach.run({
     text: readProgram,
     lines: [reach.root, directory.slice(reach.root === '/' ? 1 : reach.root.length + 1)],
     rest: wanted.map(({ offset, bytes, path }) => `${Math.trunc(offset)} ${Math.trunc(bytes)} ${path}\n`).join(''),
     deadline,
+    ...(bulk ? { bulk } : {}),
   })
   if (answer.rc !== 0) throw notWhole(reach.name, 'files of a job could not be read', answer)
   const found = answer.stdout === 'gone\n' ? wanted.map(() => gone) : readPieces(answer.stdout, wanted.length)
   if (found === null) throw new UnreadableError(`${reach.name}: files of a job did not come whole`, { transient: true })
-  const inOrder = found.values()
-  return sayable.map(is => (is ? inOrder.next().value! : unspeakable))
+  return found
 }
 
 const gone: Piece = { problem: 'is not there any more' }

@@ -4,6 +4,7 @@ import { CompopsError, describeError } from '../errors.ts'
 import { createGitLab, fixedToken, type GitLab, isGitLabError } from '../gitlab/gitlab.ts'
 import { loadDialects } from '../scheduler/index.ts'
 import { concludeCluster } from './cluster.ts'
+import { type ComputeOptions, tryCompute } from './compute.ts'
 import { type Finding, findingsAbout, sorted } from './finding.ts'
 import { concludeInstance, concludeProject, concludeSharing, type Failed, type ProjectSeen } from './gitlab.ts'
 
@@ -15,6 +16,8 @@ export interface DoctorOptions {
   readonly now: () => Date
   /** Milliseconds for each look; for tests. */
   readonly patience?: number
+  /** Whether and how a tiny job is sent to each cluster; left out: none is. `alone`: nothing else is looked at. */
+  readonly compute?: Omit<ComputeOptions, 'now'> & { readonly alone: boolean }
 }
 
 /** Nobody is waited for longer; a peer or a project that hangs delays no other. */
@@ -24,23 +27,48 @@ const sideBySide = 4
 /** Projects of one configuration that are looked at. */
 const mostProjects = 50
 
-/** Looks at every cluster and project of the configuration, side by side, and says what is not well. Changes nothing. */
+/** Looks at every cluster and project of the configuration, side by side, and says what is not well. Changes nothing, but for the tiny job of `compute`, which is removed again. */
 export async function examine(config: Config, options: DoctorOptions): Promise<Finding[]> {
   const { only } = options
   const clusters = connectionsOf(config).filter(name => only === null || name === only || name.split('#')[0] === only)
   const aboutCluster = only !== null && clusters.length > 0
-  if (only !== null && !aboutCluster && projectFor(config, only) === null)
+  const aboutProject = only !== null && !aboutCluster
+  if (aboutProject && projectFor(config, only) === null)
     throw new CompopsError(
       `${JSON.stringify(only)} is neither a cluster (${config.clusters.map(({ name }) => name).join(', ')}) nor a project that a rule of ${config.file} matches`,
     )
   await loadDialects(config.clusters.map(cluster => cluster.scheduler))
+  if (aboutProject && options.compute !== undefined)
+    throw new CompopsError('a job is sent to a cluster: name one, or none for all of them')
   const looks = [
+    ...(options.compute === undefined ? [] : clusters.map(name => compute(config, name, options))),
+    ...(options.compute?.alone === true ? [] : others(config, clusters, aboutCluster, options)),
+  ]
+  return sorted((await Promise.all(looks)).flat())
+}
+
+function others(
+  config: Config,
+  clusters: readonly string[],
+  aboutCluster: boolean,
+  options: DoctorOptions,
+): Promise<Finding[]>[] {
+  const { only } = options
+  return [
     ...(only === null || aboutCluster
       ? clusters.map(name => within(name, 'ssh', options, () => seeCluster(config, name, options)))
       : []),
     ...(aboutCluster ? [] : [seeGitLab(config, options)]),
   ]
-  return sorted((await Promise.all(looks)).flat())
+}
+
+/** Waits as long as it is told to: a queue may be long. */
+async function compute(config: Config, name: string, options: DoctorOptions): Promise<Finding[]> {
+  const { alone: _, ...asked } = options.compute!
+  const patience = asked.wait + usualPatience
+  return within(name, 'compute', { ...options, patience }, () =>
+    tryCompute(config, name, { ...asked, now: options.now }),
+  )
 }
 
 /** A look that hangs or breaks is a finding about its subject, and of no other. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -184,4 +185,48 @@ test('a check changes nothing, and says of a root that it is not there, or canno
   expect(readdirSync(root)).toEqual([])
   writeFileSync(join(root, 'file'), '')
   expect(await look(join(root, 'file'))).toMatchObject({ unreachable: null, place: { root: { state: 'refused' } } })
+})
+
+describe('large results', () => {
+  const ids = { projectId: 42, runId: randomUUID(), jobId: randomUUID(), id: randomUUID(), nativeId: null }
+  const size = 2_000_000
+  const write = () => {
+    const work = join(root, '42', 'runs', ids.runId, 'work')
+    mkdirSync(work, { recursive: true })
+    writeFileSync(join(work, 'large.bin'), 'x'.repeat(size))
+  }
+  const fetch = async (far: Cluster, bytes = size) => {
+    const [piece] = await far.files.read(ids, [{ in: 'checkout', path: 'large.bin', offset: 0, bytes }])
+    return 'bytes' in piece! ? piece.bytes.length : piece!.problem
+  }
+
+  test('come through the file server, small ones and what it does not have through the login node', async () => {
+    write()
+    const transfer = createSsh2Remote(files)
+    const far = reach(transfer)
+    expect(await fetch(far, 1_000)).toBe(1_000)
+    expect(transfer.stats().connects).toBe(0)
+    expect(await fetch(far)).toBe(size)
+    // The mark, then the file.
+    expect(transfer.stats()).toMatchObject({ connects: 1, commands: 2 })
+  })
+
+  test('a file server that does not know of them yet, has another root or is away costs nothing but a question', async () => {
+    write()
+    const here = createSsh2Remote(files)
+    const blind: Remote = {
+      ...here,
+      run: async request => {
+        const answer = await here.run(request)
+        return answer.stdout.startsWith('piece ') ? { ...answer, stdout: 'gone\n' } : answer
+      },
+    }
+    const blindly = reach(blind)
+    expect(await fetch(blindly)).toBe(size)
+    expect(here.stats().commands).toBe(2)
+    await blindly.close()
+    expect(await fetch(reach(elsewhere(createSsh2Remote(files))))).toBe(size)
+    await cluster?.close()
+    expect(await fetch(reach(createSsh2Remote({ ...files, port: 1 })))).toBe(size)
+  })
 })

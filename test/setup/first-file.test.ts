@@ -5,7 +5,7 @@ import { openTemplates, type SpecCluster, type SpecContext } from '../../src/spe
 
 const cluster = (name: string, dialectName: string): SpecCluster => ({
   ...{ name, dialectName, directivePrefix: dialectOf(dialectName).prefix },
-  ...{ defaults: {}, allowDirectives: ['--hint=*'] },
+  ...{ defaults: { time: 3_600 }, allowDirectives: ['--hint=*'] },
 })
 const context = (...clusters: SpecCluster[]): SpecContext => ({
   clusters,

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs'
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { dispatch } from '../../src/cli/dispatch.ts'
@@ -69,6 +69,87 @@ test('a world that is well is green, and nothing is left behind', async () => {
   expect(slurm.calls('sbatch').length - calls).toBe(1)
   expect(slurm.jobs()).toEqual([])
 })
+
+test('--compute sends one tiny job, says what the node sees, and removes everything again', async () => {
+  const calls = slurm.calls('sbatch').length
+  const { code, findings, said } = await look('--compute', 'falcon')
+  expect(code, said).toBe(0)
+  const compute = findings
+    .filter(({ check }) => check.startsWith('compute'))
+    .map(({ check, level }) => `${level} ${check}`)
+  expect(compute).toEqual(
+    ['compute', 'compute root', 'compute shell', 'compute tools', 'compute clock'].map(check => `ok ${check}`),
+  )
+  // The others are asked besides: sbatch --test-only.
+  expect(findings.map(({ check }) => check)).toContain('submission')
+  expect(slurm.calls('sbatch').length - calls).toBe(2)
+  expect(slurm.jobs().map(({ state }) => state)).toEqual(['COMPLETED'])
+  expect(readdirSync(root)).toEqual([])
+}, 60_000)
+
+test('--module says of each whether it loads, in the words of the module system, and asks for nothing else', async () => {
+  await appendFile(
+    join(slurm.state, '.bash_profile'),
+    `module() { case $2 in
+  gcc) LOADEDMODULES=gcc/12.1; export LOADEDMODULES; echo 'Loading gcc/12.1' >&2 ;;
+  old) echo 'ERROR:105: Unable to locate a modulefile for old' >&2 ;;
+  *) echo "Lmod has detected the following error: unknown: \\"$2\\"" >&2; return 1 ;;
+esac; }
+`,
+  )
+  const { code, findings } = await look('--module', 'gcc', '--module', 'old,nosuch', 'falcon')
+  expect(code).toBe(1)
+  expect(
+    findings
+      .filter(({ check }) => check.startsWith('module'))
+      .map(({ level, check, sentence }) => [level, check, sentence]),
+  ).toEqual([
+    [
+      'error',
+      'module old',
+      'It does not load. The module system says: “ERROR:105: Unable to locate a modulefile for old”',
+    ],
+    [
+      'error',
+      'module nosuch',
+      'It does not load. The module system says: “Lmod has detected the following error: unknown: "nosuch"”',
+    ],
+    ['ok', 'module gcc', 'It loads as gcc/12.1; the module system says: “Loading gcc/12.1”'],
+  ])
+  expect(findings.map(({ check }) => check)).not.toContain('submission')
+  expect((await look('--module', '$(id)', 'falcon')).said).toContain('cannot be the name of a module')
+  expect(readdirSync(root)).toEqual([])
+}, 60_000)
+
+test('a queue that is too long is waited for as long as it was said, then the job is cancelled and removed', async () => {
+  slurm.behave('hold', 'yes')
+  try {
+    const { code, findings } = await look('--compute', '--wait', '1s', 'falcon')
+    expect(bad(findings).filter(line => line.includes('compute'))).toEqual([
+      expect.stringMatching(/^warn falcon compute: Job \d+ had not ended when the wait was over.*It was cancelled\.$/),
+    ])
+    expect(code).toBe(0)
+    expect(slurm.jobs().at(-1)!.state).toBe('CANCELLED')
+    expect(readdirSync(root)).toEqual([])
+  } finally {
+    slurm.behave('hold', 'ok')
+  }
+}, 60_000)
+
+test('a job that the scheduler refuses leaves nothing behind either', async () => {
+  slurm.behave('sbatch', 'refuse')
+  try {
+    const { findings } = await look('--compute', 'falcon')
+    expect(bad(findings)).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^error falcon compute: A tiny job was not accepted: .*Invalid account/),
+      ]),
+    )
+    expect(readdirSync(root)).toEqual([])
+  } finally {
+    slurm.behave('sbatch', 'ok')
+  }
+}, 60_000)
 
 interface Fault {
   readonly plant: () => unknown

@@ -96,6 +96,7 @@ test('a first .compops.yml is proposed from the batch scripts, once; nothing run
       {
         clusters: `  falcon: { scheduler: slurm, root: ROOT, path: ${slurm.bin}, poll_interval: 1s, defaults: { partition: main } }`,
         rule: '    clusters: [falcon]',
+        more: 'intervals: { note: 200ms, shortest_poll: 1s }',
       },
       async world => {
         const { simulator, project } = world
