@@ -52,7 +52,7 @@ jobs:
     directives: ['--hint=nomultithread'],
     origins: { nodes: '#SBATCH line 2 of jobs/solve.sbatch' },
   })
-  expect(first.notices[0]).toContain('jobs/solve.sbatch, line 4: "--output=solve.log" is left out')
+  expect(first.notices[0]).toContain('jobs/solve.sbatch, line 4: `--output=solve.log` is left out')
   expect(first.leftOut).toEqual([])
 })
 
@@ -70,7 +70,7 @@ test('what would be a mistake in the file is left out of it, with its reason', (
   expect(first.leftOut.map(({ path }) => path)).toEqual(['flags.sh', 'pbs.sh', 'week.sh'])
   expect(first.leftOut[1]!.why).toBe('its lines are for a scheduler that falcon has not')
   expect(first.leftOut[0]!.why).toContain('--wckey')
-  expect(first.leftOut[2]!.why).toContain('7d')
+  expect(first.leftOut[2]!.why).toContain('`time` is 7 d')
 })
 
 test('where no script asks for anything nothing is written', () => {

@@ -44,13 +44,14 @@ afterAll(async () => {
 
 async function look(...args: string[]): Promise<{ code: number; findings: Finding[]; said: string }> {
   let said = ''
+  let errors = ''
   const io = {
     stdout: { write: (text: string) => (said += text) },
-    stderr: { write: (text: string) => (said += text) },
+    stderr: { write: (text: string) => (errors += text) },
     env: { ...process.env, STORY_TOKEN: world.token, STORY_SECRET: world.secret, COMPOPS_SETUP_TOKEN: maintainer },
   }
   const code = await dispatch(['doctor', '--config', world.configFile, '--json', ...args], io)
-  return { code, findings: said.startsWith('[') ? (JSON.parse(said) as Finding[]) : [], said }
+  return { code, findings: said.startsWith('[') ? (JSON.parse(said) as Finding[]) : [], said: said + errors }
 }
 
 const bad = (findings: readonly Finding[]) =>
@@ -74,6 +75,8 @@ test('--compute sends one tiny job, says what the node sees, and removes everyth
   const calls = slurm.calls('sbatch').length
   const { code, findings, said } = await look('--compute', 'falcon')
   expect(code, said).toBe(0)
+  // Who waits sees how it stands.
+  expect(said).toMatch(/falcon: is handed over\nfalcon: job \d+ (?:waits|runs)/)
   const compute = findings
     .filter(({ check }) => check.startsWith('compute'))
     .map(({ check, level }) => `${level} ${check}`)
@@ -142,7 +145,7 @@ test('a job that the scheduler refuses leaves nothing behind either', async () =
     const { findings } = await look('--compute', 'falcon')
     expect(bad(findings)).toEqual(
       expect.arrayContaining([
-        expect.stringMatching(/^error falcon compute: A tiny job was not accepted: .*Invalid account/),
+        expect.stringMatching(/^error falcon compute: A tiny job was not accepted: .*invalid partition/),
       ]),
     )
     expect(readdirSync(root)).toEqual([])
