@@ -1,4 +1,5 @@
 import { Hono, type Context as HonoContext } from 'hono'
+import { createApi } from './api/api.ts'
 import { matchGlob, projectFor } from './config/index.ts'
 import type { Context } from './context.ts'
 import { describeError } from './errors.ts'
@@ -8,7 +9,7 @@ import { whereToLook } from './run/where-to-look.ts'
 import { insertDeliveries } from './store/deliveries.ts'
 import { createWebhookRoute, type ProjectSecret } from './webhook/route.ts'
 
-/** The HTTP face: webhook, health, metrics. Config in, nothing read from the environment. */
+/** The HTTP face: webhook, API, health, metrics. Config in, nothing read from the environment. */
 export async function createApp(context: Context): Promise<Hono> {
   const { config, metrics } = context
   const health = createHealth(context)
@@ -66,6 +67,7 @@ export async function createApp(context: Context): Promise<Hono> {
     return url === null ? c.json({ error: 'there is no such run' }, 404) : c.redirect(url)
   }
 
+  app.route('/', createApi(context))
   app.get('/', c => c.html(frontPage(config.gitlab.url)))
   app.notFound(c => c.json({ error: `nothing is at ${c.req.path}` }, 404))
   app.onError((error, c) => {

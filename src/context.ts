@@ -13,7 +13,7 @@ import {
 import { CompopsError, describeError } from './errors.ts'
 import { type Gate, type Mirror, openMirror } from './git/mirror.ts'
 import { isSuspect } from './git/suspect.ts'
-import { createCircuit, createGitLab, type GitLab, type TokenSource } from './gitlab/gitlab.ts'
+import { createCircuit, createGitLab, fixedToken, type GitLab, type TokenSource } from './gitlab/gitlab.ts'
 import type { Audit, Log, Secrets } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import { newId } from './model/id.ts'
@@ -52,6 +52,8 @@ export interface Context {
   /** The client with the token of the rule that matches the project, else the instance's. */
   gitlabOf(projectPath: string): GitLab
   gitlabs(): readonly GitLab[]
+  /** The same GitLab as somebody sees it who asks us something: with their token, which nothing here keeps. */
+  gitlabAs(token: string): GitLab
   clusterOf(connection: string): Cluster
   clusterConfig(connection: string): ClusterConfig
   /** Every account on a cluster that the configuration can use. */
@@ -218,6 +220,17 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     lease: unshared,
     gitlabOf: path => clientOf(ruleOf(path)),
     gitlabs: () => [...new Set(clients.values())],
+    gitlabAs: token =>
+      createGitLab({
+        url: config.gitlab.url,
+        // GitLab takes access tokens this way too.
+        token: fixedToken(token, 'oauth'),
+        now: () => clock.now().getTime(),
+        wait: ms => clock.sleep(ms),
+        deadline: config.gitlab.timeout,
+        circuit,
+        onCall: ({ method, route, status }) => metrics.gitlabCalls.inc({ method, route, status: String(status) }),
+      }),
     clusterConfig: connection => clusterConfigOf(config, connection),
     connections: () => connections,
     clusterOf(connection) {

@@ -9,12 +9,11 @@ import type { Cluster } from './cluster/cluster.ts'
 import type { Audit, Log, Secrets } from './log.ts'
 import { describeHold } from './model/hold.ts'
 import { isId, newId } from './model/id.ts'
-import { pieceHeaders, piecesOf } from './model/results.ts'
 import { mostChains } from './model/why.ts'
+import { answerPiece, pieceAsked } from './results/answer.ts'
 import { findResults } from './results/find.ts'
 import { keepRun } from './results/keep.ts'
 import { resultsOf } from './results/manifest.ts'
-import { readPiece } from './results/piece.ts'
 import { dumpTo } from './store/dump.ts'
 import { liftHold, setHold } from './store/holds.ts'
 import { loadOfLastDay } from './store/load.ts'
@@ -84,34 +83,14 @@ export function createOperatorApp(context: OperatorContext): Hono {
   })
 
   app.get('/piece', async c => {
-    const { attempt = '', in: place, path = '', offset = '0', bytes = '', task } = c.req.query()
-    const kind = piecesOf.find(one => one === place)
-    if (task !== undefined && !/^\d{1,9}$/.test(task)) return answer({ error: 'which task?' }, 400)
-    if (!isId(attempt) || kind === undefined || !/^-?\d{1,15}$/.test(offset) || !/^\d{1,10}$/.test(bytes))
-      return answer({ error: 'which piece of which file?' }, 400)
+    const wanted = pieceAsked(c.req.query())
+    if (wanted === null) return answer({ error: 'which piece of which file?' }, 400)
     if (context.clusterOf === null)
       return answer(
         { error: 'no service runs on this data directory: start it, files are read over its connections' },
         503,
       )
-    const wanted = {
-      attempt,
-      in: kind,
-      path,
-      offset: Number(offset),
-      bytes: Number(bytes),
-      task: task === undefined ? undefined : Number(task),
-    }
-    const piece = await readPiece(context.db, context.clusterOf, wanted)
-    if ('problem' in piece) return answer({ error: `it ${piece.problem}`, ended: piece.ended }, 404)
-    return new Response(new Uint8Array(piece.bytes), {
-      headers: {
-        'content-type': 'application/octet-stream',
-        [pieceHeaders.size]: String(piece.size),
-        [pieceHeaders.offset]: String(piece.offset),
-        [pieceHeaders.ended]: piece.ended ? 'yes' : 'no',
-      },
-    })
+    return answerPiece(context.db, context.clusterOf, wanted)
   })
 
   app.post('/keep', async c => {

@@ -1,3 +1,4 @@
+import { accessCalls } from './access.ts'
 import type { Reachability } from './circuit.ts'
 import { createClient } from './client.ts'
 import { fileCalls } from './file.ts'
@@ -58,6 +59,7 @@ export function createGitLab(options: GitLabOptions) {
     /** The same, asked of GitLab once for each token. */
     self: async (): Promise<User> => (known?.token === options.token.current() ? known.user : me()),
     ...tokenCalls(client),
+    ...accessCalls(client),
     ...projectCalls(client),
     ...pipelineCalls(client),
     ...mergeRequestCalls(client),

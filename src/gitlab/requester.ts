@@ -49,6 +49,8 @@ export interface Requester {
   readonly requesterFn: ReturnType<typeof createRequesterFn>
   /** For the calls that gitbeaker does not know; keys are decamelized as it does. */
   get(path: string, query?: Record<string, unknown>): Promise<unknown>
+  /** For what lies beside the API, e.g. `oauth/token/info`. */
+  getBeside(path: string): Promise<unknown>
   /** Sends a form, as files are sent. */
   postForm(path: string, form: FormData): Promise<unknown>
   counts(): CallCount[]
@@ -135,6 +137,7 @@ export function createRequester(options: RequesterOptions): Requester {
     path: string,
     query: string,
     body: string | FormData | undefined,
+    base = api,
   ): Promise<Answer> {
     if (path.split('/').some(part => part === '' || /^(\.|%2e){1,2}$/i.test(part))) {
       throw new GitLabError(`${method} ${path}: not a path of GitLab's API`, { kind: 'invalid' })
@@ -142,9 +145,9 @@ export function createRequester(options: RequesterOptions): Requester {
     const release = await turn()
     try {
       const token = currentToken()
-      let answer = await send(method, path, query, body, token)
+      let answer = await send(method, path, query, body, token, base)
       if (answer.status === 401 && (await isRenewed(token))) {
-        answer = await send(method, path, query, body, currentToken())
+        answer = await send(method, path, query, body, currentToken(), base)
       }
       return failUnlessOk(method, path, answer)
     } finally {
@@ -158,6 +161,7 @@ export function createRequester(options: RequesterOptions): Requester {
     query: string,
     body: string | FormData | undefined,
     token: string,
+    base: string,
   ): Promise<Answer> {
     const route = routeOf(path)
     const name = `${method} ${route}`
@@ -204,7 +208,7 @@ export function createRequester(options: RequesterOptions): Requester {
         // The type of a form names its boundary: fetch writes it.
         ...(typeof body === 'string' ? { 'content-type': 'application/json' } : {}),
       }
-      response = await (options.fetch ?? fetch)(`${api}${path}${query === '' ? '' : `?${query}`}`, {
+      response = await (options.fetch ?? fetch)(`${base}${path}${query === '' ? '' : `?${query}`}`, {
         method,
         headers,
         redirect: 'manual',
@@ -316,6 +320,9 @@ export function createRequester(options: RequesterOptions): Requester {
     requesterFn,
     async get(path, query) {
       return (await call('GET', path, formatQuery(query), undefined)).body
+    },
+    async getBeside(path) {
+      return (await call('GET', path, '', undefined, `${url}/`)).body
     },
     async postForm(path, form) {
       return (await call('POST', path, '', form)).body

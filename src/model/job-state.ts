@@ -97,12 +97,14 @@ export function gitlabState(name: JobState, reason: FailureReason | null): GitLa
   return jobStates[name].gitlab
 }
 
+/** What is under way before what has ended, trouble before what is well. */
+export const runStateOrder: readonly JobState[] = [
+  ...(['running', 'suspended', 'queued', 'submitting', 'held', 'waiting'] as const),
+  ...(['failed', 'canceled', 'skipped', 'completed'] as const),
+]
+
 /** The state of a run from those of its jobs: the one that a person should look at first. */
 export function runState(jobs: readonly JobState[]): JobState {
   if (jobs.length === 0) return 'failed'
-  const unfinished: readonly JobState[] = ['running', 'suspended', 'queued', 'submitting', 'held', 'waiting']
-  for (const name of unfinished) if (jobs.includes(name)) return name
-  const ended: readonly JobState[] = ['failed', 'canceled', 'skipped']
-  for (const name of ended) if (jobs.includes(name)) return name
-  return 'completed'
+  return runStateOrder.find(name => jobs.includes(name)) ?? 'completed'
 }

@@ -5,6 +5,7 @@ import type { ResultFile, Results, ResultsOfJob } from '../model/results.ts'
 import type { Job, Run } from '../model/run.ts'
 import { renderEvidence } from '../render/evidence.ts'
 import { renderSummary } from '../render/summary.ts'
+import { removedInWords } from './removed.ts'
 
 /** What there is to fetch of a run, or of some of its jobs, and what is said of it. */
 export function resultsOf(
@@ -22,11 +23,7 @@ export function resultsOf(
     metadata: renderEvidence(run),
     summary: renderSummary({ ...page, run: { ...run, jobs }, dashboard: false }, of),
     jobs: of,
-    removed: (run.removed ?? []).map(({ cluster, at, days }) =>
-      at === null
-        ? `its directory on ${cluster} is being removed (keep: ${days} days)`
-        : `its directory on ${cluster} was removed on ${at.toISOString().slice(0, 10)} (keep: ${days} days)`,
-    ),
+    removed: removedInWords(run.removed),
   }
 }
 

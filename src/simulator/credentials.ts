@@ -1,4 +1,4 @@
-import { Refusal, unauthorized } from './refusal.ts'
+import { forbidden, Refusal, unauthorized } from './refusal.ts'
 import type { SimToken, SimUser } from './types.ts'
 import type { World } from './world.ts'
 
@@ -13,7 +13,7 @@ export function isExpired(world: World, token: SimToken): boolean {
   return token.expiresAt !== null && world.now() >= new Date(`${token.expiresAt}T00:00:00Z`)
 }
 
-/** @throws Refusal 401: unknown, revoked (`lib/api/api_guard.rb`) or expired. */
+/** @throws Refusal 401: unknown, revoked (`lib/api/api_guard.rb`) or expired; 403 for whom an administrator has blocked (`lib/gitlab/auth/user_access_denied_reason.rb`). */
 export function checkToken(world: World, secret: string): Credentials {
   const token = world.tokens.get(secret)
   const user = token && world.users.get(token.userId)
@@ -30,6 +30,7 @@ export function checkToken(world: World, secret: string): Credentials {
       error_description: 'Token is expired. You can either do re-authorization or token refresh.',
     })
   }
+  if (user.blocked) throw forbidden('Your account has been blocked.')
   token.lastUsedAt = world.now()
   return { user, token }
 }

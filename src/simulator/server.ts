@@ -11,13 +11,27 @@ import { createLfs, isLfsPath } from './lfs.ts'
 import { LIMITS, remember } from './limits.ts'
 import { createPages } from './pages/pages.ts'
 import { pause } from './pipelines.ts'
+import { Refusal, unauthorized } from './refusal.ts'
 import { createApi } from './rest/api.ts'
+import { readCredentials } from './rest/request.ts'
 import type { World } from './world.ts'
 
 /** One port for the API, git and the pages, and the faults in front of all of them. */
 export function createSimulatorServer(world: World, faults: FaultBook): Server {
   const app = new Hono<{ Bindings: HttpBindings }>()
   app.route('/api/v4', createApi(world))
+  // doorkeeper's, which is no part of the API.
+  app.get('/oauth/token/info', c => {
+    try {
+      const credentials = readCredentials(world, c)
+      if (credentials?.token?.oauth !== true) throw unauthorized()
+      const { token, user } = credentials
+      return c.json({ resource_owner_id: user.id, scope: token.scopes, scopes: token.scopes, expires_in: 7_200 })
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      return c.json({ error: 'invalid_token', error_description: 'The access token is invalid' }, 401)
+    }
+  })
   app.all('/api/*', c => c.json({ error: '404 Not Found' }, 404))
   const lfs = createLfs(world)
   app.use('*', async function splitLfs(c, next) {

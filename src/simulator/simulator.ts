@@ -96,7 +96,9 @@ export interface Simulator {
     bot?: boolean
     admin?: boolean
   }): SimUser
-  createToken(userId: number, o?: { scopes?: string[]; expiresAt?: string; name?: string }): SimToken
+  /** A person's, or with `oauth` one of a sign-in. */
+  createToken(userId: number, o?: { scopes?: string[]; expiresAt?: string; name?: string; oauth?: boolean }): SimToken
+  blockUser(userId: number, blocked?: boolean): void
   revokeToken(token: string): void
   expireToken(token: string): void
   /** Makes a real bare repository. The default branch is protected, as on a fresh GitLab, unless `protectDefaultBranch` is false. */
@@ -235,6 +237,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       email: u.email ?? `${u.username}@${u.bot ? 'noreply.' : ''}example.org`,
       bot: u.bot ?? false,
       admin: u.admin ?? false,
+      blocked: false,
       createdAt: world.now(),
     }
     world.users.set(user.id, user)
@@ -255,6 +258,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       revoked: false,
       expired: false,
       lastUsedAt: null,
+      oauth: o.oauth ?? false,
     }
     world.tokens.set(token.token, token)
     return token
@@ -381,6 +385,9 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     close,
     createUser,
     createToken,
+    blockUser: (userId, blocked = true) => {
+      userOf(world, userId).blocked = blocked
+    },
     revokeToken: token => {
       tokenOf(token).revoked = true
     },

@@ -16,6 +16,8 @@ export interface SimUser {
   email: string
   bot: boolean
   admin: boolean
+  /** Whatever they ask for is refused, with any of their tokens. */
+  blocked: boolean
   createdAt: Date
 }
 
@@ -31,6 +33,8 @@ export interface SimToken {
   revoked: boolean
   expired: boolean
   lastUsedAt: Date | null
+  /** Of somebody who signed in: it travels as `Authorization: Bearer` only, and tells its scopes beside the API. */
+  oauth: boolean
 }
 
 export interface ProtectedBranch {

@@ -20,8 +20,11 @@ export type Params = Record<string, unknown>
 /** @throws Refusal 401 for a token that is there and no good. */
 export function readCredentials(world: World, c: Context): Credentials | null {
   const bearer = /^Bearer\s+(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
-  const secret = c.req.header('private-token') ?? c.req.query('private_token') ?? bearer
-  return secret === undefined || secret === '' ? null : checkToken(world, secret)
+  const own = c.req.header('private-token') ?? c.req.query('private_token')
+  const secret = own ?? bearer
+  if (secret === undefined || secret === '') return null
+  if (own !== undefined && world.tokens.get(own)?.oauth === true) throw unauthorized()
+  return checkToken(world, secret)
 }
 
 /** Reading needs `read_api` or `api`, writing `api`; `/user` is also open to `read_user`. */

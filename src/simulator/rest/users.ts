@@ -46,6 +46,7 @@ export function addUserRoutes(api: Hono<RestEnv>, world: World): void {
   api.get('/personal_access_tokens/self', c => {
     const token = c.get('credentials')?.token
     if (!token) throw unauthorized()
+    if (token.oauth) throw notFound()
     return c.json(showToken(token, isExpired(world, token)))
   })
 

@@ -1,0 +1,145 @@
+import { readFileSync } from 'node:fs'
+import { getConnInfo } from '@hono/node-server/conninfo'
+import { Hono, type Context as HonoContext } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { z } from 'zod'
+import { createProjectAccess } from '../auth/access.ts'
+import { Refusal } from '../auth/refusal.ts'
+import { createSignIn, troubleWithGitLab } from '../auth/sign-in.ts'
+import type { Context } from '../context.ts'
+import { describeError } from '../errors.ts'
+import type { About } from '../model/api.ts'
+import { openDesk } from './desk.ts'
+import type { Asked, Endpoint } from './endpoint.ts'
+import { openApi } from './openapi.ts'
+import { projectEndpoints } from './projects.ts'
+import { runEndpoints } from './runs.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+const largestBody = 2 * 1024 * 1024
+
+/** `/api/v1` and its description at `/openapi.json`. Whoever asks is who GitLab says that their token is, and sees and does what GitLab lets them. */
+export function createApi(context: Context): Hono {
+  const { config, clock, log, secrets } = context
+  const now = () => clock.now().getTime()
+  const signIn = createSignIn({
+    now,
+    gitlabAs: context.gitlabAs,
+    onFailure: (address, why) => log.warn({ step: 'api', address, why }, 'a sign-in failed'),
+  })
+  const access = createProjectAccess({
+    now,
+    memberAccess: (project, userId) => context.gitlabOf(project.path).memberAccess(project.id, userId),
+  })
+  const desk = openDesk(context, access)
+  const endpoints = [...projectEndpoints(context, desk), ...runEndpoints(context, desk)]
+  const about: About = { name: 'compops', version, gitlab: config.gitlab.url, time_zone: config.timeZone }
+
+  /** Redacted as everything that leaves: what a job said may stand in a message. */
+  const json = (value: unknown, status = 200, headers: Readonly<Record<string, string>> = {}) =>
+    new Response(secrets.redact(JSON.stringify(value)), {
+      status,
+      headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
+    })
+
+  async function answer(c: HonoContext, endpoint: Endpoint): Promise<Response> {
+    const { headers, signal } = c.req.raw
+    const caller = await signIn(headers, addressOf(c))
+    if (endpoint.changes === true && !caller.mayWrite)
+      throw new Refusal(403, 'The token may only read: it has not the scope `api`')
+    const asked: Asked<unknown, unknown, unknown> = {
+      params: check(endpoint.params, c.req.param(), ''),
+      query: check(endpoint.query, c.req.query(), ''),
+      body: endpoint.body === undefined ? undefined : read(endpoint.body, await bodyOf(c), 'the body'),
+      ...{ caller, headers, signal, key: endpoint.changes === true ? keyOf(headers) : null },
+    }
+    const answered = await endpoint.handle(asked)
+    return answered instanceof Response ? answered : json(answered)
+  }
+
+  const app = new Hono()
+  app.get('/openapi.json', c => c.json(openApi(endpoints, { url: config.publicUrl, version })))
+  app.get('/api/v1', () => json(about))
+  app.use(
+    '/api/v1/*',
+    bodyLimit({ maxSize: largestBody, onError: () => json({ error: 'The request is too large' }, 413) }),
+  )
+  for (const endpoint of endpoints)
+    app.on(endpoint.method.toUpperCase(), `/api/v1${endpoint.path.replace(/\{(\w+)\}/g, ':$1')}`, async c => {
+      try {
+        const response = await answer(c, endpoint)
+        // What a job wrote is never a page.
+        response.headers.set('x-content-type-options', 'nosniff')
+        return response
+      } catch (error) {
+        return refuse(error, endpoint)
+      }
+    })
+  app.all('/api/*', c =>
+    json({ error: `nothing is at ${c.req.method} ${c.req.path}; /openapi.json says what there is` }, 404),
+  )
+  return app
+
+  function refuse(thrown: unknown, endpoint: Endpoint): Response {
+    const error = troubleWithGitLab(thrown)
+    if (error instanceof Refusal) {
+      const retry = error.retryAfter === null ? undefined : { 'retry-after': String(error.retryAfter) }
+      const challenge = error.status === 401 ? { 'www-authenticate': 'Bearer realm="GitLab token"' } : undefined
+      return json({ error: error.message }, error.status, { ...retry, ...challenge })
+    }
+    if (error instanceof z.ZodError) {
+      const details = error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '))
+      return json({ error: 'The request is not understood', details }, 400)
+    }
+    log.error({ step: 'api', endpoint: endpoint.name, err: describeError(error) }, 'a request failed')
+    return json({ error: 'this did not work; the log of the service says why' }, 500)
+  }
+}
+
+/** Whose sign-ins are counted together. What a proxy says of whom it speaks for is believed on this machine only. */
+function addressOf(c: HonoContext): string {
+  let address = ''
+  try {
+    address = getConnInfo(c).remote.address ?? ''
+  } catch {
+    // Asked without a connection, as tests do.
+  }
+  if (address !== '' && !/^(::ffff:)?127\.|^::1$/.test(address)) return address
+  // The last is what the proxy itself has seen; the others anybody may have written.
+  const forwarded = c.req.header('x-forwarded-for')?.split(',').at(-1)?.trim() ?? ''
+  return forwarded === '' ? address : forwarded.slice(0, 64)
+}
+
+function keyOf(headers: Headers): string | null {
+  const key = headers.get('idempotency-key')?.trim()
+  if (key === undefined || key === '') return null
+  if (!/^[\x21-\x7e]{1,200}$/.test(key))
+    throw new Refusal(400, 'An Idempotency-Key has at most 200 letters, without spaces')
+  return key
+}
+
+async function bodyOf(c: HonoContext): Promise<unknown> {
+  const text = await c.req.text()
+  if (text.trim() === '') return {}
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Refusal(400, 'The body is not JSON')
+  }
+}
+
+/** A parameter that is not known is a mistake of the one who asks: to be told, not to be passed over. */
+function check(shape: Endpoint['params'], given: Readonly<Record<string, string>>, what: string): unknown {
+  return read(z.strictObject(shape ?? {}), given, what)
+}
+
+function read(schema: z.ZodType, value: unknown, what: string): unknown {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  throw new z.ZodError(
+    parsed.error.issues.map(issue => ({ ...issue, path: [...(what === '' ? [] : [what]), ...issue.path] })),
+  )
+}

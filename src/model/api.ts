@@ -1,0 +1,194 @@
+/** What `/api/v1` answers: one contract for the service, for `/openapi.json` and for the command line. Names are in GitLab's style, times in ISO 8601, amounts in the unit of their name. */
+import { z } from 'zod'
+import { failureReasonNames, jobStateNames } from './job-state.ts'
+import { piecesOf } from './results.ts'
+
+const State = z.enum(jobStateNames)
+const Reason = z.enum(failureReasonNames)
+const time = z.iso.datetime()
+const Id = z.uuid()
+
+export const PersonAnswer = z.object({ id: z.number().int(), username: z.string(), name: z.string() })
+
+export const Me = PersonAnswer.extend({
+  may_write: z.boolean().describe('The token has the scope `api`; with `read_api` it may only look.'),
+})
+
+export const About = z.object({
+  name: z.literal('compops'),
+  version: z.string(),
+  gitlab: z
+    .string()
+    .describe('The GitLab whose tokens are taken and whose projects are computed, e.g. `https://gitlab.example.org`.'),
+  time_zone: z.string(),
+})
+
+export const ProjectAnswer = z.object({
+  id: z.number().int().describe("GitLab's id of the project."),
+  path: z.string(),
+  default_branch: z.string().nullable(),
+  web_url: z.string(),
+  access_level: z
+    .number()
+    .int()
+    .describe(
+      'Your role there, as GitLab numbers them: 0 none, 10 guest, 20 reporter, 30 developer, 40 maintainer, 50 owner.',
+    ),
+  clusters: z.array(z.string()).describe('Those that the project may use; the first is the default.'),
+})
+
+const counts = z
+  .partialRecord(State, z.number().int())
+  .describe('How many jobs stand in each state; states without a job are left out.')
+
+const Parent = z.object({ branch: z.string(), why: z.string().describe('How it was found.') })
+
+export const RunSummary = z.object({
+  id: Id,
+  project: z.string(),
+  branch: z.string(),
+  sha: z.string(),
+  subject: z.string().nullable().describe("The first line of the commit's message."),
+  state: State.describe('Of all its jobs: the one that a person should look at first.'),
+  jobs: counts,
+  cause: z.string(),
+  caused_by: PersonAnswer.nullable(),
+  caused_how: z.string(),
+  problem: z.string().nullable().describe('Why there are no jobs; null where all is well.'),
+  created_at: time,
+  ended_at: time.nullable(),
+  superseded_by: Id.nullable(),
+})
+
+export const AttemptAnswer = z.object({
+  id: Id,
+  number: z.number().int(),
+  native_id: z.string().nullable().describe("The scheduler's own id."),
+  state: State,
+  reason: Reason.nullable(),
+  message: z.string().nullable(),
+  queue: z.string().nullable(),
+  nodes: z.array(z.string()),
+  submitted_at: time.nullable(),
+  started_at: time.nullable(),
+  ended_at: time.nullable(),
+  exit_code: z.number().int().nullable(),
+  signal: z.number().int().nullable(),
+  max_rss_bytes: z.number().nullable(),
+  cpu_seconds: z.number().nullable(),
+})
+
+export const JobAnswer = z.object({
+  id: Id,
+  name: z.string(),
+  state: State,
+  reason: Reason.nullable(),
+  message: z.string().nullable().describe('Why it waits, what failed: a sentence for people.'),
+  cluster: z.string(),
+  scheduler: z.string().nullable(),
+  needs: z.array(z.string()),
+  resources: z
+    .record(z.string(), z.unknown())
+    .describe('What it asks of the scheduler: time in seconds, memory in MiB.'),
+  progress: z.object({ percent: z.number().nullable(), text: z.string() }).nullable(),
+  metrics: z.record(z.string(), z.number()),
+  tasks: z
+    .object({
+      total: z.number().int(),
+      states: counts,
+      failed: z.array(z.number().int()).describe('The first hundred that failed.'),
+    })
+    .nullable()
+    .describe('Of an array; null of any other job.'),
+  attempts: z.array(AttemptAnswer),
+})
+
+export const RunAnswer = RunSummary.extend({
+  parent: Parent.nullable(),
+  problems: z.array(
+    z.object({
+      path: z.string(),
+      line: z.number().int().nullable(),
+      column: z.number().int().nullable(),
+      message: z.string(),
+      remedy: z.string().nullable(),
+    }),
+  ),
+  removed: z.array(z.string()).describe('Sentences about directories on clusters that are gone.'),
+  job_list: z.array(JobAnswer),
+})
+
+export const RunList = z.object({
+  runs: z.array(RunSummary),
+  next: z.string().nullable().describe('`after` of the next page; null on the last.'),
+})
+
+export const BranchAnswer = z.object({
+  name: z.string(),
+  state: z.enum(['active', 'gone']),
+  head: z.string().nullable(),
+  parent: Parent.nullable(),
+  run: RunSummary.nullable().describe('The run that the branch shows.'),
+})
+
+export const BranchList = z.object({ branches: z.array(BranchAnswer), next: z.string().nullable() })
+
+export const Tree = z.object({
+  project: z.string(),
+  branches: z.array(BranchAnswer),
+  whole: z.boolean().describe('false: there are more; `branches` lists them page by page.'),
+})
+
+export const ResultsAnswer = z.object({
+  run: Id,
+  project: z.string(),
+  branch: z.string(),
+  sha: z.string(),
+  state: z.string(),
+  metadata: z.string().describe('The record of the run in YAML, as the evidence has it.'),
+  summary: z.string().describe('The same for people, in Markdown.'),
+  jobs: z
+    .array(
+      z
+        .object({
+          name: z.string(),
+          state: z.string(),
+          attempt: Id.nullable(),
+          tasks: z.array(z.object({ index: z.number().int(), attempt: Id }).readonly()).readonly(),
+          metrics: z.record(z.string(), z.number()).readonly(),
+          files: z
+            .array(
+              z
+                .object({
+                  attempt: Id,
+                  in: z.enum(piecesOf),
+                  task: z.number().int().optional(),
+                  path: z.string(),
+                  size: z.number().int().nullable(),
+                  sha256: z.string().nullable(),
+                  local: z.string().describe('A safe path below a directory of results.'),
+                })
+                .readonly(),
+            )
+            .readonly(),
+          left: z.array(z.string()).readonly().describe('Outputs that cannot be fetched, each with the reason.'),
+        })
+        .readonly(),
+    )
+    .readonly(),
+  removed: z.array(z.string()).readonly(),
+})
+
+export const ErrorAnswer = z.object({ error: z.string(), details: z.array(z.string()).optional() })
+
+export type Me = z.infer<typeof Me>
+export type About = z.infer<typeof About>
+export type ProjectAnswer = z.infer<typeof ProjectAnswer>
+export type RunSummary = z.infer<typeof RunSummary>
+export type RunAnswer = z.infer<typeof RunAnswer>
+export type JobAnswer = z.infer<typeof JobAnswer>
+export type AttemptAnswer = z.infer<typeof AttemptAnswer>
+export type BranchAnswer = z.infer<typeof BranchAnswer>
+export type BranchList = z.infer<typeof BranchList>
+export type RunList = z.infer<typeof RunList>
+export type Tree = z.infer<typeof Tree>

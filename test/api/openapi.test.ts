@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createApi } from '../../src/api/api.ts'
+import { readRange } from '../../src/api/log.ts'
+import { openRows } from '../support/rows.ts'
+
+interface Description {
+  openapi: string
+  paths: Record<string, Record<string, { operationId: string; parameters: { name: string; in: string }[] }>>
+  components: { schemas: Record<string, unknown> }
+}
+
+let rows: Awaited<ReturnType<typeof openRows>>
+let api: ReturnType<typeof createApi>
+let description: Description
+
+beforeAll(async () => {
+  rows = await openRows()
+  api = createApi(rows.context)
+  description = (await (await api.request('/openapi.json')).json()) as Description
+})
+afterAll(() => rows.close())
+
+describe('/openapi.json', () => {
+  test('describes each address once, and every name that it uses', () => {
+    expect(description.openapi).toBe('3.1.0')
+    const operations = Object.values(description.paths).flatMap(path => Object.values(path))
+    const names = operations.map(one => one.operationId)
+    expect(new Set(names).size).toBe(names.length)
+    const text = JSON.stringify(description)
+    const references = [...text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map(match => match[1]!)
+    expect(references.length).toBeGreaterThan(10)
+    expect(references.filter(name => description.components.schemas[name] === undefined)).toEqual([])
+  })
+
+  test('every parameter of a path is described, and none besides', () => {
+    for (const [path, methods] of Object.entries(description.paths))
+      for (const { parameters } of Object.values(methods)) {
+        const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(match => match[1])
+        expect(parameters.filter(one => one.in === 'path').map(one => one.name)).toEqual(inPath)
+      }
+  })
+
+  test('nothing that it describes answers anybody without a token', async () => {
+    for (const [path, methods] of Object.entries(description.paths))
+      for (const method of Object.keys(methods)) {
+        const url = `/api/v1${path.replace(/\{\w+\}/g, '0')}`
+        const answer = await api.request(url, { method: method.toUpperCase() })
+        expect([url, answer.status, answer.headers.get('www-authenticate')]).toEqual([
+          ...[url, 401],
+          'Bearer realm="GitLab token"',
+        ])
+      }
+  })
+
+  test('what it does not describe is not there', async () => {
+    const answer = await api.request('/api/v1/everything')
+    expect([answer.status, await answer.json()]).toEqual([
+      404,
+      { error: 'nothing is at GET /api/v1/everything; /openapi.json says what there is' },
+    ])
+  })
+})
+
+test('a range of a log is one of RFC 9110; anything else is none', () => {
+  expect(readRange('bytes=100-')).toEqual({ offset: 100 })
+  expect(readRange('bytes=100-199')).toEqual({ offset: 100, bytes: 100 })
+  expect(readRange('bytes=-500')).toEqual({ offset: -500 })
+  for (const none of [null, '', 'bytes=-', 'bytes=-0', 'bytes=9-1', 'bytes=1-2,4-5', 'lines=1-2', 'bytes=a-'])
+    expect(readRange(none)).toBeNull()
+})
