@@ -3,12 +3,12 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { type Place, readPlace } from '../config/index.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { largestPiece, type ResultFile, type Results } from '../model/results.ts'
 import { type Io, type RunCommand, readCommandLine, UsageError } from './command.ts'
-import { askOperator, askPiece } from './operator.ts'
+import { isPersons, readPersonLine } from './person/person.ts'
 import { type Progress, showProgress } from './progress.ts'
+import { operatorsResults, personsResults, type ResultsSource } from './results.ts'
 
 /** At once: the service has four channels to a cluster, and polls, submits and cancels over them too. */
 const sideBySide = 2
@@ -16,18 +16,18 @@ const sideBySide = 2
 type Fate = 'fetched' | 'there already'
 
 /**
- * `compops collect ID|BRANCH [JOB] --into DIR`: per job outputs, log, script, parameters and metrics, beside them `metadata.yml` and `SUMMARY.md`. Asked
+ * `compops collect [BRANCH|RUN] [JOB] --into DIR`: per job outputs, log, script, parameters and metrics, beside them `metadata.yml` and `SUMMARY.md`. Asked
  * again it goes on where it was: what is whole and has the right digest stays, what was begun is continued. Exit code 1 where something is missing.
  */
 export const run: RunCommand = async (args, io) => {
-  const { config, values, files } = readCommandLine(args, io.env, { values: ['into'], files: 2 })
-  const asked = files.join(' ').trim()
-  const into = values.get('into') ?? ''
-  if (asked === '' || into === '')
+  const allowed = { values: ['into'], files: 2 }
+  const persons = await isPersons(args, io.env)
+  const line = persons ? readPersonLine(args, io.env, allowed) : readCommandLine(args, io.env, allowed)
+  const into = line.values.get('into') ?? ''
+  if (into === '' || (line.files.length === 0 && !persons))
     throw new UsageError('what, and where to? compops collect calc/heat --into results/ (or a run, a commit, a job)')
-  const path = `/results?${new URLSearchParams({ q: asked })}`
-  const results = await askOperator<Results>(config, io.env, { method: 'GET', path })
-  const place = await readPlace(config, io.env)
+  const source = persons ? await personsResults(line, io) : await operatorsResults(line.config, io.env)
+  const results = await source.find(line.files)
   const root = resolve(into)
   await mkdir(root, { recursive: true })
   await writeFile(join(root, 'metadata.yml'), results.metadata)
@@ -44,7 +44,7 @@ export const run: RunCommand = async (args, io) => {
   const lane = async () => {
     for (const file of queue) {
       try {
-        const fate = await fetchFile(place, file, join(root, safe(file.local)), progress)
+        const fate = await fetchFile(source, file, join(root, safe(file.local)), progress)
         if (fate === 'fetched') count.fetched++
         else count.there++
       } catch (error) {
@@ -100,7 +100,7 @@ function safe(local: string): string {
 
 class Missing extends Error {}
 
-async function fetchFile(place: Place, file: ResultFile, target: string, progress: Progress): Promise<Fate> {
+async function fetchFile(source: ResultsSource, file: ResultFile, target: string, progress: Progress): Promise<Fate> {
   if (await isWhole(target, file)) {
     progress.bytes(file.size ?? 0)
     return 'there already'
@@ -109,7 +109,7 @@ async function fetchFile(place: Place, file: ResultFile, target: string, progres
   const part = `${target}.part`
   const before = file.sha256 === null ? 0 : ((await stat(part).catch(() => null))?.size ?? 0)
   for (const begin of before > 0 ? [before, 0] : [0]) {
-    const size = await append(place, file, part, begin, progress)
+    const size = await append(source, file, part, begin, progress)
     const right = file.size === null || size === file.size
     if (right && (file.sha256 === null || (await sha256(part)) === file.sha256)) {
       await rename(part, target)
@@ -137,7 +137,7 @@ async function sha256(path: string): Promise<string> {
 
 /** Piece by piece from `begin` on. Returns the size of what is here then. */
 async function append(
-  place: Place,
+  source: ResultsSource,
   file: ResultFile,
   part: string,
   begin: number,
@@ -148,7 +148,7 @@ async function append(
     let offset = begin
     progress.bytes(begin)
     for (;;) {
-      const piece = await patiently(() => askPiece(place, { ...file, offset, bytes: largestPiece }))
+      const piece = await patiently(() => source.piece({ ...file, offset, bytes: largestPiece }))
       if ('problem' in piece) throw new Missing(piece.problem)
       await handle.write(piece.bytes, 0, piece.bytes.length, offset)
       offset += piece.bytes.length

@@ -11,8 +11,35 @@ export interface Io {
 /** What each command's file exports as `run`: resolves with the exit code when the command is done. A CompopsError it throws is shown as a sentence. */
 export type RunCommand = (args: readonly string[], io: Io) => Promise<number>
 
+/** What a script may go by; gitlab/README.md tells them. */
+export const exitCodes = {
+  /** A run failed, or what was asked for could not be done. */
+  failed: 1,
+  usage: 2,
+  /** Not signed in, or GitLab does not let this person. */
+  refused: 3,
+  /** The service cannot be reached, or cannot answer at present. */
+  unreachable: 4,
+  /** There is no such project, branch, run or job, or GitLab does not show it. */
+  unknown: 5,
+} as const
+
+/** Ends a command with this exit code, and the sentence. */
+export class CommandError extends CompopsError {
+  readonly exitCode: number
+
+  constructor(exitCode: number, message: string, options: { cause?: unknown; transient?: boolean } = {}) {
+    super(message, options)
+    this.exitCode = exitCode
+  }
+}
+
 /** The command line is wrong: shown, exit code 2. */
-export class UsageError extends CompopsError {}
+export class UsageError extends CommandError {
+  constructor(message: string) {
+    super(exitCodes.usage, message)
+  }
+}
 
 export interface CommandLine {
   /** `--config FILE`, else COMPOPS_CONFIG, else `compops.config.yml` in the current folder. */
@@ -35,6 +62,8 @@ export function readCommandLine(
     readonly values?: readonly string[]
     readonly lists?: readonly string[]
     readonly files?: number
+    /** Letters for flags: `{ follow: 'f' }`. */
+    readonly short?: Readonly<Record<string, string>>
   } = {},
 ): CommandLine {
   try {
@@ -42,7 +71,12 @@ export function readCommandLine(
       args: [...args],
       options: {
         config: { type: 'string' },
-        ...Object.fromEntries((allowed.flags ?? []).map(flag => [flag, { type: 'boolean' as const }])),
+        ...Object.fromEntries(
+          (allowed.flags ?? []).map(flag => {
+            const short = allowed.short?.[flag]
+            return [flag, { type: 'boolean' as const, ...(short === undefined ? {} : { short }) }]
+          }),
+        ),
         ...Object.fromEntries((allowed.values ?? []).map(name => [name, { type: 'string' as const }])),
         ...Object.fromEntries((allowed.lists ?? []).map(name => [name, { type: 'string' as const, multiple: true }])),
       },

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { nearest } from '../config/nearest.ts'
 import { quote } from '../config/yaml.ts'
 import { CompopsError } from '../errors.ts'
-import { type Io, type RunCommand, UsageError } from './command.ts'
+import { CommandError, type Io, type RunCommand } from './command.ts'
 
 const commands: Readonly<Record<string, string>> = {
   serve:
@@ -15,8 +15,11 @@ const commands: Readonly<Record<string, string>> = {
   connect:
     'open the session that a cluster with two-factor sign-in needs, at the keyboard: compops connect CLUSTER [--end] [--config FILE]',
   why: 'say where a push, run or job stands: compops why ID|BRANCH [JOB]|SHA|NATIVE-ID [--json] [--last N]',
-  logs: 'show what a job printed: compops logs ID|BRANCH [JOB] [--task N] [--follow] [--all]',
-  collect: 'fetch what a run left behind: compops collect ID|BRANCH [JOB] --into DIR',
+  status:
+    'say how the run of a branch stands: compops status [BRANCH|RUN|COMMIT] [--watch] [--all [--last N]] [--json]',
+  tree: 'draw the computation branches, each below its parent: compops tree [BRANCH] [--json]',
+  logs: 'show what a job printed: compops logs [BRANCH|RUN] [JOB] [--task N] [-f|--follow] [--all]',
+  collect: 'fetch what a run left behind: compops collect [BRANCH|RUN] [JOB] --into DIR',
   keep: 'keep the directory of a run on the cluster, whatever its age: compops keep [--release] ID|BRANCH',
   pause:
     'hand nothing over to a cluster from now on: compops pause CLUSTER [--reason TEXT] [--until 2h|18:00|"2026-12-01 08:00"]',
@@ -40,9 +43,14 @@ ${Object.entries(commands)
   compops --version
 
 The configuration is the file of --config, of COMPOPS_CONFIG, or compops.config.yml in this folder.
+
+status and tree ask a service as you, with a GitLab token of yours; logs and collect do where no configuration is given. In a clone they know project and branch
+(else --project GROUP/NAME); the service is that of --url, COMPOPS_URL or ~/.config/compops/config.yml, the token that of COMPOPS_TOKEN, GITLAB_TOKEN, the same file, or glab.
+
+Exit codes: 0 fine, 1 failed, 2 the command line is wrong, 3 not signed in or not allowed, 4 the service cannot be reached, 5 there is no such thing.
 `
 
-/** Finds the command, loads its file only now, runs it. Resolves with the exit code: 0 fine, 1 failed, 2 the command line is wrong. */
+/** Finds the command, loads its file only now, runs it. Resolves with the exit code. */
 export async function dispatch(args: readonly string[], io: Io): Promise<number> {
   const [name = 'help', ...rest] = args
   if (name === 'help' || name === '--help' || name === '-h' || rest.includes('--help') || rest.includes('-h')) {
@@ -65,7 +73,7 @@ export async function dispatch(args: readonly string[], io: Io): Promise<number>
   } catch (error) {
     if (!(error instanceof CompopsError)) throw error
     io.stderr.write(`compops ${name}: ${error.message}\n`)
-    return error instanceof UsageError ? 2 : 1
+    return error instanceof CommandError ? error.exitCode : 1
   }
 }
 

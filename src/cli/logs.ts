@@ -1,30 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readPlace } from '../config/index.ts'
 import { CompopsError } from '../errors.ts'
-import { largestPiece, type Results } from '../model/results.ts'
-import { type RunCommand, readCommandLine, UsageError } from './command.ts'
-import { askOperator, askPiece } from './operator.ts'
+import { largestPiece } from '../model/results.ts'
+import { CommandError, type RunCommand, readCommandLine, UsageError } from './command.ts'
+import { isPersons, readPersonLine } from './person/person.ts'
+import { operatorsResults, personsResults } from './results.ts'
 
 /** So much of the end is shown where not all is asked for. */
 const tail = 64 * 1024
 
 /**
- * `compops logs ID|BRANCH [JOB]`: the end of what a job printed, through the running service. `--follow` goes on until the job has ended, `--all` begins at the
+ * `compops logs [BRANCH|RUN] [JOB]`: the end of what a job printed, through the running service. `--follow` goes on until the job has ended, `--all` begins at the
  * beginning, `--task N` is of a task of an array. Where the connection breaks meanwhile it goes on at the same byte.
  */
 export const run: RunCommand = async (args, io) => {
-  const { config, flags, values, files } = readCommandLine(args, io.env, {
-    flags: ['follow', 'all'],
-    values: ['task'],
-    files: 2,
-  })
+  const allowed = { flags: ['follow', 'all'], values: ['task'], files: 2, short: { follow: 'f' } }
+  const persons = await isPersons(args, io.env)
+  const line = persons ? readPersonLine(args, io.env, allowed) : readCommandLine(args, io.env, allowed)
+  const { flags, values, files } = line
   const asked = files.join(' ').trim()
-  if (asked === '') throw new UsageError('of which job? Its id, or a branch and its name: compops logs calc/heat mesh')
+  if (asked === '' && !persons)
+    throw new UsageError('of which job? Its id, or a branch and its name: compops logs calc/heat mesh')
   // `4711_3` and `4711[3]` are tasks of the array 4711, as schedulers write them.
   const task = values.get('task') ?? /^\d+(?:_|\[)(\d+)\]?$/.exec(asked)?.[1]
   if (task !== undefined && !/^\d{1,9}$/.test(task)) throw new UsageError('--task takes the number of a task')
-  const path = `/results?${new URLSearchParams({ q: asked })}`
-  const results = await askOperator<Results>(config, io.env, { method: 'GET', path })
+  const source = persons ? await personsResults(line, io) : await operatorsResults(line.config, io.env)
+  const results = await source.find(files)
   const [job, ...others] = results.jobs
   if (job === undefined) throw new CompopsError(`the run ${results.run} of ${results.branch} has no jobs`)
   if (others.length > 0)
@@ -38,22 +38,18 @@ export const run: RunCommand = async (args, io) => {
     )
   const attempt = task === undefined ? job.attempt : job.tasks.find(one => one.index === Number(task))?.attempt
   if (attempt === undefined) throw new CompopsError(`${job.name} has no task ${task} that was handed to its cluster`)
-  const place = await readPlace(config, io.env)
   const show = io.stdout.isTTY === true ? harmless : (text: string) => text
   const decoder = new TextDecoder()
   let offset = flags.has('all') ? 0 : -tail
   let failures = 0
   for (;;) {
-    const piece = await askPiece(place, {
-      attempt,
-      in: 'log',
-      path: '',
-      offset,
-      bytes: largestPiece,
+    const query = {
+      ...{ attempt, in: 'log' as const, path: '', offset, bytes: largestPiece },
       task: task === undefined ? undefined : Number(task),
-    }).catch(error => {
+    }
+    const piece = await source.log(job.id, query, flags.has('follow') ? 30 : 0).catch(error => {
       // The job goes on, and so does its log: an outage of ten minutes is no reason to lose the place.
-      if (!flags.has('follow') || ++failures > 60) throw error
+      if (!flags.has('follow') || (error instanceof CommandError && !error.transient) || ++failures > 60) throw error
       return null
     })
     if (piece !== null) failures = 0

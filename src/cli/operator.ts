@@ -55,17 +55,19 @@ export interface PieceAnswer {
   readonly ended: boolean
 }
 
+export interface PieceQuery {
+  readonly attempt: string
+  readonly in: PieceOf
+  readonly path: string
+  readonly offset: number
+  readonly bytes: number
+  readonly task?: number | undefined
+}
+
 /** A piece of a file, over the running service's connection to the cluster; `problem` where there is none to be had. */
 export async function askPiece(
   place: Pick<Place, 'dataDir' | 'file'>,
-  query: {
-    readonly attempt: string
-    readonly in: PieceOf
-    readonly path: string
-    readonly offset: number
-    readonly bytes: number
-    readonly task?: number | undefined
-  },
+  query: PieceQuery,
 ): Promise<PieceAnswer | { readonly problem: string; readonly ended: boolean }> {
   const { attempt, path, offset, bytes } = query
   const asked = new URLSearchParams({ attempt, in: query.in, path, offset: String(offset), bytes: String(bytes) })

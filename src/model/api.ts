@@ -151,6 +151,7 @@ export const ResultsAnswer = z.object({
     .array(
       z
         .object({
+          id: Id,
           name: z.string(),
           state: z.string(),
           attempt: Id.nullable(),
@@ -162,7 +163,7 @@ export const ResultsAnswer = z.object({
                 .object({
                   attempt: Id,
                   in: z.enum(piecesOf),
-                  task: z.number().int().optional(),
+                  task: z.number().int().exactOptional(),
                   path: z.string(),
                   size: z.number().int().nullable(),
                   sha256: z.string().nullable(),

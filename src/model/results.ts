@@ -16,6 +16,7 @@ export interface Results {
 }
 
 export interface ResultsOfJob {
+  readonly id: string
   readonly name: string
   readonly state: string
   /** The latest; null while there is none. */

@@ -68,6 +68,7 @@ function resultsOfJob(job: Job): ResultsOfJob {
   const omitted = attempt?.collected?.outputsOmitted ?? 0
   if (omitted > 0) left.push(`${omitted} more outputs that were not listed`)
   return {
+    id: job.id,
     name: job.name,
     state: job.state,
     attempt: attempt?.id ?? null,

@@ -1,13 +1,20 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, it, vi } from 'vitest'
 import { BranchList, Me, ProjectAnswer, ResultsAnswer, RunAnswer, RunList, Tree } from '../../src/model/api.ts'
+import { compops } from '../support/compops.ts'
 import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
 // What GitLab lets a person do, they may do here, with a token of theirs.
 vi.setConfig({ testTimeout: 240_000 * patience })
+
+// The simulated GitLab answers from this process: it must not wait.
+const program = promisify(execFile)
 
 const heat = 'projects/physics%2Fheat'
 const file = (script: string) => `jobs:\n  solve:\n    script:\n      - ${script}\n`
@@ -174,5 +181,40 @@ describe.concurrent('the API', () => {
       expect(await asPerson(world, token).refused('user')).toMatchObject([401, /GitLab does not take this token/])
       expect(world.logged.join('')).not.toContain(token)
       expect(world.logged.some(line => line.includes('a sign-in failed'))).toBe(true)
+    }))
+
+  it('is what the command line speaks in a clone, with no more than an address and a token', () =>
+    inWorld({}, async world => {
+      const gate = join(world.place, 'gate')
+      const spec = `${file(`echo begun; until [ -e ${gate} ]; do sleep 0.1; done; mkdir out; echo 1 > out/a.csv; exit 3`)}    outputs: [out/*]\n`
+      await world.push('calc/cli', { '.compops.yml': spec })
+      const clone = join(world.place, 'clone')
+      const address = `${world.simulator.url.replace('://', '://alice:secret-alice@')}/physics/heat.git`
+      await program('git', ['clone', '-q', '-b', 'calc/cli', address, clone])
+      const token = world.simulator.createToken(world.alice.id, { scopes: ['read_api'] }).token
+      const env = { COMPOPS_URL: world.url, GITLAB_TOKEN: token }
+      const ask = (...args: string[]) => compops(args, env, clone)
+
+      await until('the job to run', async () => /solve +◐ running/.test((await ask('status')).out), 90)
+      expect((await ask('tree')).out).toMatch(/ calc\/cli \* +◐ running +0\/1/)
+      const following = ask('logs', 'solve', '-f', '--all')
+      const watching = ask('status', '--watch')
+      const asData = ask('status', 'calc/cli', '--watch', '--json')
+      await writeFile(gate, '')
+      expect(await following).toMatchObject({ code: 0, out: expect.stringContaining('begun\n') })
+      expect(await watching).toMatchObject({
+        code: 1,
+        out: expect.stringMatching(/solve: failed \(exit.*\n.*: failed\n$/),
+      })
+      const told = await asData
+      expect([told.code, RunAnswer.parse(JSON.parse(told.out)).state]).toEqual([1, 'failed'])
+      expect((await ask('status', '--all')).out).toMatch(/calc\/cli +✕ failed +0\/1/)
+      expect(await ask('collect', '--into', 'results')).toMatchObject({ code: 0 })
+      expect(readFileSync(join(clone, 'results/solve/outputs/out/a.csv'), 'utf8')).toBe('1\n')
+
+      expect(await ask('status', 'calc/none')).toMatchObject({ code: 5 })
+      expect(await compops(['status'], { ...env, GITLAB_TOKEN: 'glpat-wrong-wrong' }, clone)).toMatchObject({
+        ...{ code: 3, err: expect.stringContaining('GitLab does not take this token') },
+      })
     }))
 })

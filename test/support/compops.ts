@@ -9,12 +9,17 @@ export interface Said {
   readonly err: string
 }
 
-/** Runs the real command line as an operator would: in a shell of its own, without the service's secrets in the environment. */
-export function compops(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Said> {
+/** Runs the real command line as an operator or a person would: in a shell of its own, without the service's secrets in the environment. */
+export function compops(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  cwd?: string,
+): Promise<Said> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], {
       env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...(cwd === undefined ? {} : { cwd }),
     })
     const out: Buffer[] = []
     const err: Buffer[] = []
