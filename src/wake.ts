@@ -11,6 +11,7 @@ export interface Wake {
 
 export type Topic =
   | 'deliveries'
+  | 'comments'
   | 'heads'
   | 'prepare'
   | 'submit'

@@ -38,4 +38,6 @@ export interface Answer {
   readonly said: string
   /** Whether the sentence is worth a reply although all went well: an answer to a question. */
   readonly tell?: boolean
+  /** Refused because the person is no member of the project. */
+  readonly stranger?: boolean
 }

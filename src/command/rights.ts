@@ -13,11 +13,13 @@ const roles = { guest: 10, reporter: 20, developer: 30, maintainer: 40 } as cons
  */
 export type Right = 'see' | 'change' | 'stop' | 'allow'
 
+export const onlyMembers = 'Only members of the project may give commands here.'
+
 /** Why the person may not, for people; null where they may. Asked of GitLab each time. */
 export async function refusal(context: Context, order: Order, right: Right, place: Place): Promise<string | null> {
   const gitlab = context.gitlabOf(order.project.path)
   const access = await gitlab.memberAccess(order.project.id, order.person.id)
-  if (access < roles.guest) return 'Only members of the project may give commands here.'
+  if (access < roles.guest) return onlyMembers
   const least = async (needed: number, words: string) =>
     access >= needed ? null : `That needs the role ${words} in the project.`
   switch (right) {

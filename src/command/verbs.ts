@@ -2,12 +2,17 @@ import { approveVerb } from './approve.ts'
 import { cancelVerb } from './cancel.ts'
 import { helpVerb } from './help.ts'
 import { holdVerb, unholdVerb } from './hold.ts'
+import { logsVerb } from './logs.ts'
+import { okToTestVerb } from './ok-to-test.ts'
+import { planVerb } from './plan.ts'
 import { rerunVerb, retryVerb, runVerb } from './run.ts'
 import { statusVerb } from './status.ts'
 import type { Verb } from './verb.ts'
+import { whyVerb } from './why.ts'
 
 /** The one table of verbs: notes, command line and HTTP API obey these. */
 export const verbs: Readonly<Record<string, Verb>> = {
+  plan: planVerb,
   run: runVerb,
   rerun: rerunVerb,
   retry: retryVerb,
@@ -16,6 +21,9 @@ export const verbs: Readonly<Record<string, Verb>> = {
   unhold: unholdVerb,
   approve: approveVerb,
   status: statusVerb,
+  why: whyVerb,
+  logs: logsVerb,
+  'ok-to-test': okToTestVerb,
   help: helpVerb(() => verbs),
 }
 
@@ -24,3 +32,8 @@ export function verbNamed(word: string): { readonly name: string; readonly verb:
   for (const [name, verb] of Object.entries(verbs)) if (name === word || verb.also.includes(word)) return { name, verb }
   return null
 }
+
+/** Every word that is one. */
+export const verbWords: ReadonlySet<string> = new Set(
+  Object.entries(verbs).flatMap(([name, { also }]) => [name, ...also]),
+)

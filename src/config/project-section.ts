@@ -45,6 +45,7 @@ const projectKeys = [
   'submodules',
   'secrets',
   'policy',
+  'commands',
 ]
 
 export interface LocatedProject extends ProjectConfig {
@@ -82,6 +83,7 @@ export function readProject(
   const collect = section.read('collect', readCollect) ?? usualCopyLimits
   const notify = section.read('notify', choice(['failed', 'finished', 'never'])) ?? 'failed'
   const submodules = section.read('submodules', someOf(asGlob)) ?? []
+  const commands = section.read('commands', readCommands) ?? { notes: true, aliases: true }
   const jobSecrets = section.read('secrets', jobSecretsReader(around)) ?? {}
   if (glob === undefined || clusters === undefined || clusters.length === 0) return undefined
   return {
@@ -100,6 +102,7 @@ export function readProject(
     collect,
     notify,
     submodules,
+    commands,
     secrets: jobSecrets,
     place: section.at('path'),
     namesWebhookSecret: namesWebhookSecret(section),
@@ -180,6 +183,16 @@ const readApproval: Read<CostLimit> = (node, path, report) => {
       'Write for example `approval: { core_hours: 1000, gpu_hours: 50 }`.',
     )
   return { coreHours, gpuHours }
+}
+
+/** `off`, `on`, or `{ aliases: off }` where another bot listens to `/test` and the like. */
+const readCommands: Read<ProjectConfig['commands']> = (node, path, report) => {
+  if (node.kind === 'scalar') {
+    const on = asSwitch(node, path, report)
+    return on === undefined ? undefined : { notes: on, aliases: on }
+  }
+  const section = openSection(node, path, '`commands`', ['aliases'], report)
+  return section === undefined ? undefined : { notes: true, aliases: section.read('aliases', asSwitch) ?? true }
 }
 
 /** As a job writes its `time`. */

@@ -132,6 +132,8 @@ export interface ProjectConfig {
   /** Outputs that come back beside the record. */
   readonly collect: CopyLimits
   readonly notify: 'failed' | 'finished' | 'never'
+  /** Whether notes on merge requests may hold commands, and whether `/test`, `/hold` and the like count beside `/compops`. */
+  readonly commands: { readonly notes: boolean; readonly aliases: boolean }
   /** Globs of other projects that may come in as submodules: they are read with the service's token, which may see more than the person who pushed. */
   readonly submodules: readonly string[]
   /** What jobs may have as variables, by name. */

@@ -23,6 +23,8 @@ export interface MergeRequest {
   /** Absent from lists. May be a pipeline that our own statuses made. */
   readonly headPipeline: { readonly id: number; readonly ref: string; readonly source: string | null } | null
   readonly labels: readonly string[]
+  /** As GitLab writes it; also a note moves it. */
+  readonly updatedAt: string | null
 }
 
 const mergeRequest = z
@@ -42,6 +44,7 @@ const mergeRequest = z
     author: z.object({ id: z.number(), username: z.string() }).nullish(),
     head_pipeline: z.object({ id: z.number(), ref: z.string().nullish(), source: z.string().nullish() }).nullish(),
     labels: z.array(z.unknown()).nullish(),
+    updated_at: z.string().nullish(),
   })
   .transform(
     (found): MergeRequest => ({
@@ -66,6 +69,7 @@ const mergeRequest = z
               ref: found.head_pipeline.ref ?? '',
               source: found.head_pipeline.source ?? null,
             },
+      updatedAt: found.updated_at ?? null,
       labels: (found.labels ?? []).filter(label => typeof label === 'string'),
     }),
   )

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Client } from './client.ts'
 import { GitLabError, isGitLabError } from './errors.ts'
-import { isMissing, read, rows, segment } from './read.ts'
+import { all, isMissing, read, rows, segment } from './read.ts'
 
 export interface Note {
   readonly id: number
@@ -32,6 +32,14 @@ const note = z
       updatedAt: found.updated_at ?? null,
     }),
   )
+
+const award = z.object({
+  name: z.string(),
+  user: z
+    .object({ id: z.number() })
+    .nullish()
+    .transform(found => found ?? null),
+})
 
 // GitLab's limit on a comment, in characters.
 const longest = 1_000_000
@@ -76,6 +84,23 @@ export function noteCalls(client: Client) {
         if (isMissing(error)) return null
         throw error
       }
+    },
+
+    /** Those that were written since, the oldest first; what GitLab itself wrote is left out. */
+    async notesSince(projectId: number, iid: number, since: Date): Promise<Note[]> {
+      const found: Note[] = []
+      const newestFirst = rows(note, `the notes of !${iid}`, page =>
+        client.notes.all(projectId, segment(iid, 'a merge request') as number, {
+          sort: 'desc',
+          orderBy: 'created_at',
+          ...page,
+        }),
+      )
+      for await (const one of newestFirst) {
+        if (one.createdAt !== null && Date.parse(one.createdAt) < since.getTime()) break
+        if (!one.system) found.push(one)
+      }
+      return found.reverse()
     },
 
     /** Our note, found again by its hidden marker and its author: anyone may quote the marker. The newest, if there are several. */
@@ -126,6 +151,22 @@ export function noteCalls(client: Client) {
       } catch (error) {
         if (!isMissing(error)) throw error
       }
+    },
+
+    /** Whether one of these users has reacted to the note so. */
+    async hasReaction(
+      projectId: number,
+      iid: number,
+      noteId: number,
+      emoji: string,
+      users: ReadonlySet<number>,
+    ): Promise<boolean> {
+      const found = await all(
+        rows(award, `the reactions to note ${noteId}`, page =>
+          client.noteEmojis.all(projectId, iid, segment(noteId, 'a note') as number, page),
+        ),
+      )
+      return found.some(one => one.name === emoji && one.user !== null && users.has(one.user.id))
     },
 
     /** A reaction to a note, e.g. `eyes`. Given twice it is refused as 404 "Award Emoji Name has already been taken": that is fine. */

@@ -8,6 +8,7 @@ import type { JobSpec } from '../model/job-spec.ts'
 import type { Collected } from '../model/observation.ts'
 import { readComputation } from '../run/computation.ts'
 import { rememberBranch } from '../run/head.ts'
+import { iidOfForkRef } from '../run/merge-request.ts'
 import { specLimits } from '../spec/index.ts'
 import { type Db, transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
@@ -98,7 +99,7 @@ async function take(
   }
   const sha = record.commit.sha
   const specs = await specsAt(context, rule, mirror, sha)
-  const ref = `refs/heads/${record.branch}`
+  const ref = iidOfForkRef(record.branch) === null ? `refs/heads/${record.branch}` : record.branch
   const branch = await rememberBranch(context, project.id, ref)
   return transact(context.db, async tx => {
     await context.lease.assertHeld(tx)

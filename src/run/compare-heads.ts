@@ -13,7 +13,7 @@ import { branches, projects } from '../store/schema.ts'
 import { sideBySide } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
 import { checkEvidence } from './check-evidence.ts'
-import { compareMergeRequests } from './compare-merge-requests.ts'
+import { compareMergeRequests, type LookForNotes } from './compare-merge-requests.ts'
 import { branchRefused, headMoved, lookAgain } from './head.ts'
 import { knowProject } from './know-project.ts'
 import { isTokenTrouble } from './outage.ts'
@@ -23,23 +23,23 @@ import { standsStill } from './recovering.ts'
  * Finds what no webhook told: compares the heads of every known project with the store. At the first sight of a project its heads become
  * the baseline and nothing runs. Returns how many projects were compared.
  */
-export async function compareHeads(context: Context): Promise<number> {
+export async function compareHeads(context: Context, look: LookForNotes): Promise<number> {
   await learnProjects(context)
   const waiting = (await allProjects(context.db)).filter(project => projectFor(context.config, project.path) !== null)
   let compared = 0
   // Side by side: a project whose git hangs does not hold up all the others.
   const lane = async () => {
     for (let project = waiting.shift(); project !== undefined; project = waiting.shift())
-      if (await tryProject(context, project)) compared++
+      if (await tryProject(context, project, look)) compared++
   }
   await sideBySide(Array.from({ length: 4 }, lane))
   return compared
 }
 
-async function tryProject(context: Context, project: ProjectRow): Promise<boolean> {
+async function tryProject(context: Context, project: ProjectRow, look: LookForNotes): Promise<boolean> {
   mustHold(context.lease)
   try {
-    await compareProject(context, project)
+    await compareProject(context, project, look)
     return true
   } catch (error) {
     if (error instanceof LeaseLost) throw error
@@ -106,7 +106,7 @@ async function remember(context: Context, found: Project, known: ReadonlyMap<num
   await knowProject(context, { id, path, defaultBranch })
 }
 
-async function compareProject(context: Context, project: ProjectRow): Promise<void> {
+async function compareProject(context: Context, project: ProjectRow, lookAtNotes: LookForNotes): Promise<void> {
   const rule = projectFor(context.config, project.path)!
   const still = await standsStill(context, project, rule)
   if (still !== null) {
@@ -149,7 +149,8 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
     }
   }
   for (const row of rows) {
-    if (row.state === 'gone') continue
+    // The commits of a fork's merge request are no branch of this project.
+    if (row.state === 'gone' || !row.ref.startsWith('refs/heads/')) continue
     if (heads.has(row.ref)) {
       if (row.missingSince !== null)
         await context.db.update(branches).set({ missingSince: null }).where(eq(branches.id, row.id))
@@ -167,7 +168,7 @@ async function compareProject(context: Context, project: ProjectRow): Promise<vo
   })
   if (project.baselineAt !== null) {
     for (const sha of await leftBehind(context.db, project.id)) await lookAgain(context, project.id, sha)
-    await compareMergeRequests(context, project)
+    await compareMergeRequests(context, project, lookAtNotes)
   }
   await context.db
     .update(projects)

@@ -8,7 +8,7 @@ import { type NoteView, renderNote } from '../render/note.ts'
 import { renderReply } from '../render/reply.ts'
 import { renderStatuses, statusName } from '../render/status.ts'
 import { mustHold } from '../store/leases.ts'
-import { type MergeRequestRow, mergeRequestsShowing, openMergeRequests } from '../store/merge-requests.ts'
+import { type MergeRequestRow, mergeRequestsShowing } from '../store/merge-requests.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { fromEvidence, upToDate } from '../store/recovery.ts'
@@ -16,7 +16,7 @@ import { type ReportToWrite, writeOnce, writeReports } from '../store/reports.ts
 import { loadRun, type RunRow } from '../store/runs.ts'
 import { branches, runs } from '../store/schema.ts'
 import { claim, putBack, stillClaimed } from '../store/work.ts'
-import { askForMergeRequests } from './merge-request.ts'
+import { askForMergeRequests, iidOfForkRef, mergeRequestsOf } from './merge-request.ts'
 import { asOutage } from './outage.ts'
 import { comparisonsWith, pageOf } from './page.ts'
 import { wantUploads } from './upload-plots.ts'
@@ -77,20 +77,22 @@ async function compose(context: Context, row: RunRow): Promise<void> {
     return
   }
   const run = await loadRun(context.db, row.id, 'collected')
-  let open = await openMergeRequests(context.db, run.projectId, run.branch)
-  if (open.length === 0 && isTimeToAsk(row)) {
+  let open = await mergeRequestsOf(context.db, run.projectId, row.ref)
+  if (open.length === 0 && iidOfForkRef(row.ref) === null && isTimeToAsk(row)) {
     await learnMergeRequests(context, run)
-    open = await openMergeRequests(context.db, run.projectId, run.branch)
+    open = await mergeRequestsOf(context.db, run.projectId, row.ref)
   }
   const latest = await isLatest(context.db, row)
   // A status belongs to the newest run of its commit that has such a job; what that does not have ends as it ended here.
   const theirs = await namesOfNewerRuns(context.db, row)
-  const wanted: ReportToWrite[] = statusReports(context, run, rule).filter(({ desired }) =>
+  // The pipelines of a fork's commits are the fork's: what we say of them stands in the note alone.
+  const statuses = iidOfForkRef(row.ref) === null ? statusReports(context, run, rule) : []
+  const wanted: ReportToWrite[] = statuses.filter(({ desired }) =>
     desired.kind === 'status' ? !theirs.has(desired.name) : true,
   )
   // A merge request that was merged or closed keeps the note that it has; the final edit comes there too.
   const shown = latest ? await mergeRequestsShowing(context.db, run.projectId, run.id, open) : []
-  for (const mergeRequest of shown) wanted.push(await noteReport(context, row, run, mergeRequest))
+  for (const mergeRequest of shown) wanted.push(await noteReport(context, row, run, mergeRequest, rule.commands.notes))
   if (run.endedAt !== null && !(await isFromEvidence(context.db, run.id))) {
     wanted.push({
       key: `evidence ${run.id}`,
@@ -110,7 +112,7 @@ async function compose(context: Context, row: RunRow): Promise<void> {
     if (!reply || !latest) return
     for (const { iid } of open) {
       const marker = replyMarker(run, iid)
-      const body = `${renderReply({ run, person: run.causedBy, publicUrl: context.config.publicUrl }).trimEnd()}\n\n${marker}`
+      const body = `${renderReply({ run, person: run.causedBy, publicUrl: context.config.publicUrl, commands: rule.commands.notes }).trimEnd()}\n\n${marker}`
       await writeOnce(tx, {
         key: `reply ${run.id} ${iid}`,
         projectId: run.projectId,
@@ -206,9 +208,11 @@ async function noteReport(
   row: RunRow,
   run: Run,
   mergeRequest: MergeRequestRow,
+  commands: boolean,
 ): Promise<ReportToWrite> {
   const view: NoteView = {
     ...(await pageOf(context, row, run)),
+    commands,
     mergeRequest: { projectId: run.projectId, iid: mergeRequest.iid },
     comparisons: await comparisonsWith(context.db, run, mergeRequest.targetBranch),
   }

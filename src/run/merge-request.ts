@@ -1,9 +1,9 @@
 import { and, eq } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import type { MergeRequest } from '../gitlab/gitlab.ts'
-import { saveMergeRequest } from '../store/merge-requests.ts'
+import { findMergeRequest, type MergeRequestRow, openMergeRequests, saveMergeRequest } from '../store/merge-requests.ts'
 import type { Db } from '../store/open.ts'
-import { touchRuns } from '../store/runs.ts'
+import { shortBranch, touchRuns } from '../store/runs.ts'
 import { branches } from '../store/schema.ts'
 
 /** A merge request of the branch was opened or changed: its note should show the branch's latest run. Returns that run's id. */
@@ -41,4 +41,29 @@ export async function askForMergeRequests(
 ): Promise<void> {
   for (const found of await context.gitlabOf(of.projectPath).openMergeRequestsOf(of.projectId, of.branch))
     await rememberMergeRequest(context.db, of.projectId, found)
+}
+
+/** The ref under which commits of a merge request from a fork lie in this project: branches of the fork are none of ours. */
+export const forkRef = (iid: number): string => `refs/merge-requests/${iid}/head`
+
+/** The merge request that this ref belongs to; null for a branch. */
+export function iidOfForkRef(ref: string): number | null {
+  const found = /^refs\/merge-requests\/(\d+)\/head$/.exec(ref)
+  return found === null ? null : Number(found[1])
+}
+
+/** A merge request from a fork was merged or closed: its commits are no living branch any more. What runs goes on. */
+export async function endFork(db: Db, projectId: number, iid: number): Promise<void> {
+  await db
+    .update(branches)
+    .set({ state: 'gone' })
+    .where(and(eq(branches.projectId, projectId), eq(branches.ref, forkRef(iid))))
+}
+
+/** The open merge requests that show a run of this ref. */
+export async function mergeRequestsOf(db: Db, projectId: number, ref: string): Promise<MergeRequestRow[]> {
+  const iid = iidOfForkRef(ref)
+  if (iid === null) return openMergeRequests(db, projectId, shortBranch(ref))
+  const found = await findMergeRequest(db, projectId, iid)
+  return found?.state === 'opened' ? [found] : []
 }

@@ -2,10 +2,12 @@ import { and, eq, inArray, sql } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
+import type { MergeRequest } from '../gitlab/gitlab.ts'
 import {
   cancelledPipeline,
   type Event,
   type MergeRequestEvent,
+  type NoteEvent,
   type PipelineEvent,
   type PushEvent,
 } from '../model/event.ts'
@@ -18,15 +20,18 @@ import { putBack, rowLease, sideBySide } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
 import { headMoved, lookAgain } from './head.ts'
 import { knowProject } from './know-project.ts'
-import { showOnMergeRequest } from './merge-request.ts'
+import { endFork, showOnMergeRequest } from './merge-request.ts'
 import { followMergeRequest } from './merge-request-effects.ts'
 import { moveStatuses } from './move-statuses.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
 import { pipelineCancelled } from './pipeline-cancelled.ts'
 import { refuseWhileRecovering } from './recovering.ts'
 
+/** What is done with a note: commands are read in a room of their own. Returns what came of it, in words. */
+export type HearNote = (context: Context, note: NoteEvent, deliveryId: string) => Promise<string>
+
 /** Step 2 begins: acts on stored deliveries, those of one project in order, several projects side by side. Returns how many were claimed. */
-export async function readDeliveries(context: Context): Promise<number> {
+export async function readDeliveries(context: Context, hear: HearNote): Promise<number> {
   const claimed = await claimDeliveries(context.db, context.claimant, 10)
   const byProject = Map.groupBy(claimed, row => row.projectId ?? 0)
   await sideBySide(
@@ -34,17 +39,17 @@ export async function readDeliveries(context: Context): Promise<number> {
       for (const row of group) {
         mustHold(context.lease)
         // What follows from it is only written while nobody else has taken it over.
-        await readDelivery({ ...context, lease: rowLease(deliveries, row, context.lease) }, row)
+        await readDelivery({ ...context, lease: rowLease(deliveries, row, context.lease) }, row, hear)
       }
     }),
   )
   return claimed.length
 }
 
-async function readDelivery(context: Context, row: DeliveryRow): Promise<void> {
+async function readDelivery(context: Context, row: DeliveryRow, hear: HearNote): Promise<void> {
   const log = context.log.child({ delivery: row.id })
   try {
-    const result = row.event === null ? 'nothing to do' : await actOn(context, row.event, row.id)
+    const result = row.event === null ? 'nothing to do' : await actOn(context, row.event, row.id, hear)
     await closeDelivery(context.db, row, result)
     log.info({ step: 'delivery', kind: row.kind, project: row.projectPath, ref: row.ref, result }, result)
   } catch (error) {
@@ -60,7 +65,7 @@ async function readDelivery(context: Context, row: DeliveryRow): Promise<void> {
 }
 
 /** A delivery is a hint to look: whatever it says is read again from GitLab. Returns what came of it, in words. */
-async function actOn(context: Context, event: Event, deliveryId: string): Promise<string> {
+async function actOn(context: Context, event: Event, deliveryId: string, hear: HearNote): Promise<string> {
   if (event.kind === 'other') return event.reason
   const project = await knownProject(context, event)
   if (project === null) return `project ${event.projectId} is not ${event.projectPath}`
@@ -77,7 +82,7 @@ async function actOn(context: Context, event: Event, deliveryId: string): Promis
     case 'pipeline':
       return pipelineAppeared(context, event, project.path)
     case 'note':
-      return 'comment commands come with a later version'
+      return hear(context, event, deliveryId)
     case 'tag':
       return 'tags start nothing'
   }
@@ -119,7 +124,7 @@ async function mergeRequestChanged(context: Context, event: MergeRequestEvent, d
   const seen = await context.gitlabOf(event.projectPath).mergeRequest(event.projectId, event.iid)
   if (seen === null) return `merge request !${event.iid} is not there any more`
   const followed = await followMergeRequest(context, event.projectId, event.projectPath, seen, event.action === 'close')
-  if (seen.sourceProjectId !== event.projectId) return 'merge requests from forks wait for a later version'
+  if (seen.sourceProjectId !== event.projectId) return fromFork(context, seen)
   if (seen.state !== 'opened') return followed ?? `merge request !${seen.iid} is ${seen.state}`
   const ref = `refs/heads/${seen.sourceBranch}`
   // The push hook of the same commits may have been missed; comparing the head costs little and never runs a commit twice. Where it is only
@@ -137,6 +142,15 @@ async function mergeRequestChanged(context: Context, event: MergeRequestEvent, d
   const shown = await showOnMergeRequest(context, event.projectId, seen.sourceBranch)
   const result = followed ?? moved
   return shown === null ? result : `${result}; !${seen.iid} shows run ${shown}`
+}
+
+/** Nothing of a fork runs by itself, whatever is pushed there: only the very commit that a Maintainer has allowed. */
+async function fromFork(context: Context, seen: MergeRequest): Promise<string> {
+  if (seen.state !== 'opened') {
+    await endFork(context.db, seen.targetProjectId, seen.iid)
+    return `merge request !${seen.iid} from a fork is ${seen.state}`
+  }
+  return `!${seen.iid} is from a fork: nothing of it runs before a Maintainer says /compops ok-to-test with its commit`
 }
 
 /** A pipeline of GitLab's own has appeared: statuses that waited for it may go now. Or somebody has cancelled one. */

@@ -18,6 +18,8 @@ export interface RunToStartAgain {
   readonly project: ProjectRow
   /** Full. */
   readonly ref: string
+  /** Of a merge request from a fork: the very commit that a Maintainer allowed. Whatever has been pushed there since does not run. */
+  readonly allowed?: string | undefined
   readonly cause: Cause
   readonly by: Person
   /** For people: `/compops run by alice`. */
@@ -38,12 +40,12 @@ export async function startAgain(context: Context, asked: RunToStartAgain): Prom
   const { project, ref, cause } = asked
   const rule = projectFor(context.config, project.path)
   if (rule === null) throw new CompopsError(`no rule of the configuration matches ${project.path}`)
-  const no = branchRefused(rule, project, ref)
+  const no = asked.allowed === undefined ? branchRefused(rule, project, ref) : null
   if (no !== null) throw new CompopsError(no)
   await refuseWhileRecovering(context, project, rule)
   const mirror = await context.mirror(project)
   const branch = await rememberBranch(context, project.id, ref)
-  const sha = await readHead(mirror, ref)
+  const sha = asked.allowed ?? (await readHead(mirror, ref))
   const name = shortBranch(ref)
   if (sha === null) throw new CompopsError(`there is no branch ${name}`)
   if (!(await ensureCommit(mirror, sha))) throw new CompopsError(`commit ${sha.slice(0, 8)} is not there any more`)

@@ -4,7 +4,7 @@ import type { SimMergeRequest, SimNote, SimUser } from './types.ts'
 import type { World } from './world.ts'
 import { notesOf } from './world.ts'
 
-/** Adds a row to the activity of a merge request. No hook: the caller decides, and a system note never has one. */
+/** Adds a row to the activity of a merge request, which counts as a change of it. No hook: the caller decides, and a system note never has one. */
 export function addNote(
   world: World,
   mr: SimMergeRequest,
@@ -28,6 +28,7 @@ export function addNote(
     awards: [],
     ...more,
   }
+  mr.updatedAt = world.now()
   const notes = notesOf(world, mr.id)
   notes.push(note)
   if (notes.length > LIMITS.notes) notes.splice(0, notes.length - LIMITS.notes)

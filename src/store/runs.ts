@@ -38,8 +38,8 @@ export async function findRunOf(db: Db, projectId: number, ref: string, sha: str
   return found[0] ?? null
 }
 
-/** A run that has computed its commit, or is about to, on a branch that still lives. */
-const computes = sql`(${branches.state} = 'active'
+/** A run that has computed its commit, or is about to, on a branch that still lives; what a fork's merge request computed stands there alone. */
+const computes = sql`(${branches.state} = 'active' and ${runs.ref} like 'refs/heads/%'
   and (${runs.state} in ('completed', 'failed') or (${runs.endedAt} is null and ${runs.supersededBy} is null)))`
 
 /**

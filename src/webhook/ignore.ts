@@ -11,8 +11,6 @@ export interface IgnoreRules {
   /** Users that this service writes as, now and formerly: what they cause must not cause anything again. */
   readonly botIds: ReadonlySet<number>
   readonly evidenceBranch: string
-  /** Whether merge requests from forks are let through; left out: they are not. */
-  readonly forks?: boolean
 }
 
 /** Why nothing follows from this event; null: it is of interest. */
@@ -45,8 +43,6 @@ function pushReason(event: PushEvent, rules: IgnoreRules): string | null {
 
 function mergeRequestReason(event: MergeRequestEvent, rules: IgnoreRules): string | null {
   if (rules.botIds.has(event.author.id)) return 'our own merge request'
-  if (event.sourceProjectId !== event.targetProjectId && rules.forks !== true)
-    return 'merge requests from forks wait for their own capability'
   if (event.action === 'other') return 'an action on a merge request that starts nothing, such as an approval'
   // GitLab sends a second update, without oldrev, when it has looked whether the branch can be merged.
   const changed = event.oldrev !== null || event.becameReady || event.becameDraft || event.retargeted
@@ -58,7 +54,7 @@ function noteReason(event: NoteEvent, rules: IgnoreRules): string | null {
   if (rules.botIds.has(event.author.id)) return 'our own note'
   if (event.system) return 'system notes are not commands'
   if (event.action === 'update') return 'edited notes are not commands: write a new one'
-  if (!/\/compops\b/i.test(event.body)) return 'a note without a /compops command'
-  if (event.on === 'issue' || event.on === 'other') return 'commands are read on merge requests and commits'
+  if (!/^[/@]\S/m.test(event.body)) return 'a note without a /compops command'
+  if (event.on !== 'merge request') return 'commands are read on merge requests'
   return null
 }

@@ -1,3 +1,6 @@
+import { lookForNotes } from '../command/look-for-notes.ts'
+import { obeyComments } from '../command/obey.ts'
+import { takeNote } from '../command/take-note.ts'
 import type { Context } from '../context.ts'
 import { recoverConnection } from '../recover/connection.ts'
 import { lookBack } from '../recover/look-back.ts'
@@ -55,9 +58,10 @@ export function duties(context: Context, leases: Leases, load: LoadCount): Duty[
         name: `read deliveries ${lane}`,
         topic: 'deliveries',
         every: 2_000,
-        run: alive(c => count(readDeliveries(c))),
+        run: alive(c => count(readDeliveries(c, takeNote))),
       }),
     ),
+    { name: 'obey comments', topic: 'comments', every: 2_000, run: alive(c => count(obeyComments(c))) },
     { name: 'finish runs', topic: 'finish', every: 5_000, run: alive(c => count(finishRuns(c))) },
     { name: 'compose reports', topic: 'compose', every: 2_000, run: alive(c => count(composeReports(c))) },
     {
@@ -89,7 +93,7 @@ export function duties(context: Context, leases: Leases, load: LoadCount): Duty[
       topic: 'heads',
       every: gitlab.webhook ? context.config.intervals.heads : gitlab.pollInterval,
       run: as('heads', async c => {
-        await compareHeads(c)
+        await compareHeads(c, lookForNotes)
         return { more: false }
       }),
     },

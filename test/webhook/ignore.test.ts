@@ -28,8 +28,8 @@ const reasons: Readonly<Record<string, string | null>> = {
   'tag-push-new': 'tags start nothing',
   'tag-push-delete': 'tags start nothing',
   'mr-open': null,
-  'mr-open-fork': 'merge requests from forks wait for their own capability',
-  'mr-fork-deleted': 'merge requests from forks wait for their own capability',
+  'mr-open-fork': null,
+  'mr-fork-deleted': null,
   'mr-reopen': null,
   'mr-update-new-commits': null,
   'mr-update-checked': 'an update without new commits',
@@ -49,8 +49,8 @@ const reasons: Readonly<Record<string, string | null>> = {
   'note-mr-edited': 'edited notes are not commands: write a new one',
   'note-mr-system': 'system notes are not commands',
   'note-mr-by-own-bot': 'our own note',
-  'note-commit': null,
-  'note-issue': 'commands are read on merge requests and commits',
+  'note-commit': 'commands are read on merge requests',
+  'note-issue': 'commands are read on merge requests',
   'pipeline-push': null,
   'pipeline-mr': null,
   'pipeline-own-external': 'our own pipeline',
@@ -81,8 +81,4 @@ test('a former bot is known by its id as long as it is remembered', () => {
 test('the trailer counts at the start of a line only', () => {
   const event = { ...(parseEvent(new Headers(), fixture('push')) as object), headMessage: 'see Compops-Evidence: x' }
   expect(ignoreReason(event as never, rules)).toBeNull()
-})
-
-test('forks pass where they are let through', () => {
-  expect(reasonOf('mr-open-fork', { forks: true })).toBeNull()
 })

@@ -1,0 +1,140 @@
+import { projectFor } from '../config/index.ts'
+import { type Context, connectionName } from '../context.ts'
+import { CompopsError, describeError } from '../errors.ts'
+import { ensureCommit, readFile } from '../git/mirror.ts'
+import { countTasks } from '../model/array.ts'
+import { type Cost, costOf } from '../model/cost.ts'
+import { newId } from '../model/id.ts'
+import type { JobSpec } from '../model/job-spec.ts'
+import { formatWalltime } from '../model/walltime.ts'
+import { countOf, formatNumber } from '../render/amounts.ts'
+import { code, fence, html, prose } from '../render/markdown.ts'
+import { readComputation } from '../run/computation.ts'
+import { branchRefused } from '../run/head.ts'
+import { explainProblems, specLimits } from '../spec/index.ts'
+import { shortBranch } from '../store/runs.ts'
+import { headNow } from './head.ts'
+import type { Order } from './order.ts'
+import type { Verb } from './verb.ts'
+
+/** Of a note; what is longer is read with `compops plan`. */
+const longest = 60_000
+
+/** What would run, without running it: scripts, resources, where each value came from, and what it can cost at most. */
+export const planVerb: Verb = {
+  also: [],
+  usage: '[job]',
+  summary: 'what would run: scripts, resources, where each value came from, what it can cost at most',
+  right: 'see',
+  target: 'none',
+  async obey(context, order, place) {
+    const rule = projectFor(context.config, order.project.path)
+    if (rule === null) throw new CompopsError(`no rule of the configuration matches ${order.project.path}`)
+    const { ref } = place
+    const sha = place.fork ? (place.mergeRequest?.sha ?? null) : await headNow(context, order.project, ref)
+    const name = place.fork ? `!${place.mergeRequest?.iid}` : shortBranch(ref)
+    if (sha === null) throw new CompopsError(`there is no commit of ${name}`)
+    const mirror = await context.mirror(order.project)
+    if (!(await ensureCommit(mirror, sha))) throw new CompopsError(`commit ${sha.slice(0, 8)} is not there any more`)
+    const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
+    if (file === 'absent') throw new CompopsError(`${name} has no .compops.yml at ${sha.slice(0, 8)}`)
+    const read = await readComputation(context, { rule, project: order.project, branch: { ref }, sha, mirror, file })
+    if (read.spec === null)
+      return {
+        outcome: 'done',
+        said: `It would not run:\n\n${explainProblems(read.problems, read.text ?? '')}`,
+        tell: true,
+      }
+    const all = read.spec.jobs
+    const jobs = order.target === null ? all : all.filter(job => job.name === order.target)
+    if (jobs.length === 0)
+      return {
+        outcome: 'refused',
+        said: `There is no job ${code(order.target ?? '', 'paragraph', 100)} at ${code(sha.slice(0, 8))}. Its jobs: ${all.map(job => code(job.name)).join(', ')}.`,
+      }
+    const no = place.fork
+      ? 'Nothing of a fork runs before a Maintainer has allowed its commit.'
+      : branchRefused(rule, order.project, ref)
+    const head = [
+      `${code(name, 'paragraph', 200)} at ${code(sha.slice(0, 8))}: ${countOf(jobs.length, 'job')}, ${costInWords(costOf(jobs))}.`,
+      ...(no === null ? [] : [prose(no)]),
+      ...read.notices.map(notice => prose(notice, 'paragraph', 300)),
+    ]
+    const parts: string[] = []
+    let size = 0
+    for (const job of jobs) {
+      const part = planOf(context, order, { job, sha, branch: name, connection: connectionName(job.cluster, rule) })
+      size += part.length
+      if (size > longest) {
+        parts.push(`And ${countOf(jobs.length - parts.length, 'more job')}: \`/compops plan <job>\` shows one.`)
+        break
+      }
+      parts.push(part)
+    }
+    return { outcome: 'done', said: [head.join('\n\n'), ...parts].join('\n\n'), tell: true }
+  },
+}
+
+interface ToPlan {
+  readonly job: JobSpec
+  readonly sha: string
+  readonly branch: string
+  readonly connection: string
+}
+
+/** Folded: who asks for the plan of thirty jobs wants the list first. */
+function planOf(context: Context, order: Order, { job, sha, branch, connection }: ToPlan): string {
+  const tasks = job.array === undefined ? '' : `, ${countOf(countTasks(job.array.tasks), 'task')}`
+  const title = `<summary>${html(job.name, 100)} on ${html(job.cluster, 60)}${tasks} · ${costInWords(costOf([job]))}</summary>`
+  let shown: string
+  try {
+    const { lines } = context.clusterOf(connection).plan({
+      ...{ projectId: order.project.id, projectPath: order.project.path, branch, sha, spec: job, dependsOn: [] },
+      ...{ runId: newId(), jobId: newId(), attemptId: newId(), attempt: 1, siblings: [], secrets: {} },
+      ...{ parentBranch: null, parentDir: null, person: order.person.username },
+      origin: {
+        ...{ gitlab: context.config.gitlab.url, cause: order.cause, how: 'a plan' },
+        ...{ by: order.person, createdAt: context.clock.now() },
+      },
+      source: { sha, path: '', size: 0 },
+    })
+    const width = Math.min(70, Math.max(...lines.map(line => line.text.length)))
+    shown = fence(
+      lines.map(({ text, from }) => (from === null ? text : `${text.padEnd(width)}  ← ${from}`)).join('\n'),
+      'sh',
+    )
+  } catch (error) {
+    if (!(error instanceof CompopsError)) throw error
+    shown = prose(describeError(error))
+  }
+  const values = valuesOf(job)
+  const table = values.length === 0 ? '' : `\n\n| key | value | from |\n|---|---|---|\n${values.join('\n')}`
+  return `<details>${title}\n\n${shown}${table}\n\n</details>`
+}
+
+/** Each value that is no line of the script, and where it came from. */
+function valuesOf(job: JobSpec): string[] {
+  const { resources, params, env, array } = job
+  const known: Readonly<Record<string, unknown>> = {
+    ...{ cluster: job.cluster, ...resources, array: array?.tasks },
+    ...(resources.time === undefined ? {} : { time: formatWalltime(resources.time) }),
+    ...Object.fromEntries(Object.entries(params).map(([name, value]) => [`params.${name}`, value])),
+    ...Object.fromEntries(Object.entries(env).map(([name, value]) => [`env.${name}`, value])),
+  }
+  return Object.entries(job.origins)
+    .filter(([key]) => known[key] !== undefined)
+    .map(([key, from]) => {
+      const value = typeof known[key] === 'string' ? known[key] : JSON.stringify(known[key])
+      return `| ${code(key, 'table', 80)} | ${code(value, 'table', 120)} | ${prose(from, 'table', 120)} |`
+    })
+}
+
+/** `at most 12 core-hours and 4 GPU-hours` */
+function costInWords({ coreHours, gpuHours, unknown }: Cost): string {
+  const parts = [`${formatNumber(round(coreHours))} core-hours`]
+  if (gpuHours > 0) parts.push(`${formatNumber(round(gpuHours))} GPU-hours`)
+  const open = unknown.length === 0 ? '' : ` beside ${countOf(unknown.length, 'job')} without a time limit`
+  return `at most ${parts.join(' and ')}${open}`
+}
+
+const round = (value: number) => Math.round(value * 100) / 100
