@@ -1,13 +1,14 @@
-import { projectFor } from '../config/index.ts'
+import { type ProjectConfig, projectFor } from '../config/index.ts'
 import { type Context, connectionName } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { ensureCommit, readFile } from '../git/mirror.ts'
 import { countTasks } from '../model/array.ts'
-import { type Cost, costOf } from '../model/cost.ts'
+import { costOf, isAbove } from '../model/cost.ts'
 import { newId } from '../model/id.ts'
 import type { JobSpec } from '../model/job-spec.ts'
 import { formatWalltime } from '../model/walltime.ts'
-import { countOf, formatNumber } from '../render/amounts.ts'
+import { countOf } from '../render/amounts.ts'
+import { approvalWanted, costInWords } from '../render/approval.ts'
 import { code, fence, html, prose } from '../render/markdown.ts'
 import { readComputation } from '../run/computation.ts'
 import { branchRefused } from '../run/head.ts'
@@ -58,6 +59,7 @@ export const planVerb: Verb = {
     const head = [
       `${code(name, 'paragraph', 200)} at ${code(sha.slice(0, 8))}: ${countOf(jobs.length, 'job')}, ${costInWords(costOf(jobs))}.`,
       ...(no === null ? [] : [prose(no)]),
+      ...approvalOf(all, rule),
       ...read.notices.map(notice => prose(notice, 'paragraph', 300)),
     ]
     const parts: string[] = []
@@ -73,6 +75,13 @@ export const planVerb: Verb = {
     }
     return { outcome: 'done', said: [head.join('\n\n'), ...parts].join('\n\n'), tell: true }
   },
+}
+
+/** Whether the run as a whole would wait for somebody. */
+function approvalOf(all: readonly JobSpec[], { approval }: ProjectConfig): string[] {
+  const estimate = costOf(all)
+  if (approval == null || !isAbove(estimate, approval)) return []
+  return [`It would be held: ${approvalWanted({ estimate, limit: approval, approved: null }, null)}.`]
 }
 
 interface ToPlan {
@@ -128,13 +137,3 @@ function valuesOf(job: JobSpec): string[] {
       return `| ${code(key, 'table', 80)} | ${code(value, 'table', 120)} | ${prose(from, 'table', 120)} |`
     })
 }
-
-/** `at most 12 core-hours and 4 GPU-hours` */
-function costInWords({ coreHours, gpuHours, unknown }: Cost): string {
-  const parts = [`${formatNumber(round(coreHours))} core-hours`]
-  if (gpuHours > 0) parts.push(`${formatNumber(round(gpuHours))} GPU-hours`)
-  const open = unknown.length === 0 ? '' : ` beside ${countOf(unknown.length, 'job')} without a time limit`
-  return `at most ${parts.join(' and ')}${open}`
-}
-
-const round = (value: number) => Math.round(value * 100) / 100

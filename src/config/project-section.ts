@@ -2,6 +2,7 @@ import { type CopyLimits, usualCopyLimits } from '../model/copies.ts'
 import type { CostLimit } from '../model/cost.ts'
 import type { Policy } from '../model/policy.ts'
 import { readResource } from '../model/resources.ts'
+import { supersedeModes } from '../model/supersede.ts'
 import { asDirectivePattern } from './cluster-section.ts'
 import { asLine, asMap, asScalar, asSwitch, choice, join, listOf, nameOf, type Read, type Report } from './fields.ts'
 import { namesWebhookSecret, readWebhookSecrets } from './gitlab-section.ts'
@@ -46,6 +47,7 @@ const projectKeys = [
   'secrets',
   'policy',
   'commands',
+  'supersede',
 ]
 
 export interface LocatedProject extends ProjectConfig {
@@ -82,6 +84,7 @@ export function readProject(
   const evidence = section.read('evidence', readEvidence) ?? { branch: 'compops/evidence' }
   const collect = section.read('collect', readCollect) ?? usualCopyLimits
   const notify = section.read('notify', choice(['failed', 'finished', 'never'])) ?? 'failed'
+  const supersede = section.read('supersede', choice(supersedeModes)) ?? 'queued'
   const submodules = section.read('submodules', someOf(asGlob)) ?? []
   const commands = section.read('commands', readCommands) ?? { notes: true, aliases: true }
   const jobSecrets = section.read('secrets', jobSecretsReader(around)) ?? {}
@@ -101,6 +104,7 @@ export function readProject(
     ...(policy === undefined ? {} : { policy }),
     collect,
     notify,
+    supersede,
     submodules,
     commands,
     secrets: jobSecrets,

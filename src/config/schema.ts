@@ -2,6 +2,7 @@ import type { CopyLimits } from '../model/copies.ts'
 import type { CostLimit } from '../model/cost.ts'
 import type { Resources } from '../model/job-spec.ts'
 import type { Policy } from '../model/policy.ts'
+import type { Supersede } from '../model/supersede.ts'
 
 /** What compops.config.yml says, checked, with every default applied. Paths are absolute, times in the unit their comment names. */
 export interface Config {
@@ -132,6 +133,8 @@ export interface ProjectConfig {
   /** Outputs that come back beside the record. */
   readonly collect: CopyLimits
   readonly notify: 'failed' | 'finished' | 'never'
+  /** What a newer commit does to older runs of its branch, where the branch's file does not say. */
+  readonly supersede: Supersede
   /** Whether notes on merge requests may hold commands, and whether `/test`, `/hold` and the like count beside `/compops`. */
   readonly commands: { readonly notes: boolean; readonly aliases: boolean }
   /** Globs of other projects that may come in as submodules: they are read with the service's token, which may see more than the person who pushed. */

@@ -1,5 +1,6 @@
 import type { ArraySpec } from './array.ts'
 import type { Need } from './needs.ts'
+import type { Supersede } from './supersede.ts'
 
 /** Where a value of a job came from, in words a person can follow, e.g. `.compops.yml line 12`, `#SBATCH line 3 of jobs/simulate.sh`, `default of cluster falcon`. */
 export type Origin = string
@@ -101,5 +102,7 @@ export interface SpecProblem {
 /** What `.compops.yml` says, with every default applied. */
 export interface ComputationSpec {
   readonly parent: string | null
+  /** What it does to older runs of its branch; left out: what the site says. */
+  readonly supersede?: Supersede
   readonly jobs: readonly JobSpec[]
 }

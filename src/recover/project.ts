@@ -79,10 +79,11 @@ async function moveBranches(
   heads: ReadonlyMap<string, string>,
 ): Promise<number> {
   let moved = 0
+  const siteMode = projectFor(context.config, project.path)?.supersede ?? 'queued'
   const list = await context.db.select().from(branches).where(eq(branches.projectId, project.id))
   for (const branch of list) {
     const ofBranch = await context.db
-      .select({ id: runs.id, sha: runs.sha, createdAt: runs.createdAt, cause: runs.cause })
+      .select({ id: runs.id, sha: runs.sha, createdAt: runs.createdAt, cause: runs.cause, supersede: runs.supersede })
       .from(runs)
       .where(eq(runs.branchId, branch.id))
       .orderBy(desc(runs.createdAt), desc(runs.id))
@@ -104,7 +105,7 @@ async function moveBranches(
           updatedAt: sql`now()`,
         })
         .where(eq(branches.id, branch.id))
-      await supersede(tx, branch.id, target.id, target.sha)
+      await supersede(tx, branch.id, target, target.supersede ?? siteMode)
       // A note that was about to show an older run must not cover the newer one that stands there.
       await tx
         .update(reports)

@@ -1,9 +1,11 @@
 import { and, eq, inArray, isNotNull, or, sql } from 'drizzle-orm'
+import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { notRun } from '../model/job-state.ts'
 import { notCalledFor } from '../model/needs.ts'
 import { moveHead } from '../store/branches.ts'
 import { type Db, transact } from '../store/open.ts'
+import { findProject } from '../store/projects.ts'
 import {
   type BranchRow,
   type JobRow,
@@ -48,6 +50,8 @@ export async function resumeRun(
   context: Context,
   { branch, run, canceledFor = null }: { branch: BranchRow; run: RunRow; canceledFor?: string | null },
 ): Promise<string | 'directory removed'> {
+  const project = await findProject(context.db, run.projectId)
+  const rule = project === null ? null : projectFor(context.config, project.path)
   const again = await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     // Under the lock that a removal takes too: it has begun, or it never will.
@@ -86,7 +90,7 @@ export async function resumeRun(
       .from(jobs)
       .where(and(eq(jobs.runId, run.id), inArray(jobs.state, underWay), eq(jobs.runAgain, false)))
     for (const { id, spec } of running) if (spec.array !== undefined) await rememberTasksLeft(tx, id, spec.array.tasks)
-    await supersede(tx, branch.id, run.id, run.sha)
+    await supersede(tx, branch.id, run, run.supersede ?? rule?.supersede ?? 'queued')
     await tx
       .update(runs)
       .set({

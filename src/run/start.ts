@@ -83,6 +83,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
         problems: computation.problems,
         problem: computation.problem,
         state,
+        supersede: computation.spec?.supersede ?? null,
         hasCi,
         approval,
         ...(state === 'failed' ? { endedAt: context.clock.now() } : {}),
@@ -108,7 +109,8 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
       )
     }
     await tx.update(branches).set({ latestRunId: runId }).where(eq(branches.id, start.branch.id))
-    await supersede(tx, start.branch.id, runId, start.sha)
+    const mode = computation.spec?.supersede ?? start.rule.supersede
+    await supersede(tx, start.branch.id, { id: runId, sha: start.sha }, mode)
     await start.within?.(tx, `run ${runId}`)
     return true
   })

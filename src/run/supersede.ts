@@ -1,21 +1,32 @@
 import { and, eq, inArray, isNotNull, isNull, ne, sql } from 'drizzle-orm'
 import { notBegun } from '../model/job-state.ts'
+import type { Supersede } from '../model/supersede.ts'
 import type { Db } from '../store/open.ts'
-import { openStates, touchRuns } from '../store/runs.ts'
+import { openStates, type RunRow, touchRuns } from '../store/runs.ts'
 import { jobs, runs } from '../store/schema.ts'
 import { settleArrays } from '../store/settle-arrays.ts'
 import { notCancelledForGood } from './hold.ts'
 
-/** A branch has moved on: of its other unfinished runs, what has not begun is cancelled, what runs keeps its investment. */
-export async function supersede(tx: Db, branchId: string, by: string, sha: string): Promise<void> {
+/**
+ * A branch has moved on: of its other unfinished runs, what has not begun is cancelled, what runs keeps its investment, unless file or site say otherwise:
+ * `all` ends what runs too, with `never` each commit is computed to its end.
+ */
+export async function supersede(
+  tx: Db,
+  branchId: string,
+  by: Pick<RunRow, 'id' | 'sha'>,
+  mode: Supersede,
+): Promise<void> {
+  if (mode === 'never') return
   const older = await tx
     .select({ id: runs.id })
     .from(runs)
-    .where(and(eq(runs.branchId, branchId), isNull(runs.endedAt), ne(runs.id, by), isNull(runs.supersededBy)))
+    .where(and(eq(runs.branchId, branchId), isNull(runs.endedAt), ne(runs.id, by.id), isNull(runs.supersededBy)))
   const ids = older.map(row => row.id).sort()
   if (ids.length === 0) return
-  await cancelQueued(tx, ids, `superseded by ${sha.slice(0, 8)}`)
-  await tx.update(runs).set({ supersededBy: by }).where(inArray(runs.id, ids))
+  const reason = `superseded by ${by.sha.slice(0, 8)}`
+  await (mode === 'all' ? cancelAll(tx, ids, reason) : cancelQueued(tx, ids, reason))
+  await tx.update(runs).set({ supersededBy: by.id }).where(inArray(runs.id, ids))
   await touchRuns(tx, ids)
 }
 

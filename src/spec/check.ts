@@ -1,8 +1,9 @@
-import { asLine, asMap, isEmpty, join, reportUnknown } from '../config/fields.ts'
+import { asLine, asMap, choice, isEmpty, join, reportUnknown } from '../config/fields.ts'
 import { nearest } from '../config/nearest.ts'
 import { asBranch } from '../config/values.ts'
 import { type Located, type LocatedEntry, type Place, quote } from '../config/yaml.ts'
 import type { ComputationSpec } from '../model/job-spec.ts'
+import { type Supersede, supersedeModes } from '../model/supersede.ts'
 import type { SpecContext, SpecLimits } from './context.ts'
 import { checkGates } from './gate.ts'
 import { buildJob, type JobLevel } from './job.ts'
@@ -51,6 +52,7 @@ export function checkSpec(root: Located, context: SpecContext, limits: SpecLimit
     else reportUnknown(entry, join('', entry.key), 'this file', topKeys, problems.report)
   }
   const parent = readParent(entries.get('parent'), problems)
+  const supersede = readSupersede(entries.get('supersede'), problems)
   const defaults = readDefaults(entries.get('defaults'), problems)
   const topCluster = readTopCluster(entries.get('cluster'), problems)
   const levels = readJobs(entries.get('jobs'), top, limits, problems)
@@ -71,11 +73,17 @@ export function checkSpec(root: Located, context: SpecContext, limits: SpecLimit
   checkGates(levels, complete, problems)
   return problems.list().length > 0 || complete.length < jobs.length
     ? null
-    : { spec: { parent, jobs: complete }, notices }
+    : { spec: { parent, ...(supersede === null ? {} : { supersede }), jobs: complete }, notices }
 }
 
 function readParent(entry: LocatedEntry | undefined, problems: Problems): string | null {
   return entry === undefined ? null : (asBranch(entry.value, 'parent', problems.report) ?? null)
+}
+
+const readMode = choice(supersedeModes)
+
+function readSupersede(entry: LocatedEntry | undefined, problems: Problems): Supersede | null {
+  return entry === undefined ? null : (readMode(entry.value, 'supersede', problems.report) ?? null)
 }
 
 function readTopCluster(entry: LocatedEntry | undefined, problems: Problems): Written<string> | null {

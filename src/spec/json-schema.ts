@@ -1,5 +1,6 @@
 import { needKinds } from '../model/needs.ts'
 import { type ResourceKind, resourceKeys, resourceNames } from '../model/resources.ts'
+import { supersedeModes } from '../model/supersede.ts'
 import { isInDefaults, type JobKey, type OwnKey, ownKeyNames, ownKeys } from './keys.ts'
 import { longestPattern, mostPatterns } from './watched.ts'
 
@@ -97,6 +98,10 @@ export function jsonSchema(): Schema {
         ...text,
         description:
           "The branch this one was computed from. Without it: the merge request's target, or the branch it was forked from.",
+      },
+      supersede: {
+        enum: [...supersedeModes],
+        description: 'What a newer commit does to older runs of the branch: ends what is queued, all, or nothing.',
       },
       defaults: { $ref: '#/definitions/defaults', description: 'What jobs share; a job that says otherwise wins.' },
       jobs: {

@@ -89,7 +89,7 @@ export function isInDefaults(key: JobKey): boolean {
   return key in resourceKeys || ownKeys[key as OwnKey].inDefaults
 }
 
-export const topKeys = ['cluster', 'parent', 'defaults', 'jobs'] as const
+export const topKeys = ['cluster', 'parent', 'supersede', 'defaults', 'jobs'] as const
 
 /** Keys that are known and will come; each with what to do until then. */
 const later: Readonly<Record<string, string>> = {
@@ -110,7 +110,6 @@ const later: Readonly<Record<string, string>> = {
   clean: 'Let the `script` remove what it no longer needs.',
   on_stale: 'Leave it out.',
   on_fail: 'Let another job follow: `needs: [{ job: mesh, kind: afternotok }]`.',
-  supersede: 'Leave it out: a new push cancels what is queued of the old one.',
   max_wait: 'Leave it out.',
   checks: 'Let the `script` check and `exit 1`.',
   keep: 'Leave it out: run directories stay.',

@@ -23,6 +23,7 @@ import type { JobSpec, SpecProblem } from '../model/job-spec.ts'
 import type { FailureReason, JobState } from '../model/job-state.ts'
 import type { AccountingRow, ClusterFacts, Collected, Progress } from '../model/observation.ts'
 import type { Cause, Person } from '../model/run.ts'
+import type { Supersede } from '../model/supersede.ts'
 
 /** Rows say what should be; workers make it so. Between two steps of the path there is always one of these rows to look at. */
 
@@ -132,6 +133,8 @@ export const runs = pgTable(
     supersededBy: uuid('superseded_by'),
     /** It costs more than may begin unasked; null: it does not. */
     approval: jsonb('approval').$type<Approval>(),
+    /** What it does to older runs of its branch, as its file says; null: as the site says. */
+    supersede: text('supersede').$type<Supersede>(),
     /** The GitLab pipeline that carries its statuses, once known. */
     pipelineId: gitlabId('pipeline_id'),
     /** When its statuses were looked over for one that never ended; null: not yet, or not needed. */

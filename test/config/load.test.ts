@@ -236,6 +236,8 @@ test('the whole file, read', async () => {
     evidence: { branch: 'compops/evidence' },
     collect: { file: 1_048_576, run: 10_485_760 },
     notify: 'failed',
+    supersede: 'queued',
+    commands: { notes: true, aliases: true },
     submodules: [],
     secrets: {},
   })
@@ -246,6 +248,8 @@ test('the whole file, read', async () => {
     evidence: { branch: 'evidence' },
     collect: { file: 2_621_440, run: 307_200 },
     notify: 'never',
+    supersede: 'queued',
+    commands: { notes: true, aliases: true },
   })
   expect(projectFor(config, 'physics/heat')?.path).toBe('physics/*')
   expect(projectFor(config, 'physics/heat/deep')).toBeNull()

@@ -455,6 +455,10 @@ describe('mistakes, as a person reads them', () => {
       ['1: `parent`: `refs/heads/calc/base` is a full ref. Write the short name: `calc/base`.'],
     ],
     [
+      'supersede: nevr\njobs: { a: { script: x } }',
+      ['1: `supersede` cannot be `nevr`. Did you mean `never`? It is one of `queued`, `all`, `never`.'],
+    ],
+    [
       'parent: 2024\njobs: { a: { script: x } }',
       ['1: `parent` must be a text, but `2024` is a number. Write it in quotes: "2024".'],
     ],

@@ -221,7 +221,7 @@ describe('an answer', () => {
       const sha = await world.push('calc/heat', { '.compops.yml': `${file}` }, 'a plan [skip compops]')
       const { iid } = await world.openMergeRequest('calc/heat')
       const { reply } = await heard(world, iid, (await say(world, iid, '/compops plan')).id)
-      expect(reply).toContain('1 job, at most 6 core-hours')
+      expect(reply).toContain('1 job, at most 6 core-h')
       expect(reply).toContain('| `time` | `2 h` | .compops.yml line 3 |')
       expect(world.statuses(sha)).toEqual({})
       expect(await world.service.context.db.select().from(runs)).toEqual([])
