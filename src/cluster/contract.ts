@@ -202,6 +202,8 @@ export interface Round {
   readonly seen: ReadonlyMap<string, Seen>
   /** Of arrays: by attempt id, then by the researcher's number, of the tasks that were asked for. */
   readonly tasks?: ReadonlyMap<string, ReadonlyMap<number, Seen>>
+  /** Ids of attempts that nobody asked for and that the queue has under our name, waiting or running. */
+  readonly others?: ReadonlySet<string>
   /** Scheduler commands it took: the queue, and accounting where some had left it. A ping is counted with the queue. */
   readonly commands: number
 }

@@ -71,6 +71,12 @@ export function jobName(attemptId: string): string {
   return `compops-${uuid(attemptId)}`
 }
 
+/** Whose name that is; null where it is none of ours. */
+export function attemptOfName(name: string): string | null {
+  const id = /^compops-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(name)?.[1]
+  return id ?? null
+}
+
 function uuid(id: string): string {
   if (!/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id))
     throw new CompopsError(`${JSON.stringify(id)} is not one of our ids`)

@@ -4,7 +4,7 @@ import type { AccountingRow, ExitRecord, QueueRow, Seen } from '../model/observa
 import { type Dialect, sectionMark } from '../scheduler/dialect.ts'
 import { onOurClock, takeClock } from './clock.ts'
 import type { Round, WatchedAttempt } from './contract.ts'
-import { jobName } from './layout.ts'
+import { attemptOfName, jobName } from './layout.ts'
 import { arrayTasks, rowsByTask, type TaskFiles } from './observe-array.ts'
 import { pastProgram, queueProgram } from './observe-program.ts'
 import { notWhole, type Reach } from './reach.ts'
@@ -35,10 +35,16 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
   const { ahead, rest } = takeClock(reach.name, answer.stdout, asked, at)
   const queue = new Map<string, QueueRow>()
   const arrays = new Map<string, QueueRow[]>()
+  const others = new Set<string>()
   await inTurns(reach, dialect.readQueue(rest), row => {
     const attempt = byName.get(row.name)
+    if (attempt === undefined) {
+      const id = attemptOfName(row.name)
+      if (id !== null && row.state !== 'ended' && row.state !== 'completing') others.add(id)
+      return
+    }
     // A native id with another name is a stranger; our name with another id is a copy, which the fence ends.
-    if (attempt === undefined || (attempt.nativeId !== null && row.nativeId !== attempt.nativeId)) return
+    if (attempt.nativeId !== null && row.nativeId !== attempt.nativeId) return
     if (attempt.tasks === undefined) queue.set(attempt.id, row)
     else push(arrays, attempt.id, row)
   })
@@ -87,7 +93,7 @@ export async function observeAttempts(reach: Reach, attempts: readonly WatchedAt
     }
     seen.set(attempt.id, onOurClock(found, ahead))
   }
-  return { at, seen, tasks, commands: looked + (gone.length > 0 && facts.accounting ? 1 : 0) }
+  return { at, seen, tasks, others, commands: looked + (gone.length > 0 && facts.accounting ? 1 : 0) }
 }
 
 function hasLeft(row: QueueRow | undefined): boolean {

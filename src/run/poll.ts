@@ -14,6 +14,7 @@ import { connections, jobs } from '../store/schema.ts'
 import { settleArrays } from '../store/settle-arrays.ts'
 import { type TaskChange, tasksOfAttempts, writeTasks } from '../store/tasks.ts'
 import { isAway, setReachable, setUnreachable } from './connection.ts'
+import { hasLooked, isFirstLook, removeOrphans } from './orphans.ts'
 import { concludeArray, tasksToWatch } from './poll-array.ts'
 
 export interface PollResult {
@@ -32,7 +33,13 @@ const nothingSeen = { changed: 0, due: false, states: new Map<string, JobState>(
 /** Step 4: one round for all jobs of one account on a cluster. A round that is not whole says nothing about any job. */
 export async function pollCluster(context: Context, connection: string): Promise<PollResult> {
   const watched = await attemptsUnderWay(context.db, connection)
-  if (watched.length === 0 && !(await isAway(context, connection))) return { ...nothingSeen, watched: 0 }
+  if (
+    watched.length === 0 &&
+    !(await isAway(context, connection)) &&
+    // A person must sign in: that is for jobs to ask.
+    ((await context.clusterOf(connection).needsSession()) !== null || !(await isFirstLook(context, connection)))
+  )
+    return { ...nothingSeen, watched: 0 }
   const cluster = context.clusterOf(connection)
   const log = context.log.child({ step: 'poll', connection })
   try {
@@ -49,6 +56,8 @@ export async function pollCluster(context: Context, connection: string): Promise
     )
     mustHold(context.lease)
     await rememberRound(context, connection, facts)
+    hasLooked(context, connection)
+    await removeOrphans(context, connection, round.others ?? new Set())
     context.metrics.pollRounds.inc({ connection, result: 'whole', reason: '' })
     const cancelling = await cancelRequested(context.db, connection)
     const options = {

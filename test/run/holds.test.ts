@@ -8,6 +8,7 @@ import { prepareJobs } from '../../src/run/prepare.ts'
 import { submitJobs } from '../../src/run/submit.ts'
 import { cancelQueued } from '../../src/run/supersede.ts'
 import { jobs } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { inQueue, openRows } from '../support/rows.ts'
 
 // Somebody holds a job back. It does not begin before somebody says so, wherever it was at that moment.
@@ -15,7 +16,7 @@ import { inQueue, openRows } from '../support/rows.ts'
 let rows: Awaited<ReturnType<typeof openRows>>
 beforeAll(async () => {
   rows = await openRows()
-}, 120_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 
 const held: JobHold = { kind: 'person', by: 'alice', reason: 'held by alice', since: '2026-11-27T16:00:00.000Z' }

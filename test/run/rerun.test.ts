@@ -5,6 +5,7 @@ import { rerunMissing, retryJob } from '../../src/run/rerun.ts'
 import { stopJobs } from '../../src/run/stop.ts'
 import { recordAct } from '../../src/store/acts.ts'
 import { jobs, runs, tasks } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { openRows } from '../support/rows.ts'
 
 // A person wants something to run again, or to end.
@@ -12,7 +13,7 @@ import { openRows } from '../support/rows.ts'
 let rows: Awaited<ReturnType<typeof openRows>>
 beforeAll(async () => {
   rows = await openRows()
-}, 120_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 
 const jobOf = async (id: string) => (await rows.db.select().from(jobs).where(eq(jobs.id, id)))[0]!

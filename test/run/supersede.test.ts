@@ -2,6 +2,7 @@ import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { supersede } from '../../src/run/supersede.ts'
 import { jobs, runs } from '../../src/store/schema.ts'
+import { patience } from '../support/patience.ts'
 import { openRows } from '../support/rows.ts'
 
 // A branch has moved on while its former commit is under way.
@@ -9,7 +10,7 @@ import { openRows } from '../support/rows.ts'
 let rows: Awaited<ReturnType<typeof openRows>>
 beforeAll(async () => {
   rows = await openRows()
-}, 120_000)
+}, 60_000 * patience)
 afterAll(() => rows.close())
 
 async function movesOn(mode: 'queued' | 'all' | 'never') {
