@@ -119,7 +119,7 @@ export function createHealth(context: Context): Health {
           held: heldWords(seen, name),
         }
       }
-      const parked = seen?.parked ?? { deliveries: 0, reports: 0, attempts: 0, runs: 0 }
+      const parked = seen?.parked ?? { deliveries: 0, reports: 0, attempts: 0, runs: 0, comments: 0 }
       const due = seen?.reports ?? []
       return {
         ready: databaseTrouble === null,
@@ -136,7 +136,7 @@ export function createHealth(context: Context): Health {
           recovering: seen?.projects.recovering ?? 0,
         },
         disk: { freeBytes: free },
-        parked: { ...parked, total: parked.deliveries + parked.reports + parked.attempts + parked.runs },
+        parked: { ...parked, total: Object.values(parked).reduce((sum, n) => sum + n, 0) },
         waiting: {
           deliveries: { count: seen?.unread.n ?? 0, oldestSeconds: seconds(seen?.unread.age ?? 0) },
           reports: {

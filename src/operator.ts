@@ -209,7 +209,7 @@ export async function retryRows(
   if (which === 'all') retried = await retryParked(context.db)
   else for (const id of which) retried += await retryParked(context.db, { id })
   context.log.info({ step: 'operator', which, retried }, `${retried} parked rows get another chance`)
-  for (const topic of ['deliveries', 'compose', 'send', 'evidence', 'submit', 'collect'] as const)
+  for (const topic of ['deliveries', 'comments', 'compose', 'send', 'evidence', 'submit', 'collect'] as const)
     context.wake.call(topic)
   return retried
 }

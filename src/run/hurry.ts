@@ -18,10 +18,14 @@ export async function hurryAfterOutage(context: Context): Promise<number> {
       context.db,
       sql`update reports set next_at = ${soon} where sent_hash is distinct from desired_hash and ${waiting} returning id`,
     )),
+    ...(await rows(
+      context.db,
+      sql`update comments set next_at = ${soon} where done_at is null and ${waiting} returning id`,
+    )),
   ]
   if (context.troubles.has('gitlab')) context.wake.call('introduce')
   if (hurried.length === 0) return 0
-  for (const topic of ['deliveries', 'send', 'evidence'] as const) context.wake.call(topic)
+  for (const topic of ['deliveries', 'comments', 'send', 'evidence'] as const) context.wake.call(topic)
   context.log.info({ step: 'gitlab', rows: hurried.length }, 'GitLab answers again: what waited for it is tried now')
   return hurried.length
 }

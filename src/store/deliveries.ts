@@ -1,7 +1,7 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Event } from '../model/event.ts'
 import { type Db, rows } from './open.ts'
-import { deliveries } from './schema.ts'
+import { comments, deliveries } from './schema.ts'
 import { type Claimed, claim, stillClaimed } from './work.ts'
 
 export type DeliveryRow = typeof deliveries.$inferSelect
@@ -84,5 +84,6 @@ export async function closeDelivery(db: Db, row: Claimed, result: string): Promi
 
 /** Deliveries are kept for `why`; after this many days nobody asks. */
 export async function pruneDeliveries(db: Db, days: number): Promise<void> {
+  await db.delete(comments).where(sql`${comments.doneAt} < now() - make_interval(days => ${days})`)
   await db.delete(deliveries).where(sql`${deliveries.doneAt} < now() - make_interval(days => ${days})`)
 }

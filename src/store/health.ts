@@ -21,6 +21,7 @@ export interface Overview {
     readonly reports: number
     readonly attempts: number
     readonly runs: number
+    readonly comments: number
   }
   readonly unread: { readonly n: number; readonly age: number | null }
   readonly reports: readonly { readonly kind: string; readonly n: number; readonly age: number }[]
@@ -51,7 +52,8 @@ export async function overview(db: Db): Promise<Overview> {
         'deliveries', (select count(*) from deliveries where parked_at is not null),
         'reports', (select count(*) from reports where parked_at is not null),
         'attempts', (select count(*) from attempts where parked_at is not null),
-        'runs', (select count(*) from runs where parked_at is not null)),
+        'runs', (select count(*) from runs where parked_at is not null),
+        'comments', (select count(*) from comments where parked_at is not null)),
       'unread', (select json_build_object('n', count(*), 'age', extract(epoch from now() - min(received_at))) from deliveries where done_at is null and parked_at is null),
       'reports', (select coalesce(json_agg(json_build_object('kind', kind, 'n', n, 'age', age)), '[]') from (
         select kind, count(*) as n, extract(epoch from now() - min(unsent_since)) as age from reports

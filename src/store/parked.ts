@@ -16,6 +16,8 @@ export async function parkedRows(db: Db, limit = 1_000): Promise<ParkedRow[]> {
           from attempts a left join jobs j on j.id = a.job_id where a.parked_at is not null
         union all select 'runs', id, 'what GitLab should show of the run of ' || ref || ' at ' || left(sha, 8), tries, last_error, parked_at, project_id, null
           from runs where parked_at is not null
+        union all select 'comments', id, 'the commands of note ' || note_id || ' on !' || iid, tries, last_error, parked_at, project_id, null
+          from comments where parked_at is not null
       ) p left join projects j on j.id = p.project_id order by p."parkedAt", p.id limit ${limit}`,
   )
   return found.map(row => ({ ...row, tries: Number(row.tries), parkedAt: new Date(row.parkedAt) }))

@@ -7,14 +7,14 @@ import { newId } from '../../src/model/id.ts'
 import { openStore, type Store } from '../../src/store/open.ts'
 import { parkedRows, retryParked } from '../../src/store/parked.ts'
 import { saveProject } from '../../src/store/projects.ts'
-import { attempts, deliveries, jobs, reports, runs } from '../../src/store/schema.ts'
+import { attempts, comments, deliveries, jobs, reports, runs } from '../../src/store/schema.ts'
 import { startPostgres } from '../support/postgres.ts'
 
 // One set of tests for both engines.
 describe.each(['embedded PGlite', 'Postgres'] as const)('parked rows on %s', engine => {
   let dataDir: string
   let store: Store
-  const id = { delivery: newId(), report: newId(), attempt: newId(), run: newId(), job: newId() }
+  const id = { delivery: newId(), report: newId(), attempt: newId(), run: newId(), job: newId(), comment: newId() }
   const parked = {
     parkedAt: sql`now()`,
     attempts: 9,
@@ -57,6 +57,10 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('parked rows on %s', eng
       ...{ id: id.attempt, jobId: id.job, runId: id.run, projectId: 7, connection: 'falcon', number: 2 },
       ...{ state: 'submitting', ...parked },
     })
+    await db.insert(comments).values({
+      ...{ id: id.comment, projectId: 7, iid: 3, noteId: 41, authorId: 1, bodySha256: 'x', foundBy: 'webhook' },
+      ...parked,
+    })
     const desired = { kind: 'evidence', version: 1 } as const
     for (const [key, more] of [
       [`evidence ${id.run}`, { id: id.report, ...parked }],
@@ -80,9 +84,10 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('parked rows on %s', eng
         ['reports', id.report, `evidence ${id.run}`],
         ['attempts', id.attempt, 'attempt 2 of job mesh on falcon'],
         ['runs', id.run, 'what GitLab should show of the run of refs/heads/calc/heat at abababab'],
+        ['comments', id.comment, 'the commands of note 41 on !3'],
       ]),
     )
-    expect(found).toHaveLength(4)
+    expect(found).toHaveLength(5)
     for (const row of found)
       expect(row).toMatchObject({
         projectPath: 'physics/heat',
@@ -100,8 +105,8 @@ describe.each(['embedded PGlite', 'Postgres'] as const)('parked rows on %s', eng
     expect(freed).toMatchObject({ parkedAt: null, attempts: 0, interrupted: 0, lastError: 'it went wrong' })
     expect(freed.nextAt.getTime()).toBeLessThan(Date.now() + 1_000)
     expect(await retryParked(store.db, { table: 'runs' })).toBe(1)
-    expect((await parkedRows(store.db)).map(row => row.table).sort()).toEqual(['attempts', 'reports'])
-    expect(await retryParked(store.db)).toBe(2)
+    expect((await parkedRows(store.db)).map(row => row.table).sort()).toEqual(['attempts', 'comments', 'reports'])
+    expect(await retryParked(store.db)).toBe(3)
     expect(await parkedRows(store.db)).toEqual([])
   })
 })
