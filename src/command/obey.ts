@@ -1,7 +1,7 @@
 import { and, eq, isNull, ne, sql } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
-import { describeError } from '../errors.ts'
+import { CompopsError, describeError } from '../errors.ts'
 import { type GitLab, isGitLabError, type Note } from '../gitlab/gitlab.ts'
 import type { Cause, Person } from '../model/run.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from '../run/outage.ts'
@@ -64,6 +64,9 @@ async function obeyComment(context: Context, row: CommentRow): Promise<boolean> 
   }
 }
 
+/** ms */
+const patience = 20_000
+
 interface Done {
   readonly result: string
   readonly refused: boolean
@@ -78,7 +81,12 @@ async function obey(context: Context, row: CommentRow): Promise<Done> {
     return leave('no rule of the configuration')
   const gitlab = context.gitlabOf(project.path)
   const note = await gitlab.note(row.projectId, row.iid, row.noteId)
-  if (note === null) return leave('it was deleted')
+  if (note === null) {
+    // A replica of GitLab's database may be a moment behind the one that told us.
+    if (context.clock.now().getTime() - row.receivedAt.getTime() < patience)
+      throw new CompopsError(`note ${row.noteId} is not there (yet)`, { transient: true })
+    return leave('it was deleted')
+  }
   if (note.system) return leave('system notes are not commands')
   if (context.botIds().has(note.author.id)) return leave('our own note')
   if (hashOf(note.body) !== row.bodySha256) return leave('it was edited: a new note is a new command')
