@@ -30,6 +30,7 @@ export type Topic =
   /** What is counted of our use of clusters is written down. */
   | 'load'
   | 'recover'
+  | 'schedule'
   /** Jobs of this connection have said something. */
   | `news ${string}`
 

@@ -39,7 +39,9 @@ export const planVerb: Verb = {
     if (!(await ensureCommit(mirror, sha))) throw new CompopsError(`commit ${sha.slice(0, 8)} is not there any more`)
     const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
     if (file === 'absent') throw new CompopsError(`${name} has no .compops.yml at ${sha.slice(0, 8)}`)
-    const read = await readComputation(context, { rule, project: order.project, branch: { ref }, sha, mirror, file })
+    // As a run that a command starts would read it.
+    const at = { rule, project: order.project, branch: { ref }, cause: 'note:0', sha, mirror, file } as const
+    const read = await readComputation(context, at)
     if (read.spec === null)
       return {
         outcome: 'done',
@@ -47,6 +49,8 @@ export const planVerb: Verb = {
         tell: true,
       }
     const all = read.spec.jobs
+    if (all.length === 0)
+      return { outcome: 'nothing to do', said: `Nothing would run: ${read.notices.join('; ')}.`, tell: true }
     const jobs = order.target === null ? all : all.filter(job => job.name === order.target)
     if (jobs.length === 0)
       return {

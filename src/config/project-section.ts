@@ -44,6 +44,7 @@ const projectKeys = [
   'collect',
   'notify',
   'submodules',
+  'includes',
   'secrets',
   'policy',
   'commands',
@@ -87,6 +88,7 @@ export function readProject(
   const supersede = section.read('supersede', choice(supersedeModes)) ?? 'queued'
   const submodules = section.read('submodules', someOf(asGlob)) ?? []
   const commands = section.read('commands', readCommands) ?? { notes: true, aliases: true }
+  const includes = section.read('includes', someOf(asGlob)) ?? []
   const jobSecrets = section.read('secrets', jobSecretsReader(around)) ?? {}
   if (glob === undefined || clusters === undefined || clusters.length === 0) return undefined
   return {
@@ -107,6 +109,7 @@ export function readProject(
     supersede,
     submodules,
     commands,
+    includes,
     secrets: jobSecrets,
     place: section.at('path'),
     namesWebhookSecret: namesWebhookSecret(section),

@@ -139,6 +139,8 @@ export interface ProjectConfig {
   readonly commands: { readonly notes: boolean; readonly aliases: boolean }
   /** Globs of other projects that may come in as submodules: they are read with the service's token, which may see more than the person who pushed. */
   readonly submodules: readonly string[]
+  /** Globs of other projects whose files a computation may include: they are read with the service's token, too. */
+  readonly includes: readonly string[]
   /** What jobs may have as variables, by name. */
   readonly secrets: Readonly<Record<string, JobSecret>>
 }

@@ -15,6 +15,8 @@ import {
 export interface Place {
   readonly line: number
   readonly column: number
+  /** Only where it is another file than the one that is read: one that it includes. */
+  readonly file?: string
 }
 
 /** YAML as plain data with places: nothing but values, so that it can cross threads. */

@@ -9,7 +9,7 @@ import { checkSha, isRefName, isSha } from './names.ts'
 import { isSuspect, lookedOver } from './suspect.ts'
 
 export { GitError, type GitErrorKind } from './errors.ts'
-export { type Commit, isAncestor, listFiles, mergeBase, readCommit, readFile } from './read.ts'
+export { type Commit, changedPaths, isAncestor, listFiles, mergeBase, readCommit, readFile } from './read.ts'
 
 export interface MirrorOptions {
   /** Where the bare repository lives. */

@@ -64,6 +64,17 @@ export async function listFiles(mirror: Mirror, sha: string): Promise<string[]> 
   return (await listTree(mirror, sha)).filter(entry => entry.mode !== '160000').map(entry => entry.path)
 }
 
+/** Paths that differ between two commits; of what was renamed both. */
+export async function changedPaths(mirror: Mirror, from: string, to: string): Promise<string[]> {
+  checkSha(from)
+  checkSha(to)
+  const { stdout } = await git(mirror, ['diff-tree', '-r', '-z', '--name-only', '--no-renames', from, to])
+  return stdout
+    .toString()
+    .split('\0')
+    .filter(path => path !== '')
+}
+
 /** The best common ancestor; null when the two have none. */
 export async function mergeBase(mirror: Mirror, a: string, b: string): Promise<string | null> {
   checkSha(a)

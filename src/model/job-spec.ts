@@ -92,6 +92,8 @@ export interface JobSpec {
 
 /** One mistake in `.compops.yml`: where, what, and what to do. `line` and `column` count from 1. */
 export interface SpecProblem {
+  /** The file that it is in, where that is one that `.compops.yml` includes. */
+  readonly file?: string
   readonly path: string
   readonly line: number | null
   readonly column: number | null
@@ -104,5 +106,24 @@ export interface ComputationSpec {
   readonly parent: string | null
   /** What it does to older runs of its branch; left out: what the site says. */
   readonly supersede?: Supersede
+  /** Those that are for this occasion: `rules` may leave some out, even all. */
   readonly jobs: readonly JobSpec[]
+  readonly schedule?: Schedule
+}
+
+/** When a branch is computed without a push. */
+export interface Schedule {
+  /** Five fields, or `@daily` and the like. */
+  readonly cron: string
+  readonly timezone: string
+  /** Globs of the branches that it is for: whoever makes a branch from one with a schedule would otherwise have the same. Left out: any. */
+  readonly branches?: readonly string[]
+}
+
+/** A file of another project that was included, and the commit that its ref was at. */
+export interface ResolvedInclude {
+  readonly project: string
+  readonly ref: string
+  readonly sha: string
+  readonly file: string
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { AttemptArray } from './array.ts'
 import type { Approval } from './cost.ts'
-import type { ComputationSpec, JobSpec, SpecProblem } from './job-spec.ts'
+import type { ComputationSpec, JobSpec, ResolvedInclude, SpecProblem } from './job-spec.ts'
 import type { FailureReason, JobState } from './job-state.ts'
 import type { AccountingRow, Collected, Progress } from './observation.ts'
 import type { Removal } from './retention.ts'
@@ -92,6 +92,8 @@ export interface Run {
   readonly spec: { readonly sha256: string; readonly problems: readonly SpecProblem[] } | null
   /** Why there are no jobs (the file is wrong, the sources cannot be had …); null where all is well. */
   readonly problem: string | null
+  /** Files of other projects that it was made of. */
+  readonly includes?: readonly ResolvedInclude[]
   readonly state: JobState
   readonly createdAt: Date
   readonly endedAt: Date | null

@@ -67,6 +67,10 @@ const Record = z.object({
   triggered_by: Word.nullish(),
   cause: z.string().regex(/^(?:(?:head|note|ci):\d{1,15}|(?:tick|api):\S{1,200})$/),
   spec: z.object({ sha256: Text }).nullish(),
+  includes: z
+    .array(z.object({ project: Text, ref: Text, sha: z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/), file: Text }))
+    .max(50)
+    .default([]),
   state,
   problem: Word.nullish(),
   superseded_by: z.string().refine(isId).nullish(),

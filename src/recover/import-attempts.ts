@@ -48,12 +48,13 @@ export async function importAttempts(
   if (!(await ensureCommit(mirror, about.sha))) return `commit ${about.sha.slice(0, 8)} is not there any more`
   const file = await readFile(mirror, about.sha, '.compops.yml', { maxBytes: specLimits.bytes })
   if (file === 'absent') return `there is no .compops.yml at ${about.sha.slice(0, 8)}`
-  const computation = await readComputation(context, { rule, sha: about.sha, mirror, file })
+  const branch = await rememberBranch(context, project.id, about.ref)
+  const { sha, cause } = about
+  const computation = await readComputation(context, { rule, project, branch, sha, cause, mirror, file })
   const { spec } = computation
   if (spec === null) return `its .compops.yml is not accepted any more: ${computation.problem}`
   const commit = await readCommit(mirror, about.sha)
   const hasCi = (await readFile(mirror, about.sha, '.gitlab-ci.yml', { maxBytes: 16 * 1024 * 1024 })) !== 'absent'
-  const branch = await rememberBranch(context, project.id, about.ref)
 
   return transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
@@ -73,6 +74,8 @@ export async function importAttempts(
         parent: spec.parent === null ? null : { branch: spec.parent, why: 'parent: in .compops.yml' },
         specSha256: computation.sha256,
         specText: computation.text,
+        includes: computation.includes,
+        schedule: spec.schedule ?? null,
         state: 'waiting',
         hasCi,
         createdAt: timeOfId(runId, context.clock.now()),

@@ -6,7 +6,7 @@ import { fetchMirror, hasCommit, type Mirror, readFile } from '../git/mirror.ts'
 import { newId } from '../model/id.ts'
 import type { JobSpec } from '../model/job-spec.ts'
 import type { Collected } from '../model/observation.ts'
-import { readComputation } from '../run/computation.ts'
+import { type ComputationToRead, readComputation } from '../run/computation.ts'
 import { rememberBranch } from '../run/head.ts'
 import { iidOfForkRef } from '../run/merge-request.ts'
 import { specLimits } from '../spec/index.ts'
@@ -98,7 +98,7 @@ async function take(
     return 'known'
   }
   const sha = record.commit.sha
-  const specs = await specsAt(context, rule, mirror, sha)
+  const specs = await specsAt(context, { rule, project, mirror, sha, includes: record.includes }, record)
   const ref = iidOfForkRef(record.branch) === null ? `refs/heads/${record.branch}` : record.branch
   const branch = await rememberBranch(context, project.id, ref)
   return transact(context.db, async tx => {
@@ -116,6 +116,7 @@ async function take(
         commit: { author: record.commit.author ?? '', subject: record.commit.message ?? '' },
         parent: record.parent == null ? null : { branch: record.parent.branch, why: record.parent.why ?? '' },
         specSha256: record.spec?.sha256 ?? null,
+        includes: record.includes,
         problem: record.problem ?? null,
         state: record.state,
         createdAt: record.submitted_at,
@@ -150,17 +151,17 @@ async function take(
   })
 }
 
-/** Jobs as the file describes them at the commit, where that is here. */
+/** Jobs as the file describes them at the commit, where that is here; of those with `rules` the ones that the record has. */
 async function specsAt(
   context: Context,
-  rule: ProjectConfig,
-  mirror: Mirror,
-  sha: string,
+  at: Omit<ComputationToRead, 'file'>,
+  record: EvidenceRecord,
 ): Promise<readonly JobSpec[]> {
-  if (!(await hasCommit(mirror, sha))) return []
-  const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
+  if (!(await hasCommit(at.mirror, at.sha))) return []
+  const file = await readFile(at.mirror, at.sha, '.compops.yml', { maxBytes: specLimits.bytes })
   if (file === 'absent') return []
-  return (await readComputation(context, { rule, sha, mirror, file })).spec?.jobs ?? []
+  const { spec } = await readComputation(context, { ...at, file })
+  return (spec?.jobs ?? []).filter(job => job.origins.rules === undefined || Object.hasOwn(record.jobs, job.name))
 }
 
 /** Ends those jobs that wait and that the record knows as ended. Returns whether there were any. */

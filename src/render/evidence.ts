@@ -39,10 +39,18 @@ export function* evidenceParts(run: Run, options: EvidenceOptions = {}): Generat
     triggered_by: text(run.causedHow),
     cause: run.cause,
     spec: spec === null ? null : flow({ file: '.compops.yml', sha256: spec.sha256 }),
+    includes: (run.includes ?? []).map(({ project, ref, sha, file }) =>
+      flow({ project, ref: text(ref), sha, file: text(file) }),
+    ),
     state: run.state,
     problem: text(run.problem),
     problems: (spec?.problems ?? []).map(problem =>
-      flow({ line: problem.line, message: text(problem.message), remedy: text(problem.remedy) }),
+      flow({
+        file: text(problem.file),
+        line: problem.line,
+        message: text(problem.message),
+        remedy: text(problem.remedy),
+      }),
     ),
     superseded_by: run.supersededBy,
     submitted_at: time(run.createdAt),

@@ -91,10 +91,10 @@ export function mistakesSection(view: PageView, effort: Effort) {
   const rest = problems.length - shown.length
   return {
     reason: problems.length > 0 || run.problem === null ? null : prose(run.problem, 'paragraph', 1000),
-    mistakes: shown.map(({ line, message, remedy }) => ({
-      where: line === null ? '`.compops.yml`' : `\`.compops.yml\`, line ${line}`,
+    mistakes: shown.map(({ file, line, message, remedy }) => ({
+      where: `${code(file ?? '.compops.yml', 'paragraph', 120)}${line === null ? '' : `, line ${line}`}`,
       message: prose(remedy === null ? message : `${message} ${remedy}`, 'paragraph', 600),
-      excerpt: excerpt(view.specText ?? null, line),
+      excerpt: file === undefined ? excerpt(view.specText ?? null, line) : null,
     })),
     rest: rest > 0 ? `and ${countOf(rest, 'more mistake')}` : null,
   }

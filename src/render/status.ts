@@ -207,7 +207,7 @@ function describeRun(run: Run): string {
   if (mistake !== undefined) {
     const line = mistake.line === null ? '' : ` line ${mistake.line}`
     const more = mistakes.length > 1 ? ` (and ${countOf(mistakes.length - 1, 'more mistake')})` : ''
-    const text = `\`.compops.yml\`${line}: ${oneLine(mistake.message)}`
+    const text = `\`${oneLine(mistake.file ?? '.compops.yml')}\`${line}: ${oneLine(mistake.message)}`
     return `${cut(text, maxDescription - more.length)}${more}`
   }
   if (run.problem !== null) return run.problem

@@ -1,11 +1,14 @@
 import type { ProjectConfig } from '../config/index.ts'
 import { type Context, specSite } from '../context.ts'
 import { type Mirror, readFile } from '../git/mirror.ts'
-import type { ComputationSpec, SpecProblem } from '../model/job-spec.ts'
+import type { ComputationSpec, ResolvedInclude, SpecProblem } from '../model/job-spec.ts'
+import type { Cause } from '../model/run.ts'
 import { storable } from '../model/storable.ts'
 import { describeProblem, parseSpec, specLimits } from '../spec/index.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { shortBranch } from '../store/runs.ts'
+import { occasionOf } from './occasion.ts'
+import { sharedFiles } from './shared-file.ts'
 
 /** What the branch's file says at a commit: a spec, or every mistake with its line and remedy. */
 export interface Computation {
@@ -15,15 +18,22 @@ export interface Computation {
   readonly problem: string | null
   readonly text: string | null
   readonly sha256: string | null
-  /** Lines of batch scripts that were left out, and why. */
+  /** What was left out, and why: lines of batch scripts, jobs. */
   readonly notices: readonly string[]
+  /** Files of other projects that it is made of. */
+  readonly includes: readonly ResolvedInclude[]
 }
 
 export interface ComputationToRead {
-  readonly rule: Pick<ProjectConfig, 'clusters' | 'secrets' | 'policy'>
+  readonly rule: Pick<ProjectConfig, 'clusters' | 'secrets' | 'policy' | 'includes'>
   /** Whose secrets it may name; left out where nothing will be started: all of the rule's. */
   readonly project?: ProjectRow
-  readonly branch?: { readonly ref: string }
+  readonly branch?: { readonly ref: string; readonly headSha?: string | null }
+  /** Why: what `rules` ask. Left out: every job is there. */
+  readonly cause?: Cause
+  readonly event?: 'merge request'
+  /** What a run that was started before was made of. */
+  readonly includes?: readonly ResolvedInclude[]
   readonly sha: string
   readonly mirror: Mirror
   readonly file: { readonly text: string } | 'too large' | 'not a file'
@@ -34,7 +44,7 @@ export async function readComputation(context: Context, start: ComputationToRead
 }
 
 async function read(context: Context, start: ComputationToRead): Promise<Computation> {
-  const { rule, sha, mirror, file } = start
+  const { rule, sha, mirror, file, project, branch, cause } = start
   if (file === 'too large' || file === 'not a file') {
     const message =
       file === 'too large'
@@ -63,6 +73,10 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
       const found = await readFile(mirror, sha, path, { maxBytes: specLimits.batchFile + 1 })
       return typeof found === 'string' ? null : found.text
     },
+    ...(project === undefined ? {} : { readShared: sharedFiles(context, project, rule, start.includes) }),
+    ...(project === undefined || branch === undefined || cause === undefined
+      ? {}
+      : { occasion: await occasionOf(context, { ...start, project, branch, cause }) }),
   })
   if ('problems' in answer) return wrong(answer.problems, file.text, answer.sha256)
   return {
@@ -72,6 +86,7 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
     text: file.text,
     sha256: answer.sha256,
     notices: answer.notices,
+    includes: answer.includes,
   }
 }
 
@@ -93,5 +108,6 @@ function wrong(problems: readonly SpecProblem[], text: string | null, sha256: st
     text,
     sha256,
     notices: [],
+    includes: [],
   }
 }

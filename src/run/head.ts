@@ -6,7 +6,7 @@ import { newId } from '../model/id.ts'
 import type { Person } from '../model/run.ts'
 import { specLimits } from '../spec/index.ts'
 import { moveHead } from '../store/branches.ts'
-import { transact } from '../store/open.ts'
+import { type Db, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, findRunOf, shortBranch } from '../store/runs.ts'
 import { branches } from '../store/schema.ts'
@@ -14,6 +14,7 @@ import { branchGone } from './branch-gone.ts'
 import { askForMergeRequests } from './merge-request.ts'
 import { refuseWhileRecovering } from './recovering.ts'
 import { resumeRun } from './resume.ts'
+import { rememberSchedule } from './schedule.ts'
 import { computedElsewhere, startRun } from './start.ts'
 
 export interface HeadHint {
@@ -25,6 +26,8 @@ export interface HeadHint {
   readonly how: string
   /** A delivered push runs even where comparison had already made the commit the baseline. */
   readonly delivered: boolean
+  /** Left out: a push. */
+  readonly event?: 'merge request'
   readonly deliveryId: string | null
 }
 
@@ -59,10 +62,11 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
     const resumed = await resumeRun(context, { branch, run: known })
     if (resumed !== 'directory removed') return andThen(context, branch, resumed)
   }
-  const nothing = async (reason: string): Promise<string> => {
+  const nothing = async (reason: string, besides?: (tx: Db) => Promise<void>): Promise<string> => {
     await transact(context.db, async tx => {
       await context.lease.assertHeld(tx)
       await moveHead(tx, branch, sha)
+      await besides?.(tx)
     })
     return reason
   }
@@ -75,7 +79,10 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
   if (elsewhere !== null) return nothing(computedElsewhere(elsewhere))
 
   const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
-  if (file === 'absent') return nothing(`no .compops.yml at ${sha.slice(0, 8)}: not a computation branch`)
+  if (file === 'absent')
+    return nothing(`no .compops.yml at ${sha.slice(0, 8)}: not a computation branch`, tx =>
+      rememberSchedule(tx, branch, null, context.clock.now()),
+    )
   // Before anything of it may begin: a draft is known by its merge request alone.
   if (rule.drafts === 'hold')
     await askForMergeRequests(context, { projectId: project.id, projectPath: project.path, branch: short(hint.ref) })
@@ -88,6 +95,7 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
     by: hint.by,
     how: hint.how,
     deliveryId: hint.deliveryId,
+    ...(hint.event === undefined ? {} : { event: hint.event }),
     commit: { author: `${commit.authorName} <${commit.authorEmail}>`, subject: commit.subject },
     file,
     mirror,

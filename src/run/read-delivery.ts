@@ -135,6 +135,7 @@ async function mergeRequestChanged(context: Context, event: MergeRequestEvent, d
         projectId: event.projectId,
         ref,
         by: event.author,
+        event: 'merge request',
         how: `merge request !${seen.iid} by ${event.author.username}`,
         delivered: false,
         deliveryId,

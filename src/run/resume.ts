@@ -18,6 +18,7 @@ import {
 } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
 import { rememberTasksLeft } from '../store/tasks.ts'
+import { rememberSchedule } from './schedule.ts'
 import { supersede } from './supersede.ts'
 
 /**
@@ -59,6 +60,7 @@ export async function resumeRun(
     const missing = await missingOf(tx, run.id, canceledFor)
     if (missing.length > 0 && (await removalsOf(tx, run.id)).length > 0) return null
     await moveHead(tx, branch, run.sha)
+    await rememberSchedule(tx, branch, run.schedule, context.clock.now())
     const reopened = await tx
       .update(jobs)
       .set({

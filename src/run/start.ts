@@ -19,6 +19,7 @@ import { type BranchRow, findRunElsewhere, type RunRow, shortBranch } from '../s
 import { branches, jobs, runs } from '../store/schema.ts'
 import type { Within } from './begin-again.ts'
 import { readComputation } from './computation.ts'
+import { rememberSchedule } from './schedule.ts'
 import { supersede } from './supersede.ts'
 
 export interface RunToStart {
@@ -27,13 +28,15 @@ export interface RunToStart {
   readonly branch: BranchRow
   readonly sha: string
   readonly cause: Cause
+  /** What made us look at the head; left out: a push. */
+  readonly event?: 'merge request'
   readonly by: Person | null
   readonly how: string
   readonly deliveryId: string | null
   readonly commit: { readonly author: string; readonly subject: string }
   readonly file: { readonly text: string } | 'too large' | 'not a file'
   readonly mirror: Mirror
-  /** A person wants it, whatever was computed of the commit before. */
+  /** A person or a schedule wants it, whatever was computed of the commit before. */
   readonly again?: boolean
   /** Only these jobs and what they need; left out: all. */
   readonly only?: readonly string[] | undefined
@@ -44,13 +47,15 @@ export interface RunToStart {
 
 /**
  * Step 2: reads the computation at the commit and writes the run, its jobs and what GitLab should show in one transaction.
- * A wrong file makes a failed run without jobs, whose note says key, line and remedy. The same cause twice is one run.
+ * A wrong file makes a failed run without jobs, whose note says key, line and remedy; where `rules` leave no job there is no run. The same cause twice is one run.
  */
 export async function startRun(context: Context, start: RunToStart): Promise<string> {
   const computation = await readComputation(context, start)
   const hasCi = (await readFile(start.mirror, start.sha, '.gitlab-ci.yml', { maxBytes: 16 * 1024 * 1024 })) !== 'absent'
   const runId = newId()
   const specs = withValues(withNeeds(computation.spec?.jobs ?? [], start.only), start.values ?? {})
+  const schedule = computation.spec?.schedule ?? null
+  const noJobs = `no job of .compops.yml is for this (${computation.notices.join('; ')})`
   const state: JobState = computation.spec === null ? 'failed' : 'waiting'
   const approval = approvalFor(start.rule, specs)
   const hold = approval === null ? null : holdFor(context, approval, start.by)
@@ -63,7 +68,12 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
     const elsewhere = again ? null : await findRunElsewhere(tx, start.project.id, start.branch.ref, start.sha)
     if (!again || start.branch.headSha !== start.sha || start.branch.state !== 'active')
       await moveHead(tx, start.branch, start.sha)
+    await rememberSchedule(tx, start.branch, elsewhere === null ? schedule : null, context.clock.now())
     if (elsewhere !== null) return elsewhere
+    if (computation.spec !== null && specs.length === 0) {
+      await start.within?.(tx, noJobs)
+      return null
+    }
     const inserted = await tx
       .insert(runs)
       .values({
@@ -80,6 +90,8 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
         parent: parentOf(computation.spec?.parent ?? null),
         specSha256: computation.sha256,
         specText: computation.text,
+        includes: computation.includes,
+        schedule,
         problems: computation.problems,
         problem: computation.problem,
         state,
@@ -114,6 +126,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
     await start.within?.(tx, `run ${runId}`)
     return true
   })
+  if (written === null) return noJobs
   if (typeof written === 'object') return computedElsewhere(written)
   if (!written) return `this cause has already started a run (${start.cause})`
 

@@ -5,12 +5,16 @@ import { type Located, type LocatedEntry, type Place, quote } from '../config/ya
 import type { ComputationSpec } from '../model/job-spec.ts'
 import { type Supersede, supersedeModes } from '../model/supersede.ts'
 import type { SpecContext, SpecLimits } from './context.ts'
+import type { ExpandedFile } from './expand.ts'
 import { checkGates } from './gate.ts'
 import { buildJob, type JobLevel } from './job.ts'
 import { laterRemedy, topKeys } from './keys.ts'
 import { emptyLevel, type Level, readLevel, type Written } from './level.ts'
 import { findCycles } from './needs.ts'
+import { presentJobs } from './present.ts'
 import type { Problems } from './problems.ts'
+import type { RuleFacts } from './rules.ts'
+import { readSchedule } from './schedule.ts'
 
 /** What the tree names as `file`, and templates that are files, so that they can be fetched before the checking, which waits for nothing. */
 export function namedFiles(root: Located): string[] {
@@ -35,7 +39,13 @@ interface Checked {
 }
 
 /** A located tree as a computation; null where anything was reported. Linear in the tree. */
-export function checkSpec(root: Located, context: SpecContext, limits: SpecLimits, problems: Problems): Checked | null {
+export function checkSpec(
+  { root, groups }: ExpandedFile,
+  context: SpecContext,
+  limits: SpecLimits,
+  problems: Problems,
+  facts: RuleFacts | null,
+): Checked | null {
   if (isEmpty(root)) {
     problems.report(root, '', 'The file is empty.', 'Write `jobs:` and below it at least one job with a `script`.')
     return null
@@ -55,7 +65,10 @@ export function checkSpec(root: Located, context: SpecContext, limits: SpecLimit
   const supersede = readSupersede(entries.get('supersede'), problems)
   const defaults = readDefaults(entries.get('defaults'), problems)
   const topCluster = readTopCluster(entries.get('cluster'), problems)
+  const scheduled = entries.get('schedule')
+  const schedule = scheduled === undefined ? undefined : readSchedule(scheduled.value, 'schedule', problems.report)
   const levels = readJobs(entries.get('jobs'), top, limits, problems)
+  needAllOf(groups, levels)
   checkNeeds(levels, problems)
 
   const weight = levels.reduce((sum, level) => sum + level.weight + defaults.weight, 0)
@@ -71,9 +84,18 @@ export function checkSpec(root: Located, context: SpecContext, limits: SpecLimit
   const jobs = levels.map(level => buildJob(level, defaults, topCluster, context, limits, problems, notices))
   const complete = jobs.filter(job => job !== null)
   checkGates(levels, complete, problems)
+  const present = presentJobs(complete, levels, facts, problems, notices)
   return problems.list().length > 0 || complete.length < jobs.length
     ? null
-    : { spec: { parent, ...(supersede === null ? {} : { supersede }), jobs: complete }, notices }
+    : {
+        spec: {
+          parent,
+          ...(supersede === null ? {} : { supersede }),
+          jobs: present,
+          ...(schedule === undefined ? {} : { schedule }),
+        },
+        notices,
+      }
 }
 
 function readParent(entry: LocatedEntry | undefined, problems: Problems): string | null {
@@ -134,7 +156,7 @@ function readJobs(entry: LocatedEntry | undefined, top: Place, limits: SpecLimit
     const level = {
       ...readLevel(body, path, 'job', problems),
       name: job.key,
-      place: { line: job.line, column: job.column },
+      place: { line: job.line, column: job.column, ...(job.file === undefined ? {} : { file: job.file }) },
     }
     checkWork(level, problems)
     return [level]
@@ -162,6 +184,18 @@ function checkWork(level: JobLevel, problems: Problems): void {
     )
   else if (level.script?.value.every(line => line.trim() === '') === true)
     problems.report(level.script.place, join(path, 'script'), 'The `script` is empty.', 'Write at least one command.')
+}
+
+/** Whoever needs a job of which a matrix has made several needs all of them. */
+function needAllOf(groups: ExpandedFile['groups'], levels: readonly JobLevel[]): void {
+  for (const level of levels) {
+    if (level.needs === undefined) continue
+    const value = level.needs.value.flatMap(need => {
+      const names = groups.get(need.value.job) ?? [need.value.job]
+      return names.map(job => ({ ...need, value: { ...need.value, job } }))
+    })
+    level.needs = { ...level.needs, value }
+  }
 }
 
 function checkNeeds(levels: readonly JobLevel[], problems: Problems): void {

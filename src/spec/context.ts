@@ -1,5 +1,6 @@
-import type { ComputationSpec, ParamValue, Resources, SpecProblem } from '../model/job-spec.ts'
+import type { ComputationSpec, ParamValue, ResolvedInclude, Resources, SpecProblem } from '../model/job-spec.ts'
 import type { Policy } from '../model/policy.ts'
+import type { RuleVariable } from './rules.ts'
 
 /** What a batch script's own directive lines say, as the dialect of a cluster reads them. Line numbers count from 1. */
 export interface BatchDirectives {
@@ -61,12 +62,28 @@ export interface SpecContext<File = string | null> {
   readBatchDirectives(cluster: SpecCluster, text: string): BatchDirectives
   /** true, or the reason why a raw option of the scheduler is not allowed. */
   allowedDirective(cluster: SpecCluster, directive: string): true | string
+  /** A file of another project at a ref (null: its default branch), or why it cannot be had. Left out: there are none. */
+  readShared?(project: string, ref: string | null, path: string): Promise<SharedFile>
+  /** Why and for what the file is read: `rules` ask it. Left out: every job is there. */
+  readonly occasion?: Occasion
   readonly templates: Templates
   /** Names of the secrets that jobs of this branch may have. */
   readonly secrets: readonly string[]
   /** The site's limits for the project; left out: those of the clusters alone. */
   readonly policy?: Policy
   readonly limits?: Partial<SpecLimits>
+}
+
+export type SharedFile =
+  | { readonly ok: true; readonly text: string; readonly sha: string }
+  | { readonly ok: false; readonly message: string; readonly remedy: string | null }
+
+export interface Occasion {
+  readonly variables: Readonly<Record<RuleVariable, string | null>>
+  /** Paths that differ from a branch, or by null from what was there before; null: everything counts as changed. */
+  changed(compareTo: string | null): Promise<readonly string[] | null>
+  /** All files of the commit. */
+  files(): Promise<readonly string[]>
 }
 
 /** Prepared environments by name: shell text for a job's `setup`. */
@@ -88,8 +105,10 @@ export type SpecResult =
       readonly spec: ComputationSpec
       /** Of the text of the file. */
       readonly sha256: string
-      /** What was left out of batch scripts, and why: for the plan. */
+      /** What was left out, and why: for the plan. */
       readonly notices: readonly string[]
+      /** Files of other projects, and the commits that their refs were at. */
+      readonly includes: readonly ResolvedInclude[]
     }
   | {
       /** All mistakes at once, sorted by line. */

@@ -1,4 +1,4 @@
-import { visible } from '../config/yaml.ts'
+import { quote, visible } from '../config/yaml.ts'
 import type { SpecProblem } from '../model/job-spec.ts'
 
 const shown = 20
@@ -10,7 +10,7 @@ export function explainProblems(problems: readonly SpecProblem[], text: string):
   const groups: SpecProblem[][] = []
   for (const problem of problems.slice(0, shown)) {
     const last = groups.at(-1)
-    if (last?.[0]?.line === problem.line) last?.push(problem)
+    if (last?.[0]?.line === problem.line && last?.[0]?.file === problem.file) last?.push(problem)
     else groups.push([problem])
   }
   const parts = groups.map(group => explainLine(group, lines))
@@ -21,15 +21,19 @@ export function explainProblems(problems: readonly SpecProblem[], text: string):
 
 /** One mistake as one sentence: "`.compops.yml`, line 7: …". */
 export function describeProblem(problem: SpecProblem): string {
-  const where = problem.line === null ? '`.compops.yml`' : `\`.compops.yml\`, line ${problem.line}`
-  return `${where}: ${problem.message}${problem.remedy === null ? '' : ` ${problem.remedy}`}`
+  return `${whereIs(problem)}: ${problem.message}${problem.remedy === null ? '' : ` ${problem.remedy}`}`
+}
+
+/** "`.compops.yml`, line 7" */
+export function whereIs({ file = '.compops.yml', line }: Pick<SpecProblem, 'file' | 'line'>): string {
+  return line === null ? quote(file, 120) : `${quote(file, 120)}, line ${line}`
 }
 
 /** Mistakes of one line, with one excerpt. */
 function explainLine(problems: readonly SpecProblem[], lines: readonly string[]): string {
   const sentences = problems.map(describeProblem).join('\n\n')
   const line = problems[0]?.line ?? null
-  if (line === null || lines[line - 1] === undefined) return sentences
+  if (line === null || problems[0]?.file !== undefined || lines[line - 1] === undefined) return sentences
   const excerpt = excerptAround(
     lines,
     line,

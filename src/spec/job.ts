@@ -44,8 +44,8 @@ function chooseCluster(
   return null
 }
 
-function lineOf(place: Place): Origin {
-  return `.compops.yml line ${place.line}`
+function lineOf({ file = '.compops.yml', line }: Place): Origin {
+  return `${file} line ${line}`
 }
 
 /** One job with everything applied: cluster default, then the lines of its batch script, then `defaults`, then its own keys; each later one wins. */
@@ -122,7 +122,7 @@ export function buildJob(
     if (written !== undefined) origins[key] = lineOf(written.place)
     return written?.value as NonNullable<Level[K]>['value'] | undefined
   }
-  for (const key of ['needs', 'script', 'file'] as const) {
+  for (const key of ['needs', 'script', 'file', 'rules'] as const) {
     const written = level[key]
     if (written !== undefined) origins[key] = lineOf(written.place)
   }

@@ -36,6 +36,20 @@ const textOrTexts: Schema = { anyOf: [text, texts] }
 const pattern: Schema = { ...text, maxLength: longestPattern, examples: ['^(ERROR|FATAL)'] }
 const commands: Schema = { anyOf: [text, { type: 'array', items: { anyOf: [{ type: 'string' }, texts] } }] }
 
+const value: Schema = { type: ['string', 'number', 'boolean'] }
+
+function object(properties: Schema, required: readonly string[] = []): Schema {
+  return { type: 'object', properties, ...(required.length === 0 ? {} : { required }), additionalProperties: false }
+}
+
+const includedFile: Schema = {
+  anyOf: [
+    text,
+    object({ local: textOrTexts }, ['local']),
+    object({ project: text, ref: text, file: textOrTexts }, ['project', 'file']),
+  ],
+}
+
 const own: Readonly<Record<OwnKey, Schema>> = {
   cluster: text,
   needs: {
@@ -46,12 +60,37 @@ const own: Readonly<Record<OwnKey, Schema>> = {
         text,
         {
           type: 'object',
-          properties: { job: text, kind: { enum: [...needKinds], default: 'afterok' } },
+          properties: { job: text, kind: { enum: [...needKinds], default: 'afterok' }, optional: { type: 'boolean' } },
           required: ['job'],
           additionalProperties: false,
         },
       ],
     },
+  },
+  extends: textOrTexts,
+  parallel: object(
+    {
+      matrix: {
+        type: 'array',
+        minItems: 1,
+        items: {
+          type: 'object',
+          minProperties: 1,
+          additionalProperties: { anyOf: [value, { type: 'array', minItems: 1, items: value }] },
+        },
+      },
+    },
+    ['matrix'],
+  ),
+  rules: {
+    type: 'array',
+    minItems: 1,
+    items: object({
+      if: { ...text, examples: ['$COMPOPS_CAUSE == "schedule"', '$COMPOPS_BRANCH =~ /^calc\\//'] },
+      changes: { anyOf: [textOrTexts, object({ paths: textOrTexts, compare_to: text }, ['paths'])] },
+      exists: textOrTexts,
+      when: { enum: ['on_success', 'always', 'never'], default: 'on_success' },
+    }),
   },
   modules: textOrTexts,
   template: text,
@@ -90,7 +129,8 @@ export function jsonSchema(): Schema {
     title: '.compops.yml',
     description: 'The computation that a git branch stands for.',
     type: 'object',
-    required: ['jobs'],
+    // The jobs may come from what is included.
+    anyOf: [{ required: ['jobs'] }, { required: ['include'] }],
     additionalProperties: false,
     properties: {
       cluster: { ...text, description: 'The cluster of all jobs that name none.' },
@@ -98,6 +138,16 @@ export function jsonSchema(): Schema {
         ...text,
         description:
           "The branch this one was computed from. Without it: the merge request's target, or the branch it was forked from.",
+      },
+      include: {
+        anyOf: [includedFile, { type: 'array', items: includedFile }],
+        description:
+          'Files with jobs and defaults: of this repository, or of a project of this GitLab that the site allows.',
+      },
+      schedule: {
+        ...object({ cron: text, timezone: text, branches: { type: 'array', items: text } }, ['cron']),
+        description: 'When the branch is computed without a push.',
+        examples: [{ cron: '0 3 * * *', timezone: 'Europe/Berlin' }],
       },
       supersede: {
         enum: [...supersedeModes],
@@ -108,7 +158,7 @@ export function jsonSchema(): Schema {
         type: 'object',
         description: 'The jobs, each under its name.',
         minProperties: 1,
-        propertyNames: { pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$' },
+        propertyNames: { pattern: '^[A-Za-z0-9.][A-Za-z0-9_.-]{0,62}$' },
         additionalProperties: { $ref: '#/definitions/job' },
       },
     },

@@ -8,6 +8,17 @@ export const ownKeys = {
     [],
     false,
   ),
+  extends: own(
+    'Jobs whose keys it has where it does not say otherwise; names that begin with a dot are made for that.',
+    [],
+    false,
+  ),
+  parallel: own('One job for each combination of the values under `matrix`: as variables and as params.', [], false),
+  rules: own(
+    'Whether the job is there: the first rule that applies decides, by `if`, `changes`, `exists` and `when`.',
+    [],
+    false,
+  ),
   setup: own('Commands before the script: modules, environments.', ['before_script', 'prepend_text', 'pre_run']),
   modules: own('Environment modules to load, before everything else.', ['module']),
   template: own(
@@ -89,18 +100,13 @@ export function isInDefaults(key: JobKey): boolean {
   return key in resourceKeys || ownKeys[key as OwnKey].inDefaults
 }
 
-export const topKeys = ['cluster', 'parent', 'supersede', 'defaults', 'jobs'] as const
+export const topKeys = ['include', 'cluster', 'parent', 'supersede', 'schedule', 'defaults', 'jobs'] as const
 
 /** Keys that are known and will come; each with what to do until then. */
 const later: Readonly<Record<string, string>> = {
-  parallel: 'Write `array: 0-9`, or one job for each value.',
   retry: 'Leave it out; a new push runs again what failed.',
-  extends: 'Put what jobs share under `defaults`.',
-  include: 'Write the jobs in this file.',
-  rules: 'Leave it out: every job runs.',
-  on: 'Leave it out: every job runs.',
+  on: 'Write `rules` in each job that is not for every occasion.',
   when: 'Write `needs: [{ job: mesh, kind: afternotok }]` for a job that follows a failure, `kind: any` for one that follows any end.',
-  schedule: 'Leave it out: a run starts when the branch moves.',
   timeout: 'Write the wall time limit as `time: 2h`.',
   workdir: 'Change the directory in the `script`.',
   cache: 'Keep what is worth keeping in a directory on the cluster.',

@@ -13,13 +13,13 @@ import {
 import { inQuotes, type Located, type LocatedEntry, type LocatedMap, type Place, quote } from '../config/yaml.ts'
 import { type ArraySpec, parseArray } from '../model/array.ts'
 import type { ParamValue, Resources } from '../model/job-spec.ts'
-import type { JobNeed } from '../model/needs.ts'
 import { type ResourceName, readResource } from '../model/resources.ts'
 import { readSurroundings } from './environment.ts'
 import { refusePath } from './glob.ts'
 import { canonicalJobKeys, isInDefaults, type KeyMeaning, laterRemedy, meaningOf } from './keys.ts'
-import { readNeeds } from './needs.ts'
+import { readNeeds, type WrittenNeed } from './needs.ts'
 import type { Problems } from './problems.ts'
+import { type Rule, readRules } from './rules.ts'
 import { readPattern, readPatterns, readStallTimeout } from './watched.ts'
 
 /** A value and where it stands. */
@@ -35,7 +35,8 @@ export interface Level {
   readonly env: Map<string, Written<string>>
   readonly params: Map<string, Written<ParamValue>>
   cluster?: Written<string>
-  needs?: Written<readonly Written<JobNeed>[]>
+  needs?: Written<readonly WrittenNeed[]>
+  rules?: Written<readonly Rule[]>
   modules?: Written<readonly string[]>
   template?: Written<string>
   image?: Written<string>
@@ -145,6 +146,15 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
       if (value !== undefined) level.needs = { value, place }
       return
     }
+    case 'rules': {
+      const value = readRules(node, path, report)
+      if (value !== undefined) level.rules = { value, place }
+      return
+    }
+    // Resolved before: a job stands by itself here.
+    case 'extends':
+    case 'parallel':
+      return
     case 'modules':
     case 'template':
     case 'image':

@@ -1,34 +1,42 @@
-import { asList, asScalar, choice, join, type Report, reportUnknown } from '../config/fields.ts'
+import { asList, asScalar, asSwitch, choice, join, type Report, reportUnknown } from '../config/fields.ts'
 import type { Located } from '../config/yaml.ts'
 import { type JobNeed, needKinds } from '../model/needs.ts'
 import type { Written } from './level.ts'
 
+/** `optional`: it may be missing in a run that its own `rules` leave it out of. */
+export interface WrittenNeed extends Written<JobNeed> {
+  readonly optional: boolean
+}
+
 /** `[mesh, { job: solve, kind: afternotok }]`. What is wrong is reported and left out. */
-export function readNeeds(node: Located, path: string, report: Report): Written<JobNeed>[] | undefined {
+export function readNeeds(node: Located, path: string, report: Report): WrittenNeed[] | undefined {
   return asList(node, path, report)?.items.flatMap((item, i) => readNeed(item, `${path}[${i}]`, report))
 }
 
-const keys = ['job', 'kind'] as const
+const keys = ['job', 'kind', 'optional'] as const
 const readKind = choice(needKinds)
 
-function readNeed(node: Located, path: string, report: Report): Written<JobNeed>[] {
+function readNeed(node: Located, path: string, report: Report): WrittenNeed[] {
   if (node.kind !== 'map') {
     const job = readName(node, path, report)
-    return job === undefined ? [] : [{ value: { job, kind: 'afterok' }, place: node }]
+    return job === undefined ? [] : [{ value: { job, kind: 'afterok' }, optional: false, place: node }]
   }
   const unknown = node.entries.find(entry => !(keys as readonly string[]).includes(entry.key))
   if (unknown !== undefined) {
     reportUnknown(unknown, join(path, unknown.key), '`needs`', keys, report)
     return []
   }
-  const [named, kinded] = keys.map(key => node.entries.find(entry => entry.key === key))
+  const [named, kinded, spared] = keys.map(key => node.entries.find(entry => entry.key === key))
   if (named === undefined) {
     report(node, path, 'A need must name a job.', 'Write `needs: [{ job: mesh, kind: any }]`.')
     return []
   }
   const job = readName(named.value, join(path, 'job'), report)
   const kind = kinded === undefined ? 'afterok' : readKind(kinded.value, join(path, 'kind'), report)
-  return job === undefined || kind === undefined ? [] : [{ value: { job, kind }, place: node }]
+  const optional = spared === undefined ? false : asSwitch(spared.value, join(path, 'optional'), report)
+  return job === undefined || kind === undefined || optional === undefined
+    ? []
+    : [{ value: { job, kind }, optional, place: node }]
 }
 
 function readName(node: Located, path: string, report: Report): string | undefined {

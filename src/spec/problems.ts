@@ -18,7 +18,9 @@ export function collectProblems(most = 100): Problems {
     if (
       !kept.some(
         p =>
-          p.path === problem.path &&
+          // What several jobs inherit is told once.
+          (p.path === problem.path || problem.line !== null) &&
+          p.file === problem.file &&
           p.line === problem.line &&
           p.column === problem.column &&
           p.message === problem.message,
@@ -27,13 +29,25 @@ export function collectProblems(most = 100): Problems {
       kept.push(problem)
   }
   return {
-    report: (at, path, message, remedy) => add({ path, line: at.line, column: at.column, message, remedy }),
+    report: (at, path, message, remedy) =>
+      add({
+        ...(at.file === undefined ? {} : { file: at.file }),
+        path,
+        line: at.line,
+        column: at.column,
+        message,
+        remedy,
+      }),
     tell: (path, message, remedy) => add({ path, line: null, column: null, message, remedy }),
     full: () => kept.length >= most,
     list() {
       const last = Number.POSITIVE_INFINITY
       const sorted = [...kept].sort(
-        (a, b) => (a.line ?? last) - (b.line ?? last) || (a.column ?? last) - (b.column ?? last),
+        // Those of the file itself first.
+        (a, b) =>
+          (a.file ?? '').localeCompare(b.file ?? '') ||
+          (a.line ?? last) - (b.line ?? last) ||
+          (a.column ?? last) - (b.column ?? last),
       )
       if (kept.length >= most) {
         const message = `Only the first ${most} mistakes are listed; there may be more.`

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, getTableColumns, inArray, ne, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, getTableColumns, inArray, isNull, ne, sql } from 'drizzle-orm'
 import { nativeTaskId, readTasks } from '../model/array.ts'
 import { mergeCollected } from '../model/array-results.ts'
 import { isFinal, jobStateNames } from '../model/job-state.ts'
@@ -71,6 +71,16 @@ export async function findRunElsewhere(db: Db, projectId: number, ref: string, s
     .orderBy(desc(runs.createdAt))
     .limit(1)
   return found[0]?.run ?? null
+}
+
+/** The run of a branch that has not ended, unless a newer one took its place. */
+export async function openRunOf(db: Db, branchId: string): Promise<string | null> {
+  const found = await db
+    .select({ id: runs.id })
+    .from(runs)
+    .where(and(eq(runs.branchId, branchId), isNull(runs.endedAt), isNull(runs.supersededBy)))
+    .limit(1)
+  return found[0]?.id ?? null
 }
 
 export async function hasRuns(db: Db, projectId: number): Promise<boolean> {
@@ -174,6 +184,7 @@ export function toRun(
     parent: run.parent,
     spec: run.specSha256 === null ? null : { sha256: run.specSha256, problems: run.problems },
     problem: run.problem,
+    ...(run.includes.length === 0 ? {} : { includes: run.includes }),
     state: jobRows.length === 0 ? run.state : stateOfRun(jobRows),
     createdAt: run.createdAt,
     endedAt: run.endedAt,

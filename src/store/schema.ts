@@ -19,7 +19,7 @@ import type { Approval } from '../model/cost.ts'
 import type { Event } from '../model/event.ts'
 import type { HoldMode } from '../model/hold.ts'
 import type { JobHold } from '../model/job-hold.ts'
-import type { JobSpec, SpecProblem } from '../model/job-spec.ts'
+import type { JobSpec, ResolvedInclude, Schedule, SpecProblem } from '../model/job-spec.ts'
 import type { FailureReason, JobState } from '../model/job-state.ts'
 import type { AccountingRow, ClusterFacts, Collected, Progress } from '../model/observation.ts'
 import type { Cause, Person } from '../model/run.ts'
@@ -108,6 +108,22 @@ export const branches = pgTable(
   t => [unique('branches_project_ref').on(t.projectId, t.ref)],
 )
 
+/** When branches are computed without a push: one row each, as the file at their head says. */
+export const schedules = pgTable(
+  'schedules',
+  {
+    id: uuid('id').primaryKey(),
+    branchId: uuid('branch_id').notNull().unique(),
+    projectId: gitlabId('project_id').notNull(),
+    cron: text('cron').notNull(),
+    timezone: text('timezone').notNull(),
+    /** The next time; part of the run's cause. */
+    tickAt: at('tick_at').notNull(),
+    ...work,
+  },
+  t => [index('schedules_due').on(t.tickAt).where(sql`parked_at is null`)],
+)
+
 export const runs = pgTable(
   'runs',
   {
@@ -124,6 +140,10 @@ export const runs = pgTable(
     parent: jsonb('parent').$type<{ branch: string; why: string }>(),
     specSha256: text('spec_sha256'),
     specText: text('spec_text'),
+    /** Files of other projects that it was made of. */
+    includes: jsonb('includes').$type<readonly ResolvedInclude[]>().notNull().default([]),
+    /** When its file wants the branch computed without a push. */
+    schedule: jsonb('schedule').$type<Schedule>(),
     problems: jsonb('problems').$type<readonly SpecProblem[]>().notNull().default([]),
     problem: text('problem'),
     state: text('state').$type<JobState>().notNull(),

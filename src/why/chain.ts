@@ -135,7 +135,10 @@ function runStep(row: RunRow, all: readonly JobRow[], now: Date): RunStep {
     endedAt: iso(row.endedAt),
     supersededBy: row.supersededBy,
     problem: row.problem,
-    mistakes: row.problems.map(one => `${one.line === null ? '' : `line ${one.line}: `}${one.message}`),
+    mistakes: row.problems.map(
+      one =>
+        `${one.file === undefined ? '' : `${one.file}, `}${one.line === null ? '' : `line ${one.line}: `}${one.message}`,
+    ),
     composing: row.version > row.reportedVersion ? workOf(row, true, now) : null,
   }
 }

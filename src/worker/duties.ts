@@ -22,6 +22,7 @@ import { sendReports } from '../run/send.ts'
 import { prunePacks } from '../run/source.ts'
 import { submitJobs } from '../run/submit.ts'
 import { sweepRuns } from '../run/sweep.ts'
+import { startScheduledRuns } from '../run/tick.ts'
 import { uploadPlots } from '../run/upload-plots.ts'
 import { pruneDeliveries } from '../store/deliveries.ts'
 import { holdOf } from '../store/holds.ts'
@@ -96,6 +97,12 @@ export function duties(context: Context, leases: Leases, load: LoadCount): Duty[
         await compareHeads(c, lookForNotes)
         return { more: false }
       }),
+    },
+    {
+      name: 'start scheduled runs',
+      topic: 'schedule',
+      every: 10_000,
+      run: alive(c => count(startScheduledRuns(c))),
     },
     {
       name: 'recover projects',

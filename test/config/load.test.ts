@@ -239,6 +239,7 @@ test('the whole file, read', async () => {
     supersede: 'queued',
     commands: { notes: true, aliases: true },
     submodules: [],
+    includes: [],
     secrets: {},
   })
   expect(projects[1]).toMatchObject({
