@@ -37,7 +37,7 @@ export async function pollCluster(context: Context, connection: string): Promise
     watched.length === 0 &&
     !(await isAway(context, connection)) &&
     // A person must sign in: that is for jobs to ask.
-    ((await context.clusterOf(connection).needsSession()) !== null || !(await isFirstLook(context, connection)))
+    (!(await isFirstLook(context, connection)) || (await context.clusterOf(connection).needsSession()) !== null)
   )
     return { ...nothingSeen, watched: 0 }
   const cluster = context.clusterOf(connection)
