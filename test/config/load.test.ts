@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadConfig, projectFor, readConfig, secretValues, sharedAccounts } from '../../src/config/index.ts'
 import { ConfigError } from '../../src/errors.ts'
-import { patience } from '../support/patience.ts'
 
 let folder = ''
 const signing = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
@@ -179,7 +178,7 @@ test('the whole file, read', async () => {
     caFile: join(folder, 'ca.pem'),
     webhook: true,
     ciPipelineWait: 60,
-    timeout: 20_000 * patience,
+    timeout: 20_000,
   })
   expect(await gitlab.token.read()).toBe('glpat-secret-token')
   expect(gitlab.token.describe()).toBe('set, from $GITLAB_TOKEN')

@@ -193,6 +193,7 @@ describe('branches, commits, files', () => {
       sha: 'abc',
       protected: true,
       canPush: false,
+      developersCanPush: false,
     })
     expect(urls).toEqual([`${api}/projects/1/repository/branches/calc%2F%C3%BC%20%24(id)%252F`])
   })
@@ -307,6 +308,7 @@ describe('merge requests and pipelines', () => {
     web_url: 'https://gitlab.example.org/g/p/-/merge_requests/4',
     author: { id: 2, username: 'anna', name: 'Anna' },
     labels: ['compops', 'x'],
+    updated_at: '2026-11-20T12:49:58.000Z',
     head_pipeline: { id: 8, ref: 'refs/merge-requests/4/head', source: 'merge_request_event' },
   }
   const expected = {
@@ -324,6 +326,7 @@ describe('merge requests and pipelines', () => {
     author: { id: 2, username: 'anna' },
     headPipeline: { id: 8, ref: 'refs/merge-requests/4/head', source: 'merge_request_event' },
     labels: ['compops', 'x'],
+    updatedAt: '2026-11-20T12:49:58.000Z',
   }
 
   test.each([
