@@ -5,12 +5,11 @@ import { renderRun } from '../../render/run-table.ts'
 import { CommandError, exitCodes, type Io, terminalStyle } from '../command.ts'
 import type { Person } from './person.ts'
 
-const every = 2_000
 /** Ten minutes of a service that is being restarted. */
 const patience = 600_000
 
 /** Follows a run to its end. On a terminal the table is drawn over itself; elsewhere each change of a job is a line. Returns the run as it ended. */
-export async function watchRun(person: Person, id: string, io: Io): Promise<RunAnswer> {
+export async function watchRun(person: Pick<Person, 'service'>, id: string, io: Io, every = 2_000): Promise<RunAnswer> {
   const onTerminal = io.stdout.isTTY === true
   let drawn = 0
   let before = new Map<string, string>()
@@ -30,7 +29,7 @@ export async function watchRun(person: Person, id: string, io: Io): Promise<RunA
       if (onTerminal) {
         const text = renderRun(run, { ...terminalStyle(io), now: new Date() })
         io.stdout.write(`${drawn === 0 ? '' : `\x1b[${drawn}A\x1b[0J`}${text}`)
-        drawn = text.split('\n').length - 1
+        drawn = rowsOf(text, io.stdout.columns)
       } else before = sayChanges(run, before, io)
       if (run.ended_at !== null) {
         if (!onTerminal) io.stdout.write(`${run.branch} at ${run.sha.slice(0, 8)}: ${run.state}\n`)
@@ -39,6 +38,15 @@ export async function watchRun(person: Person, id: string, io: Io): Promise<RunA
     }
     await sleep(every)
   }
+}
+
+/** Rows of the terminal: a long line takes several. */
+function rowsOf(text: string, width = Number.POSITIVE_INFINITY): number {
+  const lines = text
+    .replace(/\x1b\[[0-9;]*m/g, '')
+    .split('\n')
+    .slice(0, -1)
+  return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil([...line].length / width)), 0)
 }
 
 function sayChanges(run: RunAnswer, before: ReadonlyMap<string, string>, io: Io): Map<string, string> {
