@@ -7,11 +7,13 @@ import { createProjectAccess } from '../auth/access.ts'
 import { Refusal } from '../auth/refusal.ts'
 import { createSignIn, troubleWithGitLab } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
-import { describeError } from '../errors.ts'
+import { CompopsError, describeError } from '../errors.ts'
 import type { About } from '../model/api.ts'
+import { commandEndpoints } from './commands.ts'
 import { openDesk } from './desk.ts'
 import type { Asked, Endpoint } from './endpoint.ts'
 import { openApi } from './openapi.ts'
+import { planEndpoints } from './plan.ts'
 import { projectEndpoints } from './projects.ts'
 import { runEndpoints } from './runs.ts'
 
@@ -35,7 +37,12 @@ export function createApi(context: Context): Hono {
     memberAccess: (project, userId) => context.gitlabOf(project.path).memberAccess(project.id, userId),
   })
   const desk = openDesk(context, access)
-  const endpoints = [...projectEndpoints(context, desk), ...runEndpoints(context, desk)]
+  const endpoints = [
+    ...projectEndpoints(context, desk),
+    ...runEndpoints(context, desk),
+    ...planEndpoints(context, desk),
+    ...commandEndpoints(context, desk),
+  ]
   const about: About = { name: 'compops', version, gitlab: config.gitlab.url, time_zone: config.timeZone }
 
   /** Redacted as everything that leaves: what a job said may stand in a message. */
@@ -48,13 +55,14 @@ export function createApi(context: Context): Hono {
   async function answer(c: HonoContext, endpoint: Endpoint): Promise<Response> {
     const { headers, signal } = c.req.raw
     const caller = await signIn(headers, addressOf(c))
-    if (endpoint.changes === true && !caller.mayWrite)
+    const params = check(endpoint.params, c.req.param())
+    if (endpoint.changes?.(params) === true && !caller.mayWrite)
       throw new Refusal(403, 'The token may only read: it has not the scope `api`')
     const asked: Asked<unknown, unknown, unknown> = {
-      params: check(endpoint.params, c.req.param(), ''),
-      query: check(endpoint.query, c.req.query(), ''),
+      params,
+      query: check(endpoint.query, c.req.query()),
       body: endpoint.body === undefined ? undefined : read(endpoint.body, await bodyOf(c), 'the body'),
-      ...{ caller, headers, signal, key: endpoint.changes === true ? keyOf(headers) : null },
+      ...{ caller, headers, signal, key: endpoint.changes === undefined ? null : keyOf(headers) },
     }
     const answered = await endpoint.handle(asked)
     return answered instanceof Response ? answered : json(answered)
@@ -94,6 +102,10 @@ export function createApi(context: Context): Hono {
       const details = error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '))
       return json({ error: 'The request is not understood', details }, 400)
     }
+    if (error instanceof CompopsError && error.transient) {
+      log.warn({ step: 'api', endpoint: endpoint.name, err: describeError(error) }, 'a request could not be served')
+      return json({ error: error.message }, 503, { 'retry-after': '5' })
+    }
     log.error({ step: 'api', endpoint: endpoint.name, err: describeError(error) }, 'a request failed')
     return json({ error: 'this did not work; the log of the service says why' }, 500)
   }
@@ -132,8 +144,8 @@ async function bodyOf(c: HonoContext): Promise<unknown> {
 }
 
 /** A parameter that is not known is a mistake of the one who asks: to be told, not to be passed over. */
-function check(shape: Endpoint['params'], given: Readonly<Record<string, string>>, what: string): unknown {
-  return read(z.strictObject(shape ?? {}), given, what)
+function check(shape: Endpoint['params'], given: Readonly<Record<string, string>>): Record<string, string> {
+  return read(z.strictObject(shape ?? {}), given, '') as Record<string, string>
 }
 
 function read(schema: z.ZodType, value: unknown, what: string): unknown {

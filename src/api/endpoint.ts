@@ -28,8 +28,8 @@ export interface Endpoint {
   readonly query?: Shape
   readonly body?: z.ZodType
   readonly answer: z.ZodType | 'bytes'
-  /** Asks for the scope `api`, and takes an Idempotency-Key. */
-  readonly changes?: boolean
+  /** Takes an Idempotency-Key, and asks for the scope `api` where this is true of its parameters. */
+  readonly changes?: (params: Readonly<Record<string, string>>) => boolean
   // biome-ignore lint/suspicious/noExplicitAny: the table holds endpoints of every shape; `endpoint` has checked each.
   readonly handle: (asked: Asked<any, any, any>) => Promise<unknown>
 }

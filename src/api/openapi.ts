@@ -13,6 +13,7 @@ const refused = {
   401: 'There is no token, or GitLab does not take it.',
   403: 'GitLab does not let you.',
   404: 'There is no such thing, or GitLab does not show it to you.',
+  409: 'It cannot be done as things stand.',
   429: 'Too much at once; Retry-After says when again.',
   503: 'GitLab does not answer at present; Retry-After says when again.',
 } as const
@@ -64,7 +65,7 @@ function operation(endpoint: Endpoint): Json {
     parameters: [
       ...parameters('path', endpoint.params),
       ...parameters('query', endpoint.query),
-      ...(endpoint.changes === true ? [idempotencyKey] : []),
+      ...(endpoint.changes === undefined ? [] : [idempotencyKey]),
     ],
     ...(endpoint.body === undefined
       ? {}

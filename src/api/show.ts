@@ -22,7 +22,7 @@ export function showBranch(project: string, branch: ListedBranch): BranchAnswer 
     name: shortBranch(branch.ref),
     state: branch.state,
     head: branch.headSha,
-    parent: branch.run?.parent ?? null,
+    parent: showParent(branch.run?.parent ?? null),
     run: branch.run === null ? null : showListed(project, branch.run),
   }
 }
@@ -33,11 +33,15 @@ export function showRun(run: Run): RunAnswer {
     ...{ state: run.state, jobs: countStates(run.jobs), cause: run.cause },
     ...{ caused_by: run.causedBy, caused_how: run.causedHow, problem: run.problem },
     ...{ created_at: run.createdAt.toISOString(), ended_at: timeOf(run.endedAt), superseded_by: run.supersededBy },
-    parent: run.parent,
+    parent: showParent(run.parent),
     problems: [...(run.spec?.problems ?? [])],
     removed: removedInWords(run.removed),
     job_list: run.jobs.map(showJob),
   }
+}
+
+function showParent(parent: Run['parent']): RunAnswer['parent'] {
+  return parent === null ? null : { branch: parent.branch, why: parent.why }
 }
 
 function showJob(job: Job): JobAnswer {

@@ -17,6 +17,13 @@ const commands: Readonly<Record<string, string>> = {
   why: 'say where a push, run or job stands: compops why ID|BRANCH [JOB]|SHA|NATIVE-ID [--json] [--last N]',
   status:
     'say how the run of a branch stands: compops status [BRANCH|RUN|COMMIT] [--watch] [--all [--last N]] [--json]',
+  plan: 'say what would run, without running it: compops plan [FILE | --branch BRANCH] [--scripts] [--offline] [--json]',
+  run: 'compute the head of a branch anew, or one of its jobs: compops run [BRANCH] [JOB] [--wait] [-- PARAM=VALUE...]',
+  rerun: 'run again what failed, was cancelled or is missing: compops rerun [BRANCH] [--wait]',
+  cancel: 'end a job, or all that is unfinished of a branch: compops cancel [BRANCH] [JOB]',
+  hold: 'let nothing further of a job or branch begin: compops hold [BRANCH] [JOB] [--why TEXT]',
+  unhold: 'let go on what a person holds: compops unhold [BRANCH] [JOB]',
+  approve: 'let a run begin that costs more than may begin unasked: compops approve [BRANCH]',
   tree: 'draw the computation branches, each below its parent: compops tree [BRANCH] [--json]',
   logs: 'show what a job printed: compops logs [BRANCH|RUN] [JOB] [--task N] [-f|--follow] [--all]',
   collect: 'fetch what a run left behind: compops collect [BRANCH|RUN] [JOB] --into DIR',
@@ -28,7 +35,8 @@ const commands: Readonly<Record<string, string>> = {
   resume: 'end a pause or a drain: compops resume CLUSTER',
   load: 'say how often clusters were signed in to and their schedulers asked, in the last 24 hours: compops load [--json] [CLUSTER]',
   parked: 'list the rows that failed too often and wait for a person',
-  retry: 'give parked rows another chance: compops retry --all | ID...',
+  retry:
+    'run a job again that did not complete: compops retry [BRANCH] JOB [--wait]; as operator, give parked rows another chance: compops retry --all | ID...',
   dump: 'write all data of the database to a file, for backup or for another database: compops dump [--config FILE] [FILE[.gz]]',
   restore: 'read such a file into an empty database: compops restore [--config FILE] FILE[.gz]',
   demo: 'show the main job on this machine, with a simulated GitLab',
@@ -44,7 +52,7 @@ ${Object.entries(commands)
 
 The configuration is the file of --config, of COMPOPS_CONFIG, or compops.config.yml in this folder.
 
-status and tree ask a service as you, with a GitLab token of yours; logs and collect do where no configuration is given. In a clone they know project and branch
+status, tree, plan, run, rerun, cancel, hold, unhold and approve ask a service as you, with a GitLab token of yours; logs, collect and retry do where no configuration is given. In a clone they know project and branch
 (else --project GROUP/NAME); the service is that of --url, COMPOPS_URL or ~/.config/compops/config.yml, the token that of COMPOPS_TOKEN, GITLAB_TOKEN, the same file, or glab.
 
 Exit codes: 0 fine, 1 failed, 2 the command line is wrong, 3 not signed in or not allowed, 4 the service cannot be reached, 5 there is no such thing.

@@ -1,9 +1,17 @@
 import { isId } from '../model/id.ts'
 import { type RunCommand, readCommandLine, UsageError } from './command.ts'
 import { askOperator } from './operator.ts'
+import { giveCommand } from './person/give.ts'
+import { isPersons } from './person/person.ts'
 
-/** `compops retry --all | ID…`: gives parked rows another chance. Exit code 1 where there was nothing to retry. */
-export const run: RunCommand = async (args, io) => {
+/**
+ * A person's: `compops retry [BRANCH] JOB [--wait]` runs a job again that did not complete. The operator's: `compops retry --all | ID…` gives parked rows another
+ * chance; exit code 1 where there was nothing to retry.
+ */
+export const run: RunCommand = async (args, io) =>
+  (await isPersons(args, io.env)) ? giveCommand({ verb: 'retry', begins: true }, args, io) : retryParked(args, io)
+
+const retryParked: RunCommand = async (args, io) => {
   const { config, flags, files: ids } = readCommandLine(args, io.env, { flags: ['all'], files: 1_000 })
   const all = flags.has('all')
   if (all === ids.length > 0)

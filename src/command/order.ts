@@ -36,6 +36,8 @@ export interface Answer {
   readonly outcome: 'done' | 'refused' | 'nothing to do'
   /** For the person, in Markdown; everything of others in it is harmless already. */
   readonly said: string
+  /** Refused for want of a right, and not because of how things stand. */
+  readonly denied?: boolean
   /** Whether the sentence is worth a reply although all went well: an answer to a question. */
   readonly tell?: boolean
   /** Refused because the person is no member of the project. */

@@ -24,7 +24,7 @@ export async function perform(context: Context, asked: Order): Promise<Answer> {
   try {
     const place = await placeOf(context, order)
     const no = await refusal(context, order, verb.right, place)
-    if (no !== null) answer = { outcome: 'refused', said: no, stranger: no === onlyMembers }
+    if (no !== null) answer = { outcome: 'refused', said: no, denied: true, stranger: no === onlyMembers }
     else if (order.target !== null && place.job === null && !place.named && verb.target !== 'none')
       answer = { outcome: 'refused', said: unknownTarget(place, order.target) }
     else if (verb.target === 'job' && place.job === null)

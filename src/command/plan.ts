@@ -1,10 +1,9 @@
 import { type ProjectConfig, projectFor } from '../config/index.ts'
-import { type Context, connectionName } from '../context.ts'
+import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import { ensureCommit, readFile } from '../git/mirror.ts'
 import { countTasks } from '../model/array.ts'
 import { costOf, isAbove } from '../model/cost.ts'
-import { newId } from '../model/id.ts'
 import type { JobSpec } from '../model/job-spec.ts'
 import { formatWalltime } from '../model/walltime.ts'
 import { countOf } from '../render/amounts.ts'
@@ -12,6 +11,7 @@ import { approvalWanted, costInWords } from '../render/approval.ts'
 import { code, fence, html, prose } from '../render/markdown.ts'
 import { readComputation } from '../run/computation.ts'
 import { branchRefused } from '../run/head.ts'
+import { planJob } from '../run/plan.ts'
 import { explainProblems, specLimits } from '../spec/index.ts'
 import { shortBranch } from '../store/runs.ts'
 import { headNow } from './head.ts'
@@ -69,7 +69,7 @@ export const planVerb: Verb = {
     const parts: string[] = []
     let size = 0
     for (const job of jobs) {
-      const part = planOf(context, order, { job, sha, branch: name, connection: connectionName(job.cluster, rule) })
+      const part = planOf(context, order, { job, sha, branch: name, rule })
       size += part.length
       if (size > longest) {
         parts.push(`And ${countOf(jobs.length - parts.length, 'more job')}: \`/compops plan <job>\` shows one.`)
@@ -92,25 +92,16 @@ interface ToPlan {
   readonly job: JobSpec
   readonly sha: string
   readonly branch: string
-  readonly connection: string
+  readonly rule: ProjectConfig
 }
 
 /** Folded: who asks for the plan of thirty jobs wants the list first. */
-function planOf(context: Context, order: Order, { job, sha, branch, connection }: ToPlan): string {
+function planOf(context: Context, order: Order, { job, sha, branch, rule }: ToPlan): string {
   const tasks = job.array === undefined ? '' : `, ${countOf(countTasks(job.array.tasks), 'task')}`
   const title = `<summary>${html(job.name, 100)} on ${html(job.cluster, 60)}${tasks} · ${costInWords(costOf([job]))}</summary>`
   let shown: string
   try {
-    const { lines } = context.clusterOf(connection).plan({
-      ...{ projectId: order.project.id, projectPath: order.project.path, branch, sha, spec: job, dependsOn: [] },
-      ...{ runId: newId(), jobId: newId(), attemptId: newId(), attempt: 1, siblings: [], secrets: {} },
-      ...{ parentBranch: null, parentDir: null, person: order.person.username },
-      origin: {
-        ...{ gitlab: context.config.gitlab.url, cause: order.cause, how: 'a plan' },
-        ...{ by: order.person, createdAt: context.clock.now() },
-      },
-      source: { sha, path: '', size: 0 },
-    })
+    const lines = planJob(context, { project: order.project, rule, spec: job, branch, sha, by: order.person })
     const width = Math.min(70, Math.max(...lines.map(line => line.text.length)))
     shown = fence(
       lines.map(({ text, from }) => (from === null ? text : `${text.padEnd(width)}  ← ${from}`)).join('\n'),

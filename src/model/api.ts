@@ -180,6 +180,62 @@ export const ResultsAnswer = z.object({
   removed: z.array(z.string()).readonly(),
 })
 
+const short = z.string().min(1).max(1_000)
+
+export const CommandAsked = z.strictObject({
+  branch: short.describe('The branch that it is given on.'),
+  target: short.nullable().optional().describe('A job of its run, or another branch; without it the run as a whole.'),
+  options: z.record(z.string().max(40), z.union([z.string().max(1_000), z.literal(true)])).optional(),
+  values: z.record(z.string().max(100), z.string().max(1_000)).optional().describe('Parameters of this one run.'),
+  words: z.array(short).max(20).optional(),
+})
+
+export const CommandAnswer = z.object({
+  outcome: z.enum(['done', 'nothing to do']),
+  said: z.string().describe('For people, in Markdown.'),
+  run: RunSummary.nullable().describe('The run that the branch shows now.'),
+})
+
+const Cost = z
+  .object({
+    core_hours: z.number(),
+    gpu_hours: z.number(),
+    unknown: z.array(z.string()).describe('Jobs without a time limit: of them nothing can be said.'),
+  })
+  .describe('At most: what is asked for, for the whole of the time limits.')
+
+export const PlanAsked = z.strictObject({
+  branch: short.optional().describe('Whose file, as it stands in GitLab; of `text`: where it would be committed.'),
+  text: z.string().max(300_000).optional().describe('A `.compops.yml` that need not be committed.'),
+  files: z
+    .record(short, z.string().max(1_200_000))
+    .optional()
+    .describe('Files that it names (batch scripts, templates), by path; others are read from the commit.'),
+})
+
+export const PlanAnswer = z.object({
+  branch: z.string(),
+  sha: z.string().describe('The commit that other files are read from.'),
+  refused: z.string().nullable().describe('Why a push to this branch would run nothing; null where it would.'),
+  problems: RunAnswer.shape.problems,
+  explained: z.string().nullable().describe('The mistakes with the lines around them, in Markdown.'),
+  notices: z.array(z.string()),
+  cost: Cost,
+  jobs: z.array(
+    z.object({
+      name: z.string(),
+      cluster: z.string(),
+      needs: z.array(z.string()),
+      resources: z.record(z.string(), z.unknown()),
+      tasks: z.string().nullable().describe('Of an array.'),
+      cost: Cost,
+      values: z.array(z.object({ key: z.string(), value: z.unknown(), from: z.string() })),
+      script: z.array(z.object({ text: z.string(), from: z.string().nullable() })).describe('What would be submitted.'),
+      problem: z.string().nullable().describe('Why its scheduler would not take it.'),
+    }),
+  ),
+})
+
 export const ErrorAnswer = z.object({ error: z.string(), details: z.array(z.string()).optional() })
 
 export type Me = z.infer<typeof Me>
@@ -193,3 +249,5 @@ export type BranchAnswer = z.infer<typeof BranchAnswer>
 export type BranchList = z.infer<typeof BranchList>
 export type RunList = z.infer<typeof RunList>
 export type Tree = z.infer<typeof Tree>
+export type CommandAnswer = z.infer<typeof CommandAnswer>
+export type PlanAnswer = z.infer<typeof PlanAnswer>

@@ -37,6 +37,8 @@ export interface ComputationToRead {
   readonly sha: string
   readonly mirror: Mirror
   readonly file: { readonly text: string } | 'too large' | 'not a file'
+  /** Files in the place of those of the commit, by path: of a plan. */
+  readonly files?: ReadonlyMap<string, string>
 }
 
 export async function readComputation(context: Context, start: ComputationToRead): Promise<Computation> {
@@ -70,6 +72,8 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
     templates: context.templates,
     secrets,
     async readFile(path) {
+      const own = start.files?.get(path)
+      if (own !== undefined) return own
       const found = await readFile(mirror, sha, path, { maxBytes: specLimits.batchFile + 1 })
       return typeof found === 'string' ? null : found.text
     },

@@ -12,7 +12,7 @@ export type {
 export { specLimits } from './context.ts'
 export { describeProblem, explainProblems, whereIs } from './explain.ts'
 export { jsonSchema } from './json-schema.ts'
-export { parseSpec, readSpec } from './read.ts'
+export { filesOf, parseSpec, readSpec } from './read.ts'
 export { nextTick } from './schedule.ts'
 export { openTemplates } from './templates.ts'
 export { createYamlReader, type YamlReader } from './yaml-reader.ts'

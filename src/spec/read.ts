@@ -28,6 +28,12 @@ export function readSpec(text: string, context: SpecContext): SpecResult {
   })
 }
 
+/** Paths of the files that it names: batch scripts, templates of the project. None where it is no YAML. */
+export function filesOf(text: string): readonly string[] {
+  const located = locateYaml(text)
+  return located.ok ? namedFiles(located.root) : []
+}
+
 const sharedReader = createYamlReader()
 
 /**

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import type { BranchAnswer, JobAnswer, RunAnswer, RunSummary } from '../../src/model/api.ts'
+import type { BranchAnswer, JobAnswer, PlanAnswer, RunAnswer, RunSummary } from '../../src/model/api.ts'
 import { renderTree } from '../../src/render/branch-tree.ts'
+import { inline, prose } from '../../src/render/markdown.ts'
+import { plain } from '../../src/render/plain.ts'
+import { renderPlan } from '../../src/render/plan-table.ts'
 import { renderRun, renderRuns } from '../../src/render/run-table.ts'
 
 const now = new Date('2026-11-20T13:00:00Z')
@@ -134,4 +137,52 @@ describe('the tree in a terminal', () => {
     const text = renderTree(tree(branch('a', 'b'), branch('b', 'a'), branch('c', 'c'), branch('d', 'a')), { now })
     for (const name of ['a', 'b', 'c', 'd']) expect(text).toMatch(new RegExp(`(^|[ ─]) ?${name} +◐`, 'm'))
   })
+})
+
+describe('a plan in a terminal', () => {
+  const cost = { core_hours: 2, gpu_hours: 0, unknown: [] }
+  const plan: PlanAnswer = {
+    ...{
+      branch: 'calc/heat',
+      sha: '1adad2a7'.repeat(5),
+      refused: null,
+      problems: [],
+      explained: null,
+      notices: [],
+      cost,
+    },
+    jobs: [
+      {
+        ...{ name: 'solve', cluster: 'falcon', needs: ['mesh'], tasks: '0-9', cost, values: [], problem: null },
+        resources: { time: 7_200, mem: 2_048, cpus_per_task: 4, 'of a later version': [1] },
+        script: [
+          { text: '#SBATCH --mem=2G', from: '.compops.yml line 3' },
+          { text: '  echo \x1b[2J', from: null },
+        ],
+      },
+    ],
+  }
+
+  test('what each job asks for and costs at most, and on demand each line with where it came from', () => {
+    expect(renderPlan(plan, { scripts: true })).toBe(`
+  calc/heat at 1adad2a7: 1 job, at most 2 core-h
+
+  JOB          CLUSTER  NEEDS  ASKS FOR                                                  AT MOST
+  solve [0-9]  falcon   mesh   time 2h, mem 2G, cpus_per_task 4, of a later version [1]  2 core-h
+
+  solve
+    #SBATCH --mem=2G  ← .compops.yml line 3
+      echo
+
+`)
+    const refused = renderPlan({ ...plan, refused: 'main is the default branch' }, { scripts: false })
+    expect(refused).toContain('A push would run nothing: main is the default branch.')
+  })
+})
+
+test('what is written for GitLab is read without its escapes', () => {
+  const hostile = 'a*b_c <script> @alice #1 `code` \\ end'
+  expect(plain(inline(hostile, 200))).toBe(hostile)
+  expect(plain(prose('Cancelled: `solve`, 2 of *3*.'))).toBe('Cancelled: solve, 2 of *3*.')
+  expect(plain('x\x1b[2Jy')).toBe('x [2Jy')
 })
