@@ -52,7 +52,8 @@ function run(
 ) {
   const { status, stdout, stderr } = spawnSync(shell, [...args, '-c', text], {
     input,
-    env: { PATH: path, HOME: '/nonexistent', TZ: 'UTC', LC_ALL: 'C' },
+    // A real Grid Engine of this machine is found without being in the path.
+    env: { PATH: path, HOME: '/nonexistent', SGE_ROOT: '/nonexistent', TZ: 'UTC', LC_ALL: 'C' },
     encoding: 'utf8',
   })
   return { rc: status, stdout, stderr }
