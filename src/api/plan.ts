@@ -3,15 +3,15 @@ import { Refusal } from '../auth/refusal.ts'
 import type { Caller } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
 import { CompopsError } from '../errors.ts'
-import { ensureCommit, type Mirror, readFile, readHead } from '../git/mirror.ts'
+import { ensureCommit, type Mirror, readHead } from '../git/mirror.ts'
 import { PlanAnswer, PlanAsked } from '../model/api.ts'
 import { costOf } from '../model/cost.ts'
 import type { JobSpec } from '../model/job-spec.ts'
 import { jobNeeds, needInWords } from '../model/needs.ts'
-import { readComputation } from '../run/computation.ts'
+import { readComputation, readSpecFile } from '../run/computation.ts'
 import { branchRefused } from '../run/head.ts'
-import { planJob } from '../run/plan.ts'
-import { explainProblems, specLimits } from '../spec/index.ts'
+import { planJob, valuesOf } from '../run/plan.ts'
+import { explainProblems } from '../spec/index.ts'
 import { fullRef } from '../why/find.ts'
 import type { Desk, Seen } from './desk.ts'
 import { type Endpoint, endpoint, projectParam } from './endpoint.ts'
@@ -77,7 +77,7 @@ async function plan(
 }
 
 async function committed(mirror: Mirror, sha: string, branch: string) {
-  const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
+  const file = await readSpecFile(mirror, sha)
   if (file === 'absent') throw new Refusal(404, `${branch} has no .compops.yml at ${sha.slice(0, 8)}`)
   return file
 }
@@ -98,16 +98,4 @@ function inWords(work: () => ReturnType<typeof planJob>): {
     if (!(error instanceof CompopsError)) throw error
     return { lines: [], problem: error.message }
   }
-}
-
-/** Each value with where it came from. */
-function valuesOf(spec: JobSpec): PlanAnswer['jobs'][number]['values'] {
-  const known: Readonly<Record<string, unknown>> = {
-    ...{ cluster: spec.cluster, ...spec.resources, array: spec.array?.tasks },
-    ...Object.fromEntries(Object.entries(spec.params).map(([name, value]) => [`params.${name}`, value])),
-    ...Object.fromEntries(Object.entries(spec.env).map(([name, value]) => [`env.${name}`, value])),
-  }
-  return Object.entries(spec.origins)
-    .filter(([key]) => known[key] !== undefined)
-    .map(([key, from]) => ({ key, value: known[key], from }))
 }

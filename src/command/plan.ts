@@ -1,7 +1,7 @@
 import { type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
-import { ensureCommit, readFile } from '../git/mirror.ts'
+import { ensureCommit } from '../git/mirror.ts'
 import { countTasks } from '../model/array.ts'
 import { costOf, isAbove } from '../model/cost.ts'
 import type { JobSpec } from '../model/job-spec.ts'
@@ -9,10 +9,10 @@ import { formatWalltime } from '../model/walltime.ts'
 import { countOf } from '../render/amounts.ts'
 import { approvalWanted, costInWords } from '../render/approval.ts'
 import { code, fence, html, prose } from '../render/markdown.ts'
-import { readComputation } from '../run/computation.ts'
+import { readComputation, readSpecFile } from '../run/computation.ts'
 import { branchRefused } from '../run/head.ts'
-import { planJob } from '../run/plan.ts'
-import { explainProblems, specLimits } from '../spec/index.ts'
+import { planJob, valuesOf } from '../run/plan.ts'
+import { explainProblems } from '../spec/index.ts'
 import { shortBranch } from '../store/runs.ts'
 import { headNow } from './head.ts'
 import type { Order } from './order.ts'
@@ -37,7 +37,7 @@ export const planVerb: Verb = {
     if (sha === null) throw new CompopsError(`there is no commit of ${name}`)
     const mirror = await context.mirror(order.project)
     if (!(await ensureCommit(mirror, sha))) throw new CompopsError(`commit ${sha.slice(0, 8)} is not there any more`)
-    const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
+    const file = await readSpecFile(mirror, sha)
     if (file === 'absent') throw new CompopsError(`${name} has no .compops.yml at ${sha.slice(0, 8)}`)
     // As a run that a command starts would read it.
     const at = { rule, project: order.project, branch: { ref }, cause: 'note:0', sha, mirror, file } as const
@@ -111,24 +111,13 @@ function planOf(context: Context, order: Order, { job, sha, branch, rule }: ToPl
     if (!(error instanceof CompopsError)) throw error
     shown = prose(describeError(error))
   }
-  const values = valuesOf(job)
+  const values = valuesOf(job).map(one => rowOf(one, job.resources))
   const table = values.length === 0 ? '' : `\n\n| key | value | from |\n|---|---|---|\n${values.join('\n')}`
   return `<details>${title}\n\n${shown}${table}\n\n</details>`
 }
 
-/** Each value that is no line of the script, and where it came from. */
-function valuesOf(job: JobSpec): string[] {
-  const { resources, params, env, array } = job
-  const known: Readonly<Record<string, unknown>> = {
-    ...{ cluster: job.cluster, ...resources, array: array?.tasks },
-    ...(resources.time === undefined ? {} : { time: formatWalltime(resources.time) }),
-    ...Object.fromEntries(Object.entries(params).map(([name, value]) => [`params.${name}`, value])),
-    ...Object.fromEntries(Object.entries(env).map(([name, value]) => [`env.${name}`, value])),
-  }
-  return Object.entries(job.origins)
-    .filter(([key]) => known[key] !== undefined)
-    .map(([key, from]) => {
-      const value = typeof known[key] === 'string' ? known[key] : JSON.stringify(known[key])
-      return `| ${code(key, 'table', 80)} | ${code(value, 'table', 120)} | ${prose(from, 'table', 120)} |`
-    })
+function rowOf({ key, value, from }: ReturnType<typeof valuesOf>[number], { time }: JobSpec['resources']): string {
+  const shown = key === 'time' && time !== undefined ? formatWalltime(time) : value
+  const text = typeof shown === 'string' ? shown : JSON.stringify(shown)
+  return `| ${code(key, 'table', 80)} | ${code(text, 'table', 120)} | ${prose(from, 'table', 120)} |`
 }

@@ -45,6 +45,16 @@ const award = z.object({
 const longest = 1_000_000
 
 export function noteCalls(client: Client) {
+  /** Page by page while somebody asks for more. */
+  const newestFirst = (projectId: number, iid: number) =>
+    rows(note, `the notes of !${iid}`, page =>
+      client.notes.all(projectId, segment(iid, 'a merge request') as number, {
+        sort: 'desc',
+        orderBy: 'created_at',
+        ...page,
+      }),
+    )
+
   async function* ours(
     projectId: number,
     iid: number,
@@ -53,14 +63,7 @@ export function noteCalls(client: Client) {
   ): AsyncGenerator<Note> {
     const isOurs = (id: number) => (typeof author === 'number' ? id === author : author.has(id))
     if (marker === '') throw new GitLabError('A note cannot be looked for without a marker', { kind: 'invalid' })
-    const newestFirst = rows(note, `the notes of !${iid}`, page =>
-      client.notes.all(projectId, segment(iid, 'a merge request') as number, {
-        sort: 'desc',
-        orderBy: 'created_at',
-        ...page,
-      }),
-    )
-    for await (const found of newestFirst) {
+    for await (const found of newestFirst(projectId, iid)) {
       if (!found.system && isOurs(found.author.id) && found.body.includes(marker)) yield found
     }
   }
@@ -89,14 +92,7 @@ export function noteCalls(client: Client) {
     /** Those that were written since, the oldest first; what GitLab itself wrote is left out. */
     async notesSince(projectId: number, iid: number, since: Date): Promise<Note[]> {
       const found: Note[] = []
-      const newestFirst = rows(note, `the notes of !${iid}`, page =>
-        client.notes.all(projectId, segment(iid, 'a merge request') as number, {
-          sort: 'desc',
-          orderBy: 'created_at',
-          ...page,
-        }),
-      )
-      for await (const one of newestFirst) {
+      for await (const one of newestFirst(projectId, iid)) {
         if (one.createdAt !== null && Date.parse(one.createdAt) < since.getTime()) break
         if (!one.system) found.push(one)
       }

@@ -2,12 +2,11 @@ import { and, eq, gt, inArray, isNotNull, isNull, ne, notExists, sql } from 'dri
 import type { About, DescribedAttempt } from '../cluster/cluster.ts'
 import { type ProjectConfig, projectFor } from '../config/index.ts'
 import { type Context, connectionName } from '../context.ts'
-import { ensureCommit, readCommit, readFile } from '../git/mirror.ts'
+import { ensureCommit, readCommit } from '../git/mirror.ts'
 import { isGitLabError } from '../gitlab/gitlab.ts'
 import { newId, timeOfId } from '../model/id.ts'
-import { readComputation } from '../run/computation.ts'
+import { commitOfRun, hasCiFile, readComputation, readSpecFile } from '../run/computation.ts'
 import { rememberBranch } from '../run/head.ts'
-import { specLimits } from '../spec/index.ts'
 import { type Db, transact } from '../store/open.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
 import { attemptsOf, jobsOf, type RunRow } from '../store/runs.ts'
@@ -46,7 +45,7 @@ export async function importAttempts(
 
   const mirror = await context.mirror(project)
   if (!(await ensureCommit(mirror, about.sha))) return `commit ${about.sha.slice(0, 8)} is not there any more`
-  const file = await readFile(mirror, about.sha, '.compops.yml', { maxBytes: specLimits.bytes })
+  const file = await readSpecFile(mirror, about.sha)
   if (file === 'absent') return `there is no .compops.yml at ${about.sha.slice(0, 8)}`
   const branch = await rememberBranch(context, project.id, about.ref)
   const { sha, cause } = about
@@ -54,7 +53,7 @@ export async function importAttempts(
   const { spec } = computation
   if (spec === null) return `its .compops.yml is not accepted any more: ${computation.problem}`
   const commit = await readCommit(mirror, about.sha)
-  const hasCi = (await readFile(mirror, about.sha, '.gitlab-ci.yml', { maxBytes: 16 * 1024 * 1024 })) !== 'absent'
+  const hasCi = await hasCiFile(mirror, about.sha)
 
   return transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
@@ -70,7 +69,7 @@ export async function importAttempts(
         cause: about.cause,
         causedBy: about.by,
         causedHow: about.how,
-        commit: { author: `${commit.authorName} <${commit.authorEmail}>`, subject: commit.subject },
+        commit: commitOfRun(commit),
         parent: spec.parent === null ? null : { branch: spec.parent, why: 'parent: in .compops.yml' },
         specSha256: computation.sha256,
         specText: computation.text,

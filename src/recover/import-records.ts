@@ -2,14 +2,13 @@ import { and, eq, inArray, isNull } from 'drizzle-orm'
 import type { ProjectConfig } from '../config/index.ts'
 import { type Context, connectionName } from '../context.ts'
 import { type EvidenceFile, listEvidence, readBlobs } from '../git/evidence.ts'
-import { fetchMirror, hasCommit, type Mirror, readFile } from '../git/mirror.ts'
+import { fetchMirror, hasCommit, type Mirror } from '../git/mirror.ts'
 import { newId } from '../model/id.ts'
 import type { JobSpec } from '../model/job-spec.ts'
 import type { Collected } from '../model/observation.ts'
-import { type ComputationToRead, readComputation } from '../run/computation.ts'
+import { type ComputationToRead, readComputation, readSpecFile } from '../run/computation.ts'
 import { rememberBranch } from '../run/head.ts'
 import { iidOfForkRef } from '../run/merge-request.ts'
-import { specLimits } from '../spec/index.ts'
 import { type Db, transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { fromEvidence } from '../store/recovery.ts'
@@ -158,7 +157,7 @@ async function specsAt(
   record: EvidenceRecord,
 ): Promise<readonly JobSpec[]> {
   if (!(await hasCommit(at.mirror, at.sha))) return []
-  const file = await readFile(at.mirror, at.sha, '.compops.yml', { maxBytes: specLimits.bytes })
+  const file = await readSpecFile(at.mirror, at.sha)
   if (file === 'absent') return []
   const { spec } = await readComputation(context, { ...at, file })
   return (spec?.jobs ?? []).filter(job => job.origins.rules === undefined || Object.hasOwn(record.jobs, job.name))

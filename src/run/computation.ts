@@ -1,6 +1,6 @@
 import type { ProjectConfig } from '../config/index.ts'
 import { type Context, specSite } from '../context.ts'
-import { type Mirror, readFile } from '../git/mirror.ts'
+import { type Commit, type Mirror, readFile } from '../git/mirror.ts'
 import type { ComputationSpec, ResolvedInclude, SpecProblem } from '../model/job-spec.ts'
 import type { Cause } from '../model/run.ts'
 import { storable } from '../model/storable.ts'
@@ -39,6 +39,21 @@ export interface ComputationToRead {
   readonly file: { readonly text: string } | 'too large' | 'not a file'
   /** Files in the place of those of the commit, by path: of a plan. */
   readonly files?: ReadonlyMap<string, string>
+}
+
+/** `.compops.yml` at a commit that the mirror has. */
+export function readSpecFile(mirror: Mirror, sha: string): Promise<ComputationToRead['file'] | 'absent'> {
+  return readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
+}
+
+/** GitLab makes a pipeline of its own for such a commit. */
+export async function hasCiFile(mirror: Mirror, sha: string): Promise<boolean> {
+  return (await readFile(mirror, sha, '.gitlab-ci.yml', { maxBytes: 16 * 1024 * 1024 })) !== 'absent'
+}
+
+/** What a run keeps of its commit. */
+export function commitOfRun({ authorName, authorEmail, subject }: Commit): { author: string; subject: string } {
+  return { author: `${authorName} <${authorEmail}>`, subject }
 }
 
 export async function readComputation(context: Context, start: ComputationToRead): Promise<Computation> {

@@ -1,16 +1,16 @@
 import { and, eq, gt, isNull } from 'drizzle-orm'
 import { matchGlob, type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
-import { ensureCommit, readCommit, readFile, readHead } from '../git/mirror.ts'
+import { ensureCommit, readCommit, readHead } from '../git/mirror.ts'
 import { newId } from '../model/id.ts'
 import type { Person } from '../model/run.ts'
-import { specLimits } from '../spec/index.ts'
 import { moveHead } from '../store/branches.ts'
 import { type Db, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, findRunOf, shortBranch } from '../store/runs.ts'
 import { branches } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
+import { commitOfRun, readSpecFile } from './computation.ts'
 import { askForMergeRequests } from './merge-request.ts'
 import { refuseWhileRecovering } from './recovering.ts'
 import { resumeRun } from './resume.ts'
@@ -78,7 +78,7 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
   const elsewhere = await findRunElsewhere(context.db, project.id, hint.ref, sha)
   if (elsewhere !== null) return nothing(computedElsewhere(elsewhere))
 
-  const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
+  const file = await readSpecFile(mirror, sha)
   if (file === 'absent')
     return nothing(`no .compops.yml at ${sha.slice(0, 8)}: not a computation branch`, tx =>
       rememberSchedule(tx, branch, null, context.clock.now()),
@@ -96,7 +96,7 @@ export async function headMoved(context: Context, hint: HeadHint): Promise<strin
     how: hint.how,
     deliveryId: hint.deliveryId,
     ...(hint.event === undefined ? {} : { event: hint.event }),
-    commit: { author: `${commit.authorName} <${commit.authorEmail}>`, subject: commit.subject },
+    commit: commitOfRun(commit),
     file,
     mirror,
   })

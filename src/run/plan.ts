@@ -5,6 +5,18 @@ import type { JobSpec } from '../model/job-spec.ts'
 import type { Person } from '../model/run.ts'
 import type { ProjectRow } from '../store/projects.ts'
 
+/** Each value of a job that is no line of its script, and where it came from. */
+export function valuesOf(spec: JobSpec): { readonly key: string; readonly value: unknown; readonly from: string }[] {
+  const known: Readonly<Record<string, unknown>> = {
+    ...{ cluster: spec.cluster, ...spec.resources, array: spec.array?.tasks },
+    ...Object.fromEntries(Object.entries(spec.params).map(([name, value]) => [`params.${name}`, value])),
+    ...Object.fromEntries(Object.entries(spec.env).map(([name, value]) => [`env.${name}`, value])),
+  }
+  return Object.entries(spec.origins)
+    .filter(([key]) => known[key] !== undefined)
+    .map(([key, from]) => ({ key, value: known[key], from }))
+}
+
 export interface JobToPlan {
   readonly project: ProjectRow
   readonly rule: ProjectConfig

@@ -2,14 +2,14 @@ import { and, eq } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError } from '../errors.ts'
-import { ensureCommit, readCommit, readFile, readHead } from '../git/mirror.ts'
+import { ensureCommit, readCommit, readHead } from '../git/mirror.ts'
 import type { Cause, Person } from '../model/run.ts'
-import { specLimits } from '../spec/index.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import type { RunRow } from '../store/runs.ts'
 import { shortBranch } from '../store/runs.ts'
 import { runs } from '../store/schema.ts'
 import type { Within } from './begin-again.ts'
+import { commitOfRun, readSpecFile } from './computation.ts'
 import { branchRefused, rememberBranch } from './head.ts'
 import { refuseWhileRecovering } from './recovering.ts'
 import { startRun } from './start.ts'
@@ -50,13 +50,13 @@ export async function startAgain(context: Context, asked: RunToStartAgain): Prom
   if (sha === null) throw new CompopsError(`there is no branch ${name}`)
   if (!(await ensureCommit(mirror, sha))) throw new CompopsError(`commit ${sha.slice(0, 8)} is not there any more`)
   const commit = await readCommit(mirror, sha)
-  const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
+  const file = await readSpecFile(mirror, sha)
   if (file === 'absent') throw new CompopsError(`${name} has no .compops.yml at ${sha.slice(0, 8)}`)
   const result = await startRun(context, {
     ...{ project, rule, branch, sha, cause, file, mirror, again: true },
     ...{ by: asked.by, how: asked.how, deliveryId: asked.deliveryId ?? null },
     ...{ only: asked.only, values: asked.values, within: asked.within },
-    commit: { author: `${commit.authorName} <${commit.authorEmail}>`, subject: commit.subject },
+    commit: commitOfRun(commit),
   })
   const [run] = await context.db
     .select()

@@ -3,7 +3,7 @@ import type { ProjectConfig } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { connectionName } from '../context.ts'
 import { CompopsError } from '../errors.ts'
-import { type Mirror, readFile } from '../git/mirror.ts'
+import type { Mirror } from '../git/mirror.ts'
 import { type Approval, costOf, isAbove } from '../model/cost.ts'
 import { newId } from '../model/id.ts'
 import type { JobHold } from '../model/job-hold.ts'
@@ -18,7 +18,7 @@ import type { ProjectRow } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, type RunRow, shortBranch } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
 import type { Within } from './begin-again.ts'
-import { readComputation } from './computation.ts'
+import { hasCiFile, readComputation } from './computation.ts'
 import { rememberSchedule } from './schedule.ts'
 import { supersede } from './supersede.ts'
 
@@ -51,7 +51,7 @@ export interface RunToStart {
  */
 export async function startRun(context: Context, start: RunToStart): Promise<string> {
   const computation = await readComputation(context, start)
-  const hasCi = (await readFile(start.mirror, start.sha, '.gitlab-ci.yml', { maxBytes: 16 * 1024 * 1024 })) !== 'absent'
+  const hasCi = await hasCiFile(start.mirror, start.sha)
   const runId = newId()
   const specs = withValues(withNeeds(computation.spec?.jobs ?? [], start.only), start.values ?? {})
   const schedule = computation.spec?.schedule ?? null

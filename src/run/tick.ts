@@ -2,14 +2,15 @@ import { and, eq, lte, sql } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
-import { ensureCommit, readCommit, readFile, readHead } from '../git/mirror.ts'
-import { nextTick, specLimits } from '../spec/index.ts'
+import { ensureCommit, readCommit, readHead } from '../git/mirror.ts'
+import { nextTick } from '../spec/index.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { findProject } from '../store/projects.ts'
 import { type BranchRow, openRunOf, shortBranch } from '../store/runs.ts'
 import { branches, schedules } from '../store/schema.ts'
 import { claim, putBack, rowLease, stillClaimed } from '../store/work.ts'
 import { branchGone } from './branch-gone.ts'
+import { commitOfRun, readSpecFile } from './computation.ts'
 import { branchRefused, headMoved } from './head.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
 import { refuseWhileRecovering } from './recovering.ts'
@@ -83,7 +84,7 @@ async function startRunAt(context: Context, row: ScheduleRow): Promise<string | 
     })
   const open = await openRunOf(context.db, seen.id)
   if (open !== null) return `run ${open} of ${shortBranch(seen.ref)} is still under way: this time is left out`
-  const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
+  const file = await readSpecFile(mirror, sha)
   if (file === 'absent') return 'over'
   const commit = await readCommit(mirror, sha)
   return startRun(context, {
@@ -96,7 +97,7 @@ async function startRunAt(context: Context, row: ScheduleRow): Promise<string | 
     by: null,
     how: `schedule ${row.cron} (${row.timezone})`,
     deliveryId: null,
-    commit: { author: `${commit.authorName} <${commit.authorEmail}>`, subject: commit.subject },
+    commit: commitOfRun(commit),
     file,
     mirror,
   })

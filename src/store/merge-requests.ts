@@ -23,34 +23,26 @@ export async function findMergeRequest(db: Db, projectId: number, iid: number): 
   return found[0] ?? null
 }
 
-/** The open merge requests whose source is this branch of the project itself (a fork's branches are not computation branches of ours). */
+/** Their source is this branch of the project itself: a fork's branches are not computation branches of ours. */
+const fromBranch = (projectId: number, branch: string) =>
+  and(
+    eq(mergeRequests.projectId, projectId),
+    eq(mergeRequests.sourceProjectId, projectId),
+    eq(mergeRequests.sourceBranch, branch),
+  )
+
+/** The open merge requests whose source is this branch of the project itself. */
 export async function openMergeRequests(db: Db, projectId: number, branch: string): Promise<MergeRequestRow[]> {
   return db
     .select()
     .from(mergeRequests)
-    .where(
-      and(
-        eq(mergeRequests.projectId, projectId),
-        eq(mergeRequests.sourceProjectId, projectId),
-        eq(mergeRequests.sourceBranch, branch),
-        eq(mergeRequests.state, 'opened'),
-      ),
-    )
+    .where(and(fromBranch(projectId, branch), eq(mergeRequests.state, 'opened')))
     .orderBy(mergeRequests.iid)
 }
 
 /** The iids of all that ever had this branch of the project itself as their source, whatever became of them. */
 export async function mergeRequestsFrom(db: Db, projectId: number, branch: string): Promise<number[]> {
-  const found = await db
-    .select({ iid: mergeRequests.iid })
-    .from(mergeRequests)
-    .where(
-      and(
-        eq(mergeRequests.projectId, projectId),
-        eq(mergeRequests.sourceProjectId, projectId),
-        eq(mergeRequests.sourceBranch, branch),
-      ),
-    )
+  const found = await db.select({ iid: mergeRequests.iid }).from(mergeRequests).where(fromBranch(projectId, branch))
   return found.map(row => row.iid)
 }
 
@@ -59,15 +51,7 @@ export async function wasMerged(db: Db, projectId: number, branch: string, sha: 
   const found = await db
     .select({ iid: mergeRequests.iid })
     .from(mergeRequests)
-    .where(
-      and(
-        eq(mergeRequests.projectId, projectId),
-        eq(mergeRequests.sourceProjectId, projectId),
-        eq(mergeRequests.sourceBranch, branch),
-        eq(mergeRequests.headSha, sha),
-        eq(mergeRequests.state, 'merged'),
-      ),
-    )
+    .where(and(fromBranch(projectId, branch), eq(mergeRequests.headSha, sha), eq(mergeRequests.state, 'merged')))
     .limit(1)
   return found.length > 0
 }
