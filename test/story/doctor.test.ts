@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { appendFile, chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -42,12 +42,23 @@ afterAll(async () => {
   slurm?.stop()
 })
 
-async function look(...args: string[]): Promise<{ code: number; findings: Finding[]; said: string }> {
+const look = (...args: string[]) => lookAndHear(args, () => {})
+
+/** `hear` is told what the one who waits is told, as it comes. */
+async function lookAndHear(
+  args: string[],
+  hear: (text: string) => void,
+): Promise<{ code: number; findings: Finding[]; said: string }> {
   let said = ''
   let errors = ''
   const io = {
     stdout: { write: (text: string) => (said += text) },
-    stderr: { write: (text: string) => (errors += text) },
+    stderr: {
+      write(text: string) {
+        errors += text
+        hear(text)
+      },
+    },
     env: { ...process.env, STORY_TOKEN: world.token, STORY_SECRET: world.secret, COMPOPS_SETUP_TOKEN: maintainer },
   }
   const code = await dispatch(['doctor', '--config', world.configFile, '--json', ...args], io)
@@ -73,7 +84,16 @@ test('a world that is well is green, and nothing is left behind', async () => {
 
 test('--compute sends one tiny job, says what the node sees, and removes everything again', async () => {
   const calls = slurm.calls('sbatch').length
-  const { code, findings, said } = await look('--compute', 'falcon')
+  // The job ends when it has been seen: on a busy machine the first look may come after its end.
+  const unseen = join(slurm.state, 'unseen')
+  await writeFile(unseen, '')
+  await appendFile(
+    join(slurm.state, '.bash_profile'),
+    `[ -z "\${SLURM_JOB_ID-}" ] || while [ -e ${unseen} ]; do sleep 0.05; done\n`,
+  )
+  const { code, findings, said } = await lookAndHear(['--compute', 'falcon'], text => {
+    if (/job \d+ (?:waits|runs)/.test(text)) rmSync(unseen, { force: true })
+  })
   expect(code, said).toBe(0)
   // Who waits sees how it stands.
   expect(said).toMatch(/falcon: is handed over\nfalcon: job \d+ (?:waits|runs)/)

@@ -14,6 +14,10 @@ vi.setConfig({ testTimeout: 180_000 * patience })
 
 // What people do with a merge request and its pipelines while the computation is under way.
 const slow = (seconds: number) => ({ '.compops.yml': `jobs:\n  slow:\n    script: [sleep ${seconds}]\n` })
+/** Its job runs for as long as the file is there: a state is not missed because the machine is slow. */
+const whileThere = (file: string) => ({
+  '.compops.yml': `jobs:\n  slow:\n    script: ['while [ -e ${file} ]; do sleep 0.1; done']\n`,
+})
 const trees = (world: World, iid: number) => world.ourNotes(iid).filter(note => note.body.includes('<!-- compops:tree'))
 const by = (world: World, iid: number) => ({ projectId: world.project.id, iid, userId: world.alice.id })
 
@@ -152,9 +156,12 @@ describe.concurrent('statuses', () => {
   it('that had to go without the pipeline of their commit move there when it appears; none stays unfinished', () =>
     inWorld({ gitlab: '  ci_pipeline_wait: 1s' }, async world => {
       world.simulator.settings.ciHold = true
-      await world.push('calc/heat', { ...slow(5), [ci]: 'lint:\n  script: ["true"]\n' })
+      const flag = join(world.place, 'wait')
+      await writeFile(flag, '')
+      await world.push('calc/heat', { ...whileThere(flag), [ci]: 'lint:\n  script: ["true"]\n' })
       await until('an external pipeline', () => names(world, 'external')['compops/slow'] === 'running', 60)
       world.simulator.releasePipelines()
+      await rm(flag)
       await until(
         'the statuses in the pipeline of the push',
         () => names(world, 'push')['compops/tree'] === 'success',
@@ -171,8 +178,7 @@ describe.concurrent('statuses', () => {
     inWorld({}, async world => {
       const { db } = world.service.context
       const flag = join(world.place, 'wait')
-      const file = `jobs:\n  slow:\n    script: ['while [ -e ${flag} ]; do sleep 0.1; done']\n`
-      const sha = await world.push('calc/first', { '.compops.yml': file })
+      const sha = await world.push('calc/first', whileThere(flag))
       await world.treeEnds(sha, ['success'])
       await writeFile(flag, '')
       // A branch that is gone computes for nobody.
