@@ -2,6 +2,7 @@ import {
   type ClusterConfig,
   type Config,
   loadConfig,
+  type PackagesConfig,
   type ProjectConfig,
   type SecretSource,
   type SshConfig,
@@ -102,13 +103,23 @@ function clusterRow(cluster: ClusterConfig): string[] {
     cluster.name,
     cluster.scheduler,
     describeWay(cluster.ssh),
-    `${cluster.root}${cluster.keepDays === undefined ? '' : `, runs kept ${cluster.keepDays} days`}`,
+    [
+      cluster.root,
+      ...(cluster.keepDays === undefined ? [] : [`runs kept ${cluster.keepDays} days`]),
+      ...(cluster.packages === undefined ? [] : [`the service fetches packages (${namesOf(cluster.packages)})`]),
+    ].join(', '),
     `${formatInterval(cluster.pollInterval)} to ${formatInterval(cluster.maxPollInterval)}`,
     `${cluster.maxSubmitted} jobs`,
     defaults.join(', ') || '-',
     cluster.allowDirectives.join(' ') || '-',
   ]
 }
+
+/** `python by pip` */
+const namesOf = ({ by }: PackagesConfig) =>
+  Object.entries(by)
+    .map(([kind, program]) => `${kind} by ${program}`)
+    .join(', ')
 
 /** e.g. `ssh compops@falcon:22, through root@mack:22, data through compops@files:22`. */
 function describeWay(ssh: SshConfig | null): string {

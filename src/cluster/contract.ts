@@ -151,6 +151,15 @@ export interface SubmitRequest {
   readonly dependsOn: readonly string[]
   /** The checkout as a local tar file. */
   readonly source: { readonly sha: string; readonly path: string; readonly size: number }
+  /** Packages that the service has fetched for the job, as a local tar file. */
+  readonly bundle?: Bundle | null
+}
+
+export interface Bundle {
+  /** Of the tar. */
+  readonly sha256: string
+  readonly path: string
+  readonly size: number
 }
 
 export interface Plan {

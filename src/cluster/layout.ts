@@ -5,6 +5,7 @@ import { CompopsError } from '../errors.ts'
  *
  *     <root>/<project id>/src/<sha>.tar
  *     <root>/<project id>/cache/                                 COMPOPS_CACHE: environments and images, made by jobs for later ones
+ *     <root>/<project id>/cache/bundles/<sha256>.tar            packages that the service has fetched; .part while it is brought
  *     <root>/<project id>/runs/<run>/work                       the checkout, shared by the jobs of the run
  *     <root>/<project id>/runs/<run>/jobs/<job>/<attempt>/
  *       script commands params.json      what was submitted
@@ -56,6 +57,9 @@ export function pathsOf(root: string, ids: AttemptIds): AttemptPaths {
   const attempt = `${run}/jobs/${uuid(ids.jobId)}/${uuid(ids.attemptId)}`
   return { project, run, work: `${run}/work`, attempt, output: `${attempt}/output`, cache: `${project}/cache` }
 }
+
+/** Where packages lie that the service has brought; images see the cache, and so this. */
+export const bundlesDirectory = (paths: AttemptPaths): string => `${paths.cache}/bundles`
 
 /** Where jobs leave news. */
 export const eventsDirectory = (root: string): string => `${root === '/' ? '' : root}/events`

@@ -6,8 +6,9 @@ import { type AttemptArray, countTasks, nativeNumbers, readTasks } from '../mode
 import type { Dialect, JobRequest } from '../scheduler/dialect.ts'
 import { planLines, renderCommands, renderParams, renderScript, renderSecrets } from '../scheduler/script.ts'
 import { renderAbout } from './about.ts'
+import { bringBundle } from './bundle.ts'
 import type { Plan, SubmitOutcome, SubmitRequest } from './contract.ts'
-import { eventsDirectory, jobName, pathsOf, sourceName } from './layout.ts'
+import { bundlesDirectory, eventsDirectory, jobName, pathsOf, sourceName } from './layout.ts'
 import { notWhole, type Reach } from './reach.ts'
 import { submitProgram, uploadProgram } from './submit-program.ts'
 
@@ -69,6 +70,7 @@ export function submitInput(
 export async function submitAttempt(reach: Reach, request: SubmitRequest): Promise<SubmitOutcome> {
   const text = programOf(reach.dialect)
   const brought = `${request.projectId} ${request.source.sha}`
+  if (request.bundle != null) await bringBundle(reach, pathsOf(reach.root, ids(request)), request.bundle)
   for (let roundTrips = 1; ; roundTrips += 2) {
     const sources =
       roundTrips > 1 || reach.brought.has(brought) || request.source.size > inlineLimit
@@ -207,6 +209,12 @@ function toJobRequest(reach: Pick<Reach, 'root' | 'events'>, request: SubmitRequ
       COMPOPS_SHA: request.sha,
       COMPOPS_PARENT_BRANCH: request.parentBranch ?? '',
       COMPOPS_PARENT_DIR: request.parentDir ?? '',
+      ...(request.bundle == null
+        ? {}
+        : {
+            COMPOPS_BUNDLE: `${bundlesDirectory(paths)}/${request.bundle.sha256}.tar`,
+            COMPOPS_BUNDLE_SHA256: request.bundle.sha256,
+          }),
       ...(spec.array === undefined ? {} : { COMPOPS_ARRAY_COUNT: String(countTasks(spec.array.tasks)) }),
     },
     dependsOn: request.dependsOn,

@@ -2,6 +2,7 @@ import type { Resources } from '../model/job-spec.ts'
 import { type ResourceName, readResource, resourceKeys, resourceNames } from '../model/resources.ts'
 import { asLine, asScalar, asSwitch, isEmpty, join, listOf, nameOf, type Read, type Report } from './fields.ts'
 import { nearest } from './nearest.ts'
+import { packagesReader } from './packages-section.ts'
 import { type ClusterConfig, type Intervals, schedulers } from './schema.ts'
 import { openSection } from './section.ts'
 import { asTransport, sshReader } from './ssh-section.ts'
@@ -21,6 +22,7 @@ const clusterKeys = [
   'defaults',
   'keep',
   'path',
+  'packages',
 ]
 
 export function readCluster(
@@ -69,6 +71,7 @@ export function readCluster(
   const defaults = section.read('defaults', readDefaults) ?? {}
   const searchPath = section.read('path', asSearchPath)
   const keepDays = section.read('keep', readKeep)
+  const packages = section.read('packages', packagesReader(around)) ?? null
   if (scheduler === undefined || ssh === undefined || root === undefined) return undefined
   return {
     name,
@@ -83,6 +86,7 @@ export function readCluster(
     defaults,
     ...(searchPath === undefined ? {} : { path: searchPath }),
     ...(keepDays === undefined ? {} : { keepDays }),
+    ...(packages === null ? {} : { packages }),
   }
 }
 

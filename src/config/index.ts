@@ -10,6 +10,8 @@ export type {
   GitLabConfig,
   Intervals,
   OpensshConfig,
+  PackageKind,
+  PackagesConfig,
   ProjectConfig,
   RunAs,
   SecretSource,

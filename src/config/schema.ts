@@ -66,6 +66,24 @@ export interface ClusterConfig {
   readonly keepDays?: number
   /** Directories to put before PATH on the cluster, `/opt/slurm/bin:/opt/x/bin`. */
   readonly path?: string
+  /** The service fetches the packages of jobs, for nodes without a network; left out: jobs fetch them themselves. */
+  readonly packages?: PackagesConfig
+}
+
+/** Kinds of packages that the service can fetch, each the name of the template that uses them. */
+export const packageKinds = ['python', 'julia'] as const
+export type PackageKind = (typeof packageKinds)[number]
+
+export interface PackagesConfig {
+  /** By kind: how they are fetched, by the tool of the kind itself or by a program of the site's own, an absolute path. What is not there is left to the jobs. */
+  readonly by: Readonly<Partial<Record<PackageKind, string>>>
+  /** The cluster's Python, `3.11`, and platforms as pip names them; left out: those of this machine. */
+  readonly pythonVersion?: string
+  readonly platforms: readonly string[]
+  /** Bytes of one bundle. */
+  readonly limit: number
+  /** Milliseconds for one try. */
+  readonly timeout: number
 }
 
 /** One machine that is signed in to. */

@@ -58,6 +58,8 @@ export interface JobSpec {
   readonly needs: readonly Need[]
   /** Environment modules, loaded on the node before everything else. */
   readonly modules?: readonly string[]
+  /** The name of the template; left out: none, or a shell file of the project. */
+  readonly template?: string
   /** The lines of the template, and the job's own. */
   readonly setup: readonly string[]
   /** Exactly one of `script` and `file` is set. */

@@ -9,10 +9,11 @@ import { type NeedingJob, readiness, waitsFor } from '../model/needs.ts'
 import { holdOf } from '../store/holds.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
 import { type AttemptRow, attemptsOf, finalStates, type JobRow, jobsOf, openStates, touchRuns } from '../store/runs.ts'
-import { attempts, jobs } from '../store/schema.ts'
+import { attempts, jobs, runs } from '../store/schema.ts'
 import { settleArrays } from '../store/settle-arrays.ts'
 import { listOf, tasksNotRun } from '../store/tasks.ts'
 import { eachInTurn } from '../store/work.ts'
+import { waitsForPackages } from './bundle.ts'
 import { setUnreachable } from './connection.ts'
 import { heldAsDrafts } from './draft.ts'
 
@@ -71,6 +72,7 @@ async function prepareRun(
   const all = await jobsOf(context.db, runId)
   const attemptsByJob = await attemptsByJobOf(context.db, all)
   const byName = new Map(all.map(job => [job.name, needing(job, attemptsByJob.get(job.id) ?? [])]))
+  const fetching = await packagesAwaited(context, connection, runId, all)
   for (const job of all) {
     if (job.connection !== connection || job.cancelReason !== null || isFinal(job.state)) continue
     const waits = job.state === 'waiting' || job.state === 'held'
@@ -89,6 +91,8 @@ async function prepareRun(
       changed = await settle(context, job, 'waiting', waitsFor(ready.for))
     } else if (held !== null) {
       changed = await settle(context, job, 'held', held)
+    } else if (waits && fetching.has(job.id)) {
+      changed = await settle(context, job, 'held', fetching.get(job.id)!)
     } else if (job.spec.array !== undefined) {
       const mayBegin = job.spec.array.throttle === null || !(attemptsByJob.get(job.id) ?? []).some(one => !one.final)
       if (!mayBegin) continue
@@ -103,6 +107,24 @@ async function prepareRun(
     }
     if (changed) count.moved++
   }
+}
+
+/** Why jobs whose packages the service fetches cannot be handed over yet, by job. */
+async function packagesAwaited(
+  context: Context,
+  connection: string,
+  runId: string,
+  all: readonly JobRow[],
+): Promise<ReadonlyMap<string, string>> {
+  const awaited = new Map<string, string>()
+  if (context.clusterConfig(connection).packages === undefined) return awaited
+  const [run] = await context.db.select({ sha: runs.sha }).from(runs).where(eq(runs.id, runId))
+  for (const job of all) {
+    if (job.connection !== connection || (job.state !== 'waiting' && job.state !== 'held')) continue
+    const why = await waitsForPackages(context, job, run!.sha)
+    if (why !== null) awaited.set(job.id, why)
+  }
+  return awaited
 }
 
 const heldBy = (job: JobRow, limit: number) =>

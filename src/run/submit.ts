@@ -15,6 +15,7 @@ import { type AttemptRow, attemptsOf, type JobRow, shortBranch, touchRuns } from
 import { attempts, jobs, runs } from '../store/schema.ts'
 import { settleArrays } from '../store/settle-arrays.ts'
 import { claim, putBack } from '../store/work.ts'
+import { bundleOf } from './bundle.ts'
 import { keepIds } from './cancel.ts'
 import { setReachable, setTroubled, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
@@ -207,6 +208,7 @@ export async function submitRequest(
     array: attempt.array,
     dependsOn: attempt.dependsOn,
     source: await sourceOf(context, project, run.sha),
+    bundle: await bundleOf(context, job, run.sha),
   }
 }
 

@@ -213,6 +213,7 @@ function commandLines(spec: JobSpec): ScriptLine[] {
 function captureEnvironment(directory: string): string {
   return `{
   printf 'modules %s\\n' "\${LOADEDMODULES-}"
+  [ -z "\${COMPOPS_BUNDLE_SHA256-}" ] || printf 'packages sha256:%s\\n' "$COMPOPS_BUNDLE_SHA256"
   for compops_tool in gcc python3 julia mpirun nvcc; do
     if command -v "$compops_tool" >/dev/null; then
       printf '%s %s\\n' "$compops_tool" "$(timeout 5 "$compops_tool" --version 2>&1 </dev/null | head -n 1)"

@@ -134,6 +134,7 @@ export function buildJob(
     context,
     problems,
   )
+  const template = (level.template ?? defaults.template)?.value
   const own = nearer('setup') ?? []
   setup.forEach(({ origin }, i) => {
     origins[`setup[${i}]`] = origin
@@ -151,6 +152,7 @@ export function buildJob(
     cluster: cluster.name,
     needs: level.needs?.value.map(need => shortNeed(need.value)) ?? [],
     ...(modules.length === 0 ? {} : { modules }),
+    ...(template === undefined || template.includes('/') ? {} : { template }),
     setup: [...setup.map(one => one.text), ...own],
     script: level.script?.value ?? null,
     file: batch === null ? null : { path: batch.path, interpreter: batch.interpreter },

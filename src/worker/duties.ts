@@ -5,6 +5,7 @@ import type { Context } from '../context.ts'
 import { recoverConnection } from '../recover/connection.ts'
 import { lookBack } from '../recover/look-back.ts'
 import { recoverProjects } from '../recover/project.ts'
+import { pruneBundles } from '../run/bundle.ts'
 import { cancelJobs } from '../run/cancel.ts'
 import { collectResults } from '../run/collect.ts'
 import { commitEvidenceOfRuns } from '../run/commit-evidence.ts'
@@ -119,6 +120,7 @@ export function duties(context: Context, leases: Leases, load: LoadCount): Duty[
         await pruneLeases(c.db)
         await pruneLoad(c.db)
         await prunePacks(c, 24)
+        await pruneBundles(c, 24 * 14)
         return { more: false, notBefore: 600_000 }
       },
     },

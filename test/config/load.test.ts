@@ -263,6 +263,25 @@ test('after how many days run directories are removed', () => {
   expect('config' in result && result.config.clusters.map(cluster => cluster.keepDays)).toEqual([30, undefined])
 })
 
+test('what the service fetches for nodes without a network', () => {
+  const read = (packages: string) => {
+    const result = readConfig(full.replace('events: off', packages), join(folder, 'compops.config.yml'), env)
+    return 'config' in result ? result.config.clusters[0]!.packages : result.mistakes
+  }
+  const usual = { platforms: [], limit: 4 * 1024 ** 3, timeout: 1_800_000 }
+  expect(read('packages: cluster')).toBeUndefined()
+  expect(read('packages: service')).toEqual({ by: { python: 'pip' }, ...usual })
+  const all =
+    'packages: { python: ./token, julia: julia, python_version: "3.11", platforms: [any], limit: 300M, timeout: 5m }'
+  expect(read(all)).toEqual({
+    by: { python: join(folder, 'token'), julia: 'julia' },
+    pythonVersion: '3.11',
+    platforms: ['any'],
+    limit: 300 * 1024 ** 2,
+    timeout: 300_000,
+  })
+})
+
 describe('a secret in a file', () => {
   test('is read again each time, and every value it had is known for redaction', async () => {
     const result = readConfig(full, join(folder, 'compops.config.yml'), env)
@@ -481,6 +500,30 @@ describe('each mistake', () => {
       'events: off',
       'keep: {}',
       'line 27, clusters.falcon.keep.days: `days` is missing. Write after how many days run directories are removed, for example `keep: { days: 30 }`.',
+    ],
+    [
+      'who fetches packages',
+      'events: off',
+      'packages: servce',
+      'line 27, clusters.falcon.packages: `packages` cannot be `servce`. Did you mean `service`? It is one of `cluster`, `service`.',
+    ],
+    [
+      'a tool that is not known',
+      'events: off',
+      'packages: { python: conda }',
+      "line 27, clusters.falcon.packages.python: `conda` is no program that is known here. Write `pip`, or the path of a program of the site's own, `./fetch-packages`.",
+    ],
+    [
+      'packages of nothing',
+      'events: off',
+      'packages: { limit: 1G }',
+      'line 27, clusters.falcon.packages: `packages` names nothing to fetch. Write `packages: { python: pip }`, or `packages: service`, which means the same.',
+    ],
+    [
+      'a Python with its last part',
+      'events: off',
+      'packages: { python: pip, python_version: "3.11.2" }',
+      'line 27, clusters.falcon.packages.python_version: `3.11.2` is no version of Python. Write it in quotes, without its last part: `"3.11"`.',
     ],
     [
       'a jump host without its name',

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -220,6 +221,82 @@ esac
     await expect(failed).rejects.toMatchObject({ code: 3, stdout: '' })
     const { stdout } = await run('find', [join(folder, 'cache'), '-name', '.complete', '-o', '-name', '*.lock'])
     expect(stdout).toBe('')
+  })
+
+  test('python: from what the service has brought, without a network; what arrived damaged is removed and said', async () => {
+    const bin = join(folder, 'bin')
+    await mkdir(bin)
+    await writeFile(
+      join(bin, 'python3'),
+      `#!/bin/sh
+case "$*" in
+  -VV) echo 'Python 3.12.0' ;;
+  '-m venv '*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+  '-m pip '*) shift 2; echo "$*"; while [ $# -gt 1 ]; do [ "$1" != --find-links ] || ls "$2"; shift; done ;;
+esac
+`,
+    )
+    await chmod(join(bin, 'python3'), 0o755)
+    writeFileSync(join(folder, 'requirements.txt'), 'solver\n')
+    await mkdir(join(folder, 'wheels'))
+    writeFileSync(join(folder, 'wheels/solver.whl'), 'x')
+    const bundle = join(folder, 'bundle.tar')
+    await run('tar', ['-cf', bundle, '-C', join(folder, 'wheels'), '.'])
+    const sha256 = createHash('sha256').update(readFileSync(bundle)).digest('hex')
+    const text = openTemplates(null).render('python', asked)
+    const job = (digest: string) =>
+      run('bash', ['-c', `set -eo pipefail\n${text}\ncommand -v python`], {
+        cwd: folder,
+        env: {
+          PATH: `${bin}:${process.env.PATH}`,
+          COMPOPS_CACHE: join(folder, 'cache'),
+          COMPOPS_BUNDLE: bundle,
+          COMPOPS_BUNDLE_SHA256: digest,
+        },
+      })
+    const { stdout } = await job(sha256)
+    expect(stdout).toMatch(/--no-index --find-links \S+\.wheels -r requirements\.txt\nsolver\.whl\n/)
+    expect((await run('find', [join(folder, 'cache'), '-name', '*.wheels'])).stdout).toBe('')
+    writeFileSync(join(folder, 'requirements.txt'), 'solver==2\n')
+    await expect(job('0'.repeat(64))).rejects.toMatchObject({ stderr: expect.stringContaining('were damaged') })
+    expect(existsSync(bundle)).toBe(false)
+  })
+
+  test('julia: the depot that the service has brought is used offline, once for each', async () => {
+    const bin = join(folder, 'bin')
+    await mkdir(bin)
+    await writeFile(
+      join(bin, 'julia'),
+      `#!/bin/sh
+case "$*" in
+  --version) echo 'julia version 1.10.4' ;;
+  *Pkg.instantiate*) echo "instantiated offline=$JULIA_PKG_OFFLINE"; cat "\${JULIA_DEPOT_PATH%:}/packages/Adapt" ;;
+esac
+`,
+    )
+    await chmod(join(bin, 'julia'), 0o755)
+    for (const name of ['Project.toml', 'Manifest.toml']) writeFileSync(join(folder, name), '')
+    await mkdir(join(folder, 'depot/packages'), { recursive: true })
+    writeFileSync(join(folder, 'depot/packages/Adapt'), 'of the service\n')
+    const bundle = join(folder, 'bundle.tar')
+    await run('tar', ['-cf', bundle, '-C', join(folder, 'depot'), '.'])
+    const text = openTemplates(null).render('julia', asked)
+    const job = () =>
+      run(
+        'bash',
+        ['-c', `set -eo pipefail\n${text}\necho "$JULIA_PKG_OFFLINE"; cat "\${JULIA_DEPOT_PATH%:}/packages/Adapt"`],
+        {
+          cwd: folder,
+          env: {
+            PATH: `${bin}:${process.env.PATH}`,
+            COMPOPS_CACHE: join(folder, 'cache'),
+            COMPOPS_BUNDLE: bundle,
+            COMPOPS_BUNDLE_SHA256: createHash('sha256').update(readFileSync(bundle)).digest('hex'),
+          },
+        },
+      )
+    expect((await job()).stdout).toBe('instantiated offline=true\nof the service\ntrue\nof the service\n')
+    expect((await job()).stdout).toBe('true\nof the service\n')
   })
 
   test('julia says which module is missing where there is no julia', async () => {

@@ -1,0 +1,188 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Bundle } from '../cluster/cluster.ts'
+import type { PackagesConfig } from '../config/index.ts'
+import type { Context } from '../context.ts'
+import { CompopsError, describeError, toError } from '../errors.ts'
+import { ensureCommit, readFile } from '../git/mirror.ts'
+import type { JobSpec } from '../model/job-spec.ts'
+import { makeBundle } from '../packages/make.ts'
+import { type Needed, neededPackages } from '../packages/needed.ts'
+import { findProject } from '../store/projects.ts'
+import type { JobRow } from '../store/runs.ts'
+import { asOutage } from './outage.ts'
+
+/** Fetched at a time, of all projects. */
+const atOnce = 2
+const longestFile = 1024 * 1024
+
+/** Bundles that are being made, or could not be: hints of this process. What is made is a file. */
+const makings = new Map<string, Making>()
+
+type Making =
+  | { readonly state: 'under way' }
+  /** `until`: a job that asks before gets the same answer. */
+  | { readonly state: 'failed'; readonly error: CompopsError; readonly until: number; readonly tries: number }
+
+type Packages =
+  | { readonly state: 'none' }
+  | { readonly state: 'ready'; readonly bundle: Bundle }
+  | { readonly state: 'being fetched'; readonly what: string }
+  | { readonly state: 'failed'; readonly error: CompopsError; readonly what: string }
+
+/** Why a job cannot be handed over yet: its packages are being fetched, or could not be. null: they are here, or nobody needs them, or the attempt shall tell what is wrong with them. */
+export async function waitsForPackages(context: Context, job: JobRow, sha: string): Promise<string | null> {
+  if (context.clusterConfig(job.connection).packages === undefined) return null
+  const packages = await packagesOf(context, job, sha)
+  if (packages.state === 'being fetched') return `the service fetches the packages of ${packages.what}`
+  return packages.state === 'failed' && packages.error.transient
+    ? `${describeError(packages.error)}; it is tried again`
+    : null
+}
+
+/** The packages that the service brings for a job; null where it brings none. Throws why there are none (yet). */
+export async function bundleOf(context: Context, job: JobRow, sha: string): Promise<Bundle | null> {
+  if (context.clusterConfig(job.connection).packages === undefined) return null
+  const packages = await packagesOf(context, job, sha)
+  switch (packages.state) {
+    case 'none':
+      return null
+    case 'ready':
+      return packages.bundle
+    case 'being fetched':
+      throw new CompopsError(`the service fetches the packages of ${packages.what}`, { transient: true })
+    case 'failed':
+      throw packages.error
+  }
+}
+
+async function packagesOf(context: Context, job: JobRow, sha: string): Promise<Packages> {
+  const packages = context.clusterConfig(job.connection).packages
+  if (packages === undefined) return { state: 'none' }
+  let needed: Needed | null
+  try {
+    needed = await neededAt(context, job.projectId, job.spec, packages, sha)
+  } catch (thrown) {
+    const error = asOutage(thrown)
+    return { state: 'failed', what: 'this job', error: error instanceof CompopsError ? error : unknown(error) }
+  }
+  if (needed === null) return { state: 'none' }
+  const { what } = needed
+  const digest = createHash('sha256')
+    .update(JSON.stringify([needed, packages]))
+    .digest('hex')
+    .slice(0, 40)
+  const base = join(folderOf(context), String(job.projectId), digest)
+  const made = await findMade(base)
+  if (made !== null) return { state: 'ready', bundle: made }
+  const making = makings.get(base)
+  const now = context.clock.now().getTime()
+  if (making?.state === 'failed' && making.until > now) return { state: 'failed', error: making.error, what }
+  const underWay = [...makings.values()].filter(one => one.state === 'under way').length
+  if (making?.state !== 'under way' && underWay < atOnce)
+    void make(context, base, needed, packages, making?.state === 'failed' ? making.tries : 0)
+  return { state: 'being fetched', what }
+}
+
+async function make(
+  context: Context,
+  base: string,
+  needed: Needed,
+  packages: PackagesConfig,
+  tries: number,
+): Promise<void> {
+  makings.set(base, { state: 'under way' })
+  const log = context.log.child({ step: 'packages', what: needed.what })
+  log.info({ kind: needed.kind }, `fetching the packages of ${needed.what}`)
+  try {
+    const { size } = await makeBundle(
+      { ...needed, packages, workshop: `${base}.making`, cache: join(folderOf(context), 'cache') },
+      base,
+    )
+    makings.delete(base)
+    log.info({ size }, `the packages of ${needed.what} are here`)
+  } catch (thrown) {
+    const error = thrown instanceof CompopsError ? thrown : unknown(toError(thrown))
+    log.warn({ err: describeError(error) }, `the packages of ${needed.what} could not be fetched`)
+    // Ten jobs of one commit hear the same at once; a person who tries again does not wait for long.
+    const pause = error.transient ? Math.min(900_000, 5_000 * 2 ** tries) : 20_000
+    makings.set(base, { state: 'failed', error, until: context.clock.now().getTime() + pause, tries: tries + 1 })
+  }
+  context.wake.call('prepare')
+}
+
+/** A disk of ours that is full, and the like. */
+const unknown = (error: Error) =>
+  new CompopsError(`the packages cannot be fetched: ${describeError(error)}`, { transient: true, cause: error })
+
+const known = new Map<string, Needed | null>()
+
+/** What a job needs at its commit never changes; a thousand jobs of one commit read it once. */
+async function neededAt(
+  context: Context,
+  projectId: number,
+  spec: JobSpec,
+  packages: PackagesConfig,
+  sha: string,
+): Promise<Needed | null> {
+  const { template, env } = spec
+  const key = JSON.stringify([
+    projectId,
+    sha,
+    template,
+    env.REQUIREMENTS,
+    env.JULIA_PROJECT,
+    env.JULIA_BUNDLE,
+    packages.by,
+  ])
+  const found = known.get(key)
+  if (found !== undefined) return found
+  const project = (await findProject(context.db, projectId))!
+  const mirror = await context.mirror(project)
+  if (!(await ensureCommit(mirror, sha)))
+    throw new CompopsError(`commit ${sha} is not in ${project.path} (any more)`, { transient: true })
+  const needed = await neededPackages(spec, packages, async path => {
+    const file = await readFile(mirror, sha, path, { maxBytes: longestFile })
+    if (file === 'too large') throw new CompopsError(`${path} is larger than 1 MiB`)
+    if (file === 'not a file') return 'not a file'
+    return file === 'absent' ? null : file
+  })
+  if (known.size > 500) known.clear()
+  known.set(key, needed)
+  return needed
+}
+
+const folderOf = (context: Context) => join(context.config.dataDir, 'bundles')
+
+async function findMade(base: string): Promise<Bundle | null> {
+  const folder = join(base, '..')
+  const digest = base.slice(folder.length + 1)
+  for (const name of await readdir(folder).catch(() => [])) {
+    const sha256 = name.startsWith(`${digest}-`) ? /-([0-9a-f]{64})\.tar$/.exec(name)?.[1] : undefined
+    if (sha256 === undefined) continue
+    const path = join(folder, name)
+    const found = await stat(path).catch(() => null)
+    if (found === null) continue
+    await utimes(path, new Date(), found.mtime).catch(() => {})
+    return { sha256, path, size: found.size }
+  }
+  return null
+}
+
+/** Bundles, and what broken-off tries have left: they can be fetched again, so those that nobody has asked for in `hours` are removed. */
+export async function pruneBundles(context: Context, hours: number): Promise<void> {
+  const root = folderOf(context)
+  const oldest = context.clock.now().getTime() - hours * 3_600_000
+  await mkdir(root, { recursive: true, mode: 0o700 })
+  for (const project of await readdir(root)) {
+    if (!/^\d+$/.test(project)) continue
+    for (const name of await readdir(join(root, project)).catch(() => [])) {
+      const path = join(root, project, name)
+      if (makings.get(path.replace(/\.making$/, ''))?.state === 'under way') continue
+      const found = await stat(path).catch(() => null)
+      if (found !== null && Math.max(found.atimeMs, found.mtimeMs) < oldest)
+        await rm(path, { recursive: true, force: true })
+    }
+  }
+}
