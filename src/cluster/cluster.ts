@@ -9,6 +9,7 @@ import { examineCluster } from './examine.ts'
 import { openRunFiles } from './files.ts'
 import { observeAttempts } from './observe.ts'
 import { openReach } from './reach.ts'
+import { reuseResult } from './reuse.ts'
 import { planSubmission, submitAttempt } from './submit.ts'
 import { removeTrial } from './trial.ts'
 
@@ -30,6 +31,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     },
     plan: request => planSubmission(reach, request),
     submit: request => submitAttempt(reach, request),
+    reuse: request => reuseResult(reach, request),
     observe: attempts => observeAttempts(reach, attempts),
     listen: listening => listenForEvents(reach, listening),
     collect: (attempt, { array, ...asked } = {}) =>

@@ -1,6 +1,6 @@
 import type { AttemptArray } from '../model/array.ts'
 import type { JobSpec } from '../model/job-spec.ts'
-import type { ClusterFacts, Collected, Seen } from '../model/observation.ts'
+import type { ClusterFacts, Collected, OutputFile, Seen } from '../model/observation.ts'
 import type { Cause, Person } from '../model/run.ts'
 import type { Remote, RemoteStats } from '../remote/remote.ts'
 import type { Chunk } from '../scheduler/array.ts'
@@ -30,6 +30,8 @@ export interface Cluster {
   plan(request: SubmitRequest): Plan
   /** The same attempt asked any number of times, in parallel, by several services, is one job with one native id. */
   submit(request: SubmitRequest): Promise<SubmitOutcome>
+  /** Puts the results of another run's job where this attempt would have left its own, in a checkout of its commit. Asked again, it does it again. */
+  reuse(request: ReuseRequest): Promise<ReuseOutcome>
   /** One round for any number of attempts. Throws where it was not whole: then it says nothing about any of them. */
   observe(attempts: readonly WatchedAttempt[]): Promise<Round>
   /** News of jobs as they come, until the signal or some minutes are over: hints to observe. Throws where it broke off. */
@@ -161,6 +163,20 @@ export interface Bundle {
   readonly path: string
   readonly size: number
 }
+
+export interface ReuseRequest extends AttemptIds {
+  readonly source: SubmitRequest['source']
+  readonly from: { readonly runId: string; readonly jobId: string; readonly attemptId: string }
+  /** What was listed when it ended. */
+  readonly outputs: readonly OutputFile[]
+}
+
+export type ReuseOutcome =
+  | { readonly kind: 'reused' }
+  /** It is not what it was: behind the words `its result is not reused: `. */
+  | { readonly kind: 'gone'; readonly why: string }
+  | { readonly kind: 'given up' }
+  | { readonly kind: 'transient'; readonly message: string }
 
 export interface Plan {
   /** What is submitted. */

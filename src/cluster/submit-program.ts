@@ -1,6 +1,34 @@
 import { locks, preamble, short } from './preamble.ts'
 
 /**
+ * 1. The checkout, once per run; what is missing of its sources is asked for, or comes along as the last `$inline` bytes of the file `$sent`. Needs `locks`, and
+ * `fail` for what goes wrong.
+ */
+export const checkout = `if [ ! -d "$run/work" ]; then
+  if [ ! -f "$project/src/$source" ] || [ $(($(wc -c <"$project/src/$source"))) -ne "$source_size" ]; then
+    [ "$inline" -gt 0 ] || { echo 'NEEDSOURCE 0'; exit 0; }
+    new=$project/src/new.$source.$our_host.$$
+    problem=$({ tail -c +$((files + 1)) "$sent" >"$new" && mv -f "$new" "$project/src/$source" || { rm -f "$new"; exit 1; }; } 2>&1) ||
+      fail "the sources cannot be stored: $problem"
+  fi
+  tries=0
+  until take "$run/work.lock"; do
+    [ $? -eq 1 ] || fail "cannot make $run/work.lock"
+    [ ! -d "$run/work" ] || break
+    tries=$((tries + 1))
+    [ $tries -lt 50 ] || { echo "BUSY $asked"; exit 0; }
+    nap
+  done
+  if [ ! -d "$run/work" ]; then
+    rm -rf "$run"/work.new.*
+    problem=$(mkdir "$run/work.new.$$" && tar -xof "$project/src/$source" -C "$run/work.new.$$" 2>&1 && mv "$run/work.new.$$" "$run/work") ||
+      { give_back "$run/work.lock"; rm -rf "$run/work.new.$$"; fail "the sources cannot be unpacked: $problem"; }
+    give_back "$run/work.lock"
+  fi
+fi
+`
+
+/**
  * One guarded submission. Whoever asks for the same attempt, however often, from wherever, gets the same answer:
  *
  *     id          the native id: accepted
@@ -68,29 +96,7 @@ for other in ../*; do
 done
 
 ${locks}
-# 1. The checkout, once per run.
-if [ ! -d "$run/work" ]; then
-  if [ ! -f "$project/src/$source" ] || [ $(($(wc -c <"$project/src/$source"))) -ne "$source_size" ]; then
-    [ "$inline" -gt 0 ] || { echo 'NEEDSOURCE 0'; exit 0; }
-    new=$project/src/new.$source.$our_host.$$
-    problem=$({ tail -c +$((files + 1)) "$sent" >"$new" && mv -f "$new" "$project/src/$source" || { rm -f "$new"; exit 1; }; } 2>&1) ||
-      fail "the sources cannot be stored: $problem"
-  fi
-  tries=0
-  until take "$run/work.lock"; do
-    [ $? -eq 1 ] || fail "cannot make $run/work.lock"
-    [ ! -d "$run/work" ] || break
-    tries=$((tries + 1))
-    [ $tries -lt 50 ] || { echo "BUSY $asked"; exit 0; }
-    nap
-  done
-  if [ ! -d "$run/work" ]; then
-    rm -rf "$run"/work.new.*
-    problem=$(mkdir "$run/work.new.$$" && tar -xof "$project/src/$source" -C "$run/work.new.$$" 2>&1 && mv "$run/work.new.$$" "$run/work") ||
-      { give_back "$run/work.lock"; rm -rf "$run/work.new.$$"; fail "the sources cannot be unpacked: $problem"; }
-    give_back "$run/work.lock"
-  fi
-fi
+${checkout}
 
 ${dialectShell}
 

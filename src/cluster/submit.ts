@@ -8,7 +8,7 @@ import { planLines, renderCommands, renderParams, renderScript, renderSecrets } 
 import { renderAbout } from './about.ts'
 import { bringBundle } from './bundle.ts'
 import type { Plan, SubmitOutcome, SubmitRequest } from './contract.ts'
-import { bundlesDirectory, eventsDirectory, jobName, pathsOf, sourceName } from './layout.ts'
+import { type AttemptIds, bundlesDirectory, eventsDirectory, jobName, pathsOf, sourceName } from './layout.ts'
 import { notWhole, type Reach } from './reach.ts'
 import { submitProgram, uploadProgram } from './submit-program.ts'
 
@@ -144,7 +144,10 @@ export async function submitAttempt(reach: Reach, request: SubmitRequest): Promi
   }
 }
 
-async function upload(reach: Reach, { source, projectId, ...rest }: SubmitRequest): Promise<void> {
+export async function upload(
+  reach: Reach,
+  { source, projectId, ...rest }: AttemptIds & Pick<SubmitRequest, 'source'>,
+): Promise<void> {
   const { project } = pathsOf(reach.root, ids({ projectId, ...rest }))
   const file = createReadStream(source.path)
   try {
@@ -180,7 +183,7 @@ function said(message: string): string {
   return [...new Set(lines.filter(line => line !== ''))].join('; ') || 'it gave no reason'
 }
 
-function ids(request: Pick<SubmitRequest, 'projectId' | 'runId' | 'jobId' | 'attemptId'>) {
+export function ids(request: Pick<SubmitRequest, 'projectId' | 'runId' | 'jobId' | 'attemptId'>) {
   const { projectId, runId, jobId, attemptId } = request
   return { projectId, runId, jobId, attemptId }
 }

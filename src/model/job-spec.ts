@@ -88,8 +88,15 @@ export interface JobSpec {
   readonly array?: ArraySpec
   /** `false`: a merge neither waits for its end nor is held up by its failure. Left out: it does. */
   readonly gate?: boolean
+  /** Its result may be that of an equal job with equal inputs; see model/cache-key.ts. */
+  readonly cache?: CacheSpec
   /** Key (e.g. `time`, `env.OMP_NUM_THREADS`, `directives[0]`) to where its value came from. */
   readonly origins: Readonly<Record<string, Origin>>
+}
+
+export interface CacheSpec {
+  /** Globs of what it reads of the repository; null: perhaps everything. */
+  readonly paths: readonly string[] | null
 }
 
 /** One mistake in `.compops.yml`: where, what, and what to do. `line` and `column` count from 1. */

@@ -23,6 +23,8 @@ export interface RetentionFacts {
   readonly headOf: string | null
   /** A living branch that was computed from its branch. */
   readonly child: string | null
+  /** A run that is open and has taken over results of it. */
+  readonly reusedBy: string | null
 }
 
 /** Why the directory stays, for people; null where it may go. */
@@ -33,6 +35,7 @@ export function whyKept(facts: RetentionFacts, days: number, now: Date): string 
   if (facts.uncollected) return 'its results have not been fetched'
   if (!facts.committed) return 'its evidence is not committed'
   if (now.getTime() - facts.endedAt.getTime() < days * 86_400_000) return `it is younger than ${days} days`
+  if (facts.reusedBy !== null) return `run ${facts.reusedBy} reuses its results`
   if (facts.shown) return 'it is the run that a living branch shows'
   if (facts.headOf !== null) return `${facts.headOf} stands on its commit`
   if (facts.latestCompleted && facts.branchLives) return 'it is the latest completed run of a living branch'

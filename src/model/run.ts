@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { AttemptArray } from './array.ts'
+import type { ReusedFrom } from './cache-key.ts'
 import type { Approval } from './cost.ts'
 import type { ComputationSpec, JobSpec, ResolvedInclude, SpecProblem } from './job-spec.ts'
 import type { FailureReason, JobState } from './job-state.ts'
@@ -42,6 +43,8 @@ export interface Attempt {
   readonly restarts: number
   /** The tasks that it handed over; only where the job is an array. */
   readonly array?: AttemptArray
+  /** Nothing ran: it has the result of this job. */
+  readonly reused?: ReusedFrom
 }
 
 /** A task of an array as it stands, in the last attempt that had it. */

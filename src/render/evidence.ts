@@ -156,6 +156,8 @@ function attemptRecord(attempt: Attempt, asked: Resources): Node {
     native_id: attempt.nativeId === null ? null : quoted(attempt.nativeId),
     tasks: attempt.array?.tasks,
     state: attempt.state,
+    // Nothing ran here: this run has the result, and how it came about.
+    reused: flow({ run: attempt.reused?.runId, job: attempt.reused?.job, sha: attempt.reused?.sha }),
     reason: attempt.reason,
     queue: text(attempt.queue ?? accounting?.queue),
     account: text(accounting?.account),

@@ -1,10 +1,11 @@
 /** The table of jobs: where, how it stands, how long, what was asked and what was used. */
 import { countTasks, readTasks } from '../model/array.ts'
+import type { ReusedFrom } from '../model/cache-key.ts'
 import { jobStates } from '../model/job-state.ts'
-import type { Attempt, Job, Run } from '../model/run.ts'
+import type { Attempt, Job } from '../model/run.ts'
 import { countOf, formatDuration, formatMebibytes, formatPercent, formatSize } from './amounts.ts'
 import { jobUrl, runUrl } from './links.ts'
-import { inline, link, prose, together } from './markdown.ts'
+import { code, inline, link, prose, together } from './markdown.ts'
 import {
   coresOf,
   cpuEfficiency,
@@ -55,7 +56,7 @@ function jobRow(job: Job, view: PageView) {
         ? inline(job.cluster, 60)
         : `${inline(job.cluster, 60)} ${inline(attempt.nativeId, 40)}`,
     ),
-    state: `${stateCell(job, attempt, view.run)}${stripCell(job)}`,
+    state: `${stateCell(job, attempt, view)}${stripCell(job)}`,
     waited: waited === null ? '–' : together(formatDuration(waited)),
     ran: ran === null ? '–' : together(formatDuration(ran)),
     resources: resourcesCell(job, attempt),
@@ -89,7 +90,8 @@ function stripCell(job: Job): string {
 
 const steps = '▁▂▃▄▅▆▇'
 
-function stateCell(job: Job, attempt: Attempt | null, run: Run): string {
+function stateCell(job: Job, attempt: Attempt | null, view: PageView): string {
+  const { run } = view
   const { symbol, label } = jobStates[job.state]
   const again = job.attempts.length > 1 ? `, attempt ${job.attempts.length}` : ''
   const said = job.message === null ? '' : `: ${prose(job.message, 'table', 160)}`
@@ -104,10 +106,15 @@ function stateCell(job: Job, attempt: Attempt | null, run: Run): string {
     case 'skipped':
       return `${symbol} ${label}${said !== '' || needs.length === 0 ? said : `: needs ${needs.join(', ')}`}`
     case 'completed':
-      return `${symbol} ${label}${again}`
+      return `${symbol} ${label}${attempt?.reused === undefined ? again : `: ${reusedFrom(attempt.reused, view)}`}`
     default:
       return `${symbol} ${label}${job.state === 'running' ? progressOf(attempt) : ''}${again}${said}`
   }
+}
+
+/** Where its result came from, with the way there. */
+function reusedFrom({ runId, job, sha }: ReusedFrom, view: PageView): string {
+  return `reused from ${link('an earlier run', runUrl(view.publicUrl, { id: runId }))} (${inline(job, 60)}, ${code(sha.slice(0, 8), 'table')})`
 }
 
 /** `, 40 %: iteration 400`, in the job's own words. */

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { countTasks } from '../model/array.ts'
+import { reusedInWords } from '../model/cache-key.ts'
 import { type GitLabState, gitlabState, isFinal, jobStates, runState } from '../model/job-state.ts'
 import type { Job, Run } from '../model/run.ts'
 import { countOf, formatDuration, formatMebibytes, formatPercent, formatTime, secondsBetween } from './amounts.ts'
@@ -154,6 +155,7 @@ function describeJob(job: Job, run: Run, timeZone: string): string {
       const used = cpuEfficiency(attempt)
       const cost = used === null ? '' : ` · ${countOf(Math.round(coresOf(job)), 'core')}, ${formatPercent(used)} used`
       const all = job.spec.array === undefined ? '' : ` ${countOf(countTasks(job.spec.array.tasks), 'task')}`
+      if (attempt?.reused !== undefined) return `${job.cluster} · completed, ${reusedInWords(attempt.reused)}`
       return `${where} ·${all} completed${ran === null ? '' : ` in ${formatDuration(ran)}`}${cost}${attempts}`
     }
     case 'failed':

@@ -126,6 +126,6 @@ async function close(
     }
     await touchRuns(tx, [attempt.runId])
   })
-  context.wake.call('finish')
-  context.wake.call('compose')
+  // A job with `cache` waits for them.
+  for (const topic of ['finish', 'compose', 'prepare'] as const) context.wake.call(topic)
 }

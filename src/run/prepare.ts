@@ -14,8 +14,10 @@ import { settleArrays } from '../store/settle-arrays.ts'
 import { listOf, tasksNotRun } from '../store/tasks.ts'
 import { eachInTurn } from '../store/work.ts'
 import { waitsForPackages } from './bundle.ts'
+import { type Lookup, lookForResult } from './cache.ts'
 import { setUnreachable } from './connection.ts'
 import { heldAsDrafts } from './draft.ts'
+import { isStillThere } from './reuse.ts'
 
 /** Moves jobs whose needs are met to `submitting`, with an attempt row; those that can never run are skipped, with the reason. Returns how many moved. */
 export async function prepareJobs(context: Context, connection: string): Promise<number> {
@@ -77,7 +79,8 @@ async function prepareRun(
     if (job.connection !== connection || job.cancelReason !== null || isFinal(job.state)) continue
     const waits = job.state === 'waiting' || job.state === 'held'
     if (!waits && job.tasksLeft === null) continue
-    const ready = readiness(byName.get(job.name)!, byName, nativeDependencies)
+    // What the results of its needs are decides whether it runs at all: the scheduler cannot wait for that.
+    const ready = readiness(byName.get(job.name)!, byName, nativeDependencies && job.spec.cache === undefined)
     const native = () => (ready.kind === 'ready' ? ready.native.map(name => byName.get(name)!.nativeId!) : [])
     let changed = false
     if (!waits && ready.kind !== 'ready') continue
@@ -99,11 +102,16 @@ async function prepareRun(
       const begun = await prepareArray(context, job, native(), limit, limit - count.submitted)
       changed = begun !== 0
       count.submitted += begun === 'said' ? 0 : begun
-    } else if (count.submitted >= limit) {
-      changed = await settle(context, job, 'held', heldBy(job, limit))
     } else {
-      changed = await beginAttempt(context, job, native())
-      if (changed) count.submitted++
+      const found =
+        job.spec.cache === undefined ? null : await lookForResult(context, job, attemptsByJob.get(job.id) ?? [])
+      if (found?.kind === 'waits') changed = await settle(context, job, 'waiting', found.message)
+      else if (found?.kind === 'reuse') changed = await beginAttempt(context, job, [], null, found)
+      else if (count.submitted >= limit) changed = await settle(context, job, 'held', heldBy(job, limit))
+      else {
+        changed = await beginAttempt(context, job, native(), null, found)
+        if (changed) count.submitted++
+      }
     }
     if (changed) count.moved++
   }
@@ -250,13 +258,20 @@ async function beginAttempt(
   job: JobRow,
   dependsOn: readonly string[],
   part: { readonly array: AttemptArray; readonly rest: string | null } | null = null,
+  cached: Exclude<Lookup, { kind: 'waits' }> | null = null,
 ): Promise<boolean> {
+  const reused = cached?.kind === 'reuse' ? cached.from : null
   const waits = job.state === 'waiting' || job.state === 'held'
   return transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
+    if (reused !== null && !(await isStillThere(tx, reused))) return false
     const changed = await tx
       .update(jobs)
-      .set({ ...(waits ? { state: 'submitting', message: null, runAgain: false } : {}), tasksLeft: part?.rest ?? null })
+      .set({
+        ...(waits ? { state: 'submitting', message: null, runAgain: false } : {}),
+        tasksLeft: part?.rest ?? null,
+        ...(cached === null ? {} : { cacheKey: cached.key }),
+      })
       .where(
         and(
           eq(jobs.id, job.id),
@@ -281,6 +296,7 @@ async function beginAttempt(
       state: 'submitting',
       dependsOn,
       array: part?.array ?? null,
+      reused,
     })
     await touchRuns(tx, [job.runId])
     return true

@@ -98,6 +98,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
         supersede: computation.spec?.supersede ?? null,
         hasCi,
         approval,
+        force: start.again === true,
         ...(state === 'failed' ? { endedAt: context.clock.now() } : {}),
       })
       .onConflictDoNothing()

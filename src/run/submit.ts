@@ -22,6 +22,7 @@ import { takeOut } from './dependants.ts'
 import { asOutage } from './outage.ts'
 import { dependenciesNow } from './prepare.ts'
 import { foundOld } from './recovering.ts'
+import { takeOverResult } from './reuse.ts'
 import { sourceOf } from './source.ts'
 
 /**
@@ -66,6 +67,7 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
     context.wake.call('cancel')
     return
   }
+  if (attempt.reused !== null) return takeOverResult(context, job, attempt)
   const cluster = context.clusterOf(connection)
   let request: SubmitRequest
   let script: string

@@ -108,6 +108,7 @@ export function buildJob(
       | 'setup'
       | 'outputs'
       | 'metrics'
+      | 'cache'
       | 'gate'
       | 'requeue'
       | 'image'
@@ -145,8 +146,17 @@ export function buildJob(
   const stallTimeout = nearer('stall_timeout')
   const progress = nearer('progress')
   const gate = nearer('gate') ?? true
+  const cache = nearer('cache') ?? false
   const secrets = namedSecrets(level, defaults, context, problems, origins)
   const array = chooseArray(level, batch, cluster, problems, origins)
+  const cached = level.cache
+  if (array !== null && cached !== undefined && cached.value !== false)
+    problems.report(
+      cached.place,
+      join(level.path, 'cache'),
+      'The results of an array cannot be reused yet.',
+      'Leave `cache` out, or write one job for each task.',
+    )
   return {
     name: level.name,
     cluster: cluster.name,
@@ -170,6 +180,7 @@ export function buildJob(
     ...(progress === undefined ? {} : { progress }),
     ...(array === null ? {} : { array }),
     ...(gate ? {} : { gate }),
+    ...(cache === false || array !== null ? {} : { cache }),
     origins,
   }
 }

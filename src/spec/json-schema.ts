@@ -118,6 +118,12 @@ const own: Readonly<Record<OwnKey, Schema>> = {
     ],
     examples: ['0-9', '0-9%4', '0-100:10', [1, 3, 7]],
   },
+  cache: {
+    anyOf: [
+      { type: 'boolean' },
+      { type: 'object', properties: { paths: textOrTexts }, required: ['paths'], additionalProperties: false },
+    ],
+  },
   gate: { type: 'boolean' },
   requeue: { type: 'boolean' },
 }

@@ -59,6 +59,10 @@ export const ownKeys = {
     ['job_array_request'],
     false,
   ),
+  cache: own(
+    'true: an equal job with equal inputs that has completed is not run again, its result is reused; paths: what of the repository it reads.',
+    [],
+  ),
   gate: own(
     'false: a merge neither waits for its end nor is held up by its failure; only the note tells of it meanwhile.',
     [],
@@ -109,7 +113,6 @@ const later: Readonly<Record<string, string>> = {
   when: 'Write `needs: [{ job: mesh, kind: afternotok }]` for a job that follows a failure, `kind: any` for one that follows any end.',
   timeout: 'Write the wall time limit as `time: 2h`.',
   workdir: 'Change the directory in the `script`.',
-  cache: 'Keep what is worth keeping in a directory on the cluster.',
   chain: 'Leave it out.',
   inputs: 'Let the `script` fetch its input; the repository is there already.',
   copy: 'Let the `script` fetch its input; the repository is there already.',

@@ -12,8 +12,9 @@ import {
 } from '../config/fields.ts'
 import { inQuotes, type Located, type LocatedEntry, type LocatedMap, type Place, quote } from '../config/yaml.ts'
 import { type ArraySpec, parseArray } from '../model/array.ts'
-import type { ParamValue, Resources } from '../model/job-spec.ts'
+import type { CacheSpec, ParamValue, Resources } from '../model/job-spec.ts'
 import { type ResourceName, readResource } from '../model/resources.ts'
+import { readCache } from './cache.ts'
 import { readSurroundings } from './environment.ts'
 import { refusePath } from './glob.ts'
 import { canonicalJobKeys, isInDefaults, type KeyMeaning, laterRemedy, meaningOf } from './keys.ts'
@@ -50,6 +51,7 @@ export interface Level {
   fail_on?: Written<readonly string[]>
   stall_timeout?: Written<number>
   progress?: Written<string>
+  cache?: Written<CacheSpec | false>
   gate?: Written<boolean>
   requeue?: Written<boolean>
   array?: Written<ArraySpec>
@@ -206,6 +208,13 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
     case 'stall_timeout': {
       const value = readStallTimeout(node, path, report)
       if (value !== undefined) level.stall_timeout = { value, place }
+      return
+    }
+    case 'cache': {
+      const value = readCache(node, path, report)
+      if (value === undefined) return
+      if (value !== false) for (const glob of value.paths ?? []) weigh(level, glob)
+      level.cache = { value, place }
       return
     }
     case 'gate':

@@ -26,6 +26,7 @@ interface FactRow {
   readonly shown: boolean
   readonly head_of: string | null
   readonly child: string | null
+  readonly reused_by: string | null
 }
 
 /**
@@ -59,7 +60,9 @@ export async function runsOnCluster(
         (select substr(hb.ref, 12) from branches hb
           where hb.project_id = r.project_id and hb.state = 'active' and hb.head_sha = r.sha order by hb.ref limit 1) as head_of,
         (select substr(cb.ref, 12) from branches cb join runs cr on cr.id = cb.latest_run_id
-          where cb.project_id = r.project_id and cb.state = 'active' and cr.parent->>'branch' = substr(r.ref, 12) limit 1) as child
+          where cb.project_id = r.project_id and cb.state = 'active' and cr.parent->>'branch' = substr(r.ref, 12) limit 1) as child,
+        (select ur.id from attempts u join runs ur on ur.id = u.run_id
+          where u.reused is not null and u.reused->>'runId' = r.id::text and ur.ended_at is null limit 1) as reused_by
       from runs r join branches b on b.id = r.branch_id join projects p on p.id = r.project_id
       where ${chosen}
         and exists (select 1 from attempts a where a.run_id = r.id and a.connection = ${connection})
@@ -81,6 +84,7 @@ export async function runsOnCluster(
       shown: row.shown,
       headOf: row.head_of,
       child: row.child,
+      reusedBy: row.reused_by,
     },
   }))
 }

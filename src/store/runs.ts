@@ -263,6 +263,7 @@ function toAttempt(row: AttemptRow): Attempt {
     scriptSha256: row.scriptSha256,
     restarts: row.restarts,
     ...(row.array === null ? {} : { array: row.array }),
+    ...(row.reused === null ? {} : { reused: row.reused }),
   }
 }
 

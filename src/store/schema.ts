@@ -14,6 +14,7 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core'
 import type { AttemptArray } from '../model/array.ts'
+import type { ReusedFrom } from '../model/cache-key.ts'
 import type { CopyKind } from '../model/copies.ts'
 import type { Approval } from '../model/cost.ts'
 import type { Event } from '../model/event.ts'
@@ -151,6 +152,8 @@ export const runs = pgTable(
     createdAt: at('created_at').notNull().default(sql`now()`),
     endedAt: at('ended_at'),
     supersededBy: uuid('superseded_by'),
+    /** Whoever started it wants it computed, whatever is computed already. */
+    force: boolean('force').notNull().default(false),
     /** It costs more than may begin unasked; null: it does not. */
     approval: jsonb('approval').$type<Approval>(),
     /** What it does to older runs of its branch, as its file says; null: as the site says. */
@@ -227,9 +230,12 @@ export const jobs = pgTable(
     hold: jsonb('hold').$type<JobHold>(),
     /** Tasks of an array that are still to be handed over while others are under way: more than the scheduler takes at once. */
     tasksLeft: text('tasks_left'),
+    /** What its result depends on; of jobs with `cache`, from when they could begin. */
+    cacheKey: text('cache_key'),
   },
   t => [
     unique('jobs_run_name').on(t.runId, t.name),
+    index('jobs_cache').on(t.projectId, t.cacheKey).where(sql`cache_key is not null`),
     index('jobs_open')
       .on(t.connection, t.state)
       .where(sql`state not in ('completed', 'failed', 'canceled', 'skipped')`),
@@ -274,12 +280,15 @@ export const attempts = pgTable(
     final: boolean('final').notNull().default(false),
     /** The tasks that it hands over; null where the job is no array. */
     array: jsonb('task_array').$type<AttemptArray>(),
+    /** It hands nothing over: the result of this finished job is put in the place of its own. */
+    reused: jsonb('reused').$type<ReusedFrom>(),
     ...work,
   },
   t => [
     unique('attempts_job_number').on(t.jobId, t.number),
     index('attempts_parked').on(t.parkedAt).where(sql`parked_at is not null`),
     index('attempts_run').on(t.runId),
+    index('attempts_reused').on(sql`(reused->>'runId')`).where(sql`reused is not null`),
     index('attempts_submitting').on(t.connection, t.nextAt).where(sql`state = 'submitting' and not final`),
     index('attempts_open').on(t.connection, t.id).where(sql`not final`),
     index('attempts_uncollected').on(t.nextAt).where(sql`final and collected is null and collect_problem is null`),

@@ -17,6 +17,7 @@ const old: RetentionFacts = {
   shown: false,
   headOf: null,
   child: null,
+  reusedBy: null,
 }
 
 test.each<[string, Partial<RetentionFacts>, string | null]>([
@@ -34,6 +35,7 @@ test.each<[string, Partial<RetentionFacts>, string | null]>([
     { latestCompleted: true },
     'it is the latest completed run of a living branch',
   ],
+  ['never one whose results an open run has taken over', { reusedBy: 'r2' }, 'run r2 reuses its results'],
   ['never the one that a branch shows, newest or not', { shown: true }, 'it is the run that a living branch shows'],
   ['never one on whose commit a living branch stands', { headOf: 'calc/b' }, 'calc/b stands on its commit'],
   ['but that of a branch that is gone', { latestCompleted: true, branchLives: false }, null],
