@@ -147,6 +147,13 @@ function readJobs(entry: LocatedEntry | undefined, top: Place, limits: SpecLimit
         `${quote(job.key)} cannot be the name of a job.`,
         'Use letters, digits, `_`, `.` and `-`, a letter or digit in front, at most 63.',
       )
+    else if (ofTheRun.has(job.key))
+      problems.report(
+        job,
+        path,
+        `${quote(job.key)} cannot be the name of a job: \`compops/${job.key}\` is a status of the run.`,
+        'Choose another name.',
+      )
     const body = isEmpty(job.value) ? undefined : asMap(job.value, path, problems.report)
     if (body === undefined) {
       if (isEmpty(job.value))
@@ -162,6 +169,9 @@ function readJobs(entry: LocatedEntry | undefined, top: Place, limits: SpecLimit
     return [level]
   })
 }
+
+/** A job of such a name and the run would write over each other's status. */
+const ofTheRun: ReadonlySet<string> = new Set(['tree', 'approval'])
 
 /** Exactly one of `script` and `file`. */
 function checkWork(level: JobLevel, problems: Problems): void {

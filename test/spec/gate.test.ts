@@ -30,3 +30,9 @@ describe('gate: false', () => {
     ])
   })
 })
+
+test.each(['tree', 'approval'])('a job cannot be called %s: that is a status of the run', name => {
+  expect(gatesOf(`jobs:\n  ${name}: { script: [x] }\n`)).toEqual([
+    `2: \`${name}\` cannot be the name of a job: \`compops/${name}\` is a status of the run. Choose another name.`,
+  ])
+})
