@@ -30,6 +30,9 @@ export interface Resources {
   readonly nice?: number
 }
 
+/** Which way a metric is good. */
+export type MetricWish = 'lower' | 'higher'
+
 export interface GpuRequest {
   readonly type: string | null
   readonly count: number
@@ -70,6 +73,10 @@ export interface JobSpec {
   readonly params: Readonly<Record<string, ParamValue>>
   readonly outputs: readonly string[]
   readonly metrics: string | null
+  /** Which way its metrics are good, of those of which somebody said so. */
+  readonly better?: Readonly<Record<string, MetricWish>>
+  /** A difference of a metric up to this ratio says nothing. */
+  readonly noise?: number
   /** Raw scheduler options, each already allowed by the site, e.g. `--hint=nomultithread`. From the file's `directives` and from a batch script's own lines. */
   readonly directives: readonly string[]
   /** The scheduler's own requeue after node failure or preemption. */

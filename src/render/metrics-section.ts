@@ -1,4 +1,6 @@
 /** The numbers of a run beside those of its parent and of the target branch. */
+
+import type { MetricWish } from '../model/job-spec.ts'
 import { isFinal } from '../model/job-state.ts'
 import type { Run } from '../model/run.ts'
 import { countOf, formatDuration, formatNumber, formatPercent, secondsBetween } from './amounts.ts'
@@ -17,15 +19,15 @@ export function metricsSection(view: PageView, effort: Effort) {
   if (here.size === 0 && problems.length === 0) return null
   const names = [...here.keys()].sort()
   const rows = names.slice(0, effort.metrics).map(name => {
-    const value = here.get(name) as number
+    const metric = here.get(name)!
     return {
       name: inline(name, 80),
-      here: formatNumber(value),
+      here: formatNumber(metric.value),
       others: comparisons.map(other => {
         const known = Object.hasOwn(other.metrics, name) ? other.metrics[name] : undefined
         return known === undefined ? '–' : formatNumber(known)
       }),
-      change: changeCell(name, value, comparisons, view.better ?? {}),
+      change: changeCell(name, metric, comparisons),
     }
   })
   const wall = isFinal(view.run.state) ? secondsBetween(view.run.createdAt, view.run.endedAt) : null
@@ -47,31 +49,60 @@ export function metricsSection(view: PageView, effort: Effort) {
 }
 
 /** Under their own names; where two jobs use one name, under `job: name`. */
-function metricsOf(run: Run): Map<string, number> {
+function metricsOf(run: Run): Map<string, Metric> {
   const found = run.jobs.flatMap(job =>
-    Object.entries(lastAttempt(job)?.collected?.metrics ?? {}).map(([name, value]) => ({ job: job.name, name, value })),
+    Object.entries(lastAttempt(job)?.collected?.metrics ?? {}).map(([name, value]) => ({ job, name, value })),
   )
   const times = new Map<string, number>()
   for (const { name } of found) times.set(name, (times.get(name) ?? 0) + 1)
-  return new Map(found.map(({ job, name, value }) => [times.get(name) === 1 ? name : `${job}: ${name}`, value]))
+  return new Map(
+    found.map(({ job: { name: of, spec }, name, value }) => {
+      const wish = Object.hasOwn(spec.better ?? {}, name) ? (spec.better?.[name] ?? null) : null
+      return [times.get(name) === 1 ? name : `${of}: ${name}`, { value, wish, noise: spec.noise ?? 0 }]
+    }),
+  )
 }
 
-/** Against the first that knows it. Which way is better is said only where somebody said so. */
-function changeCell(
-  name: string,
-  value: number,
-  comparisons: readonly Comparison[],
-  better: Readonly<Record<string, 'lower' | 'higher'>>,
-): string {
-  const other = comparisons.find(({ metrics }) => Object.hasOwn(metrics, name))?.metrics[name]
-  if (other === undefined) return comparisons.length === 0 ? '' : 'new'
-  if (other === value) return 'same'
-  if (other === 0 || !Number.isFinite(value / other)) return '–'
+interface Metric {
+  readonly value: number
+  readonly wish: MetricWish | null
+  readonly noise: number
+}
+
+type Verdict = { readonly how: 'better' | 'worse' | 'noise' | 'same' | 'lower' | 'higher'; readonly by: string }
+
+/** Which way is better is said only where somebody said so; what is noise is said before both. */
+function verdictOf({ value, wish, noise }: Metric, other: number): Verdict | null {
+  if (other === value) return { how: 'same', by: '' }
+  if (other === 0 || !Number.isFinite(value / other)) return null
   const change = (value - other) / Math.abs(other)
   const by = formatPercent(Math.abs(change))
-  const wish = Object.hasOwn(better, name) ? better[name] : undefined
-  if (wish === undefined) return `${by} ${change < 0 ? 'lower' : 'higher'}`
-  return (wish === 'lower') === change < 0 ? `better by ${by}` : `worse by ${by}`
+  if (Math.abs(change) <= noise) return { how: 'noise', by }
+  if (wish === null) return { how: change < 0 ? 'lower' : 'higher', by }
+  return { how: (wish === 'lower') === change < 0 ? 'better' : 'worse', by }
+}
+
+function inWords({ how, by }: Verdict): string {
+  if (how === 'same') return 'same'
+  if (how === 'noise') return by === '0 %' ? 'noise' : `noise (${by})`
+  if (how === 'lower' || how === 'higher') return `${by} ${how}`
+  return how === 'worse' ? `**worse by ${by}**` : `better by ${by}`
+}
+
+/** Against the first that knows it, most often the parent; against a second in a few words more. */
+function changeCell(name: string, metric: Metric, comparisons: readonly Comparison[]): string {
+  const known = comparisons.filter(({ metrics }) => Object.hasOwn(metrics, name))
+  const [first, second] = known.map(other => ({ other, verdict: verdictOf(metric, other.metrics[name] as number) }))
+  if (first === undefined) return comparisons.length === 0 ? '' : 'new'
+  const said = first.verdict === null ? '–' : inWords(first.verdict)
+  const more = second?.verdict ?? null
+  if (second === undefined || more === null || first.verdict === null) return said
+  const than = `than ${code(second.other.branch, 'table', 40)}`
+  if (more.how === 'same' || more.how === 'noise')
+    return first.verdict.how === more.how ? said : `${said}, as ${code(second.other.branch, 'table', 40)}`
+  return more.how === first.verdict.how
+    ? `${said}, ${than} by ${more.by}`
+    : `${said}, ${more.how} ${than} by ${more.by}`
 }
 
 function wallChange(wall: number, other: number | null): string {

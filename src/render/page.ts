@@ -15,8 +15,6 @@ export interface PageView {
   readonly stale?: boolean
   /** The parent's latest results first, then the target branch's. */
   readonly comparisons?: readonly Comparison[]
-  /** Metrics of which it is known which way is better. */
-  readonly better?: Readonly<Record<string, 'lower' | 'higher'>>
   readonly clustersAway?: readonly ClusterAway[]
   /** `.compops.yml` as it was read, for the lines around a mistake. */
   readonly specText?: string | null

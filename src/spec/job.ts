@@ -127,6 +127,7 @@ export function buildJob(
     const written = level[key]
     if (written !== undefined) origins[key] = lineOf(written.place)
   }
+  const metrics = nearer('metrics')
   const setup = templateLines(
     level,
     defaults,
@@ -170,7 +171,9 @@ export function buildJob(
     env,
     params,
     outputs: nearer('outputs') ?? [],
-    metrics: nearer('metrics') ?? null,
+    metrics: metrics?.file ?? null,
+    ...(Object.keys(metrics?.better ?? {}).length === 0 ? {} : { better: metrics!.better }),
+    ...(metrics?.noise == null ? {} : { noise: metrics.noise }),
     directives,
     requeue: nearer('requeue') ?? false,
     ...(image === undefined ? {} : { image }),

@@ -106,7 +106,21 @@ const own: Readonly<Record<OwnKey, Schema>> = {
   },
   params: { type: 'object', propertyNames: { pattern: '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$' } },
   outputs: textOrTexts,
-  metrics: text,
+  metrics: {
+    anyOf: [
+      text,
+      {
+        type: 'object',
+        properties: {
+          file: text,
+          better: { type: 'object', additionalProperties: { enum: ['lower', 'higher'] } },
+          noise: { type: 'string', pattern: '^\\d{1,2}(\\.\\d{1,6})? ?%$', examples: ['1%'] },
+        },
+        required: ['file'],
+        additionalProperties: false,
+      },
+    ],
+  },
   directives: textOrTexts,
   fail_on: { anyOf: [pattern, { type: 'array', items: pattern, maxItems: mostPatterns }] },
   stall_timeout: kinds.time,

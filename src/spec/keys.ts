@@ -42,7 +42,10 @@ export const ownKeys = {
     'retrieve_list',
     'artifacts',
   ]),
-  metrics: own('A file of numbers that the job writes: JSON, YAML, or CSV of which the last row counts.', []),
+  metrics: own(
+    'A file of numbers that the job writes: JSON, YAML, or CSV of which the last row counts. As a map also which way they are good, and what is noise.',
+    [],
+  ),
   directives: own('Raw options of the scheduler that the site allows.', [
     'scheduler_parameters',
     'SCHEDULER_PARAMETERS',

@@ -18,6 +18,7 @@ import { readCache } from './cache.ts'
 import { readSurroundings } from './environment.ts'
 import { refusePath } from './glob.ts'
 import { canonicalJobKeys, isInDefaults, type KeyMeaning, laterRemedy, meaningOf } from './keys.ts'
+import { type MetricsKey, readMetricsKey } from './metrics.ts'
 import { readNeeds, type WrittenNeed } from './needs.ts'
 import type { Problems } from './problems.ts'
 import { type Rule, readRules } from './rules.ts'
@@ -46,7 +47,7 @@ export interface Level {
   script?: Written<readonly string[]>
   file?: Written<string>
   outputs?: Written<readonly string[]>
-  metrics?: Written<string>
+  metrics?: Written<MetricsKey>
   directives?: Written<readonly Written<string>[]>
   fail_on?: Written<readonly string[]>
   stall_timeout?: Written<number>
@@ -130,7 +131,6 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
   const place = entry
   switch (key) {
     case 'cluster':
-    case 'metrics':
     case 'file': {
       const value = asLine(node, path, report)
       if (value === undefined) return
@@ -182,6 +182,13 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
       if (value === undefined) return
       for (const glob of value) weigh(level, glob)
       level.outputs = { value, place }
+      return
+    }
+    case 'metrics': {
+      const value = readMetricsKey(node, path, report)
+      if (value === undefined) return
+      for (const text of [value.file, ...Object.keys(value.better)]) weigh(level, text)
+      level.metrics = { value, place }
       return
     }
     case 'directives': {

@@ -49,7 +49,6 @@ describe('whole notes', () => {
       run: completed,
       at: at('15:34:31'),
       comparisons,
-      better: { rmse: 'lower' },
       history,
       evidenceUrl,
     })
@@ -85,6 +84,41 @@ const noteOf = (
   more: Partial<Parameters<typeof run>[1]> = {},
   view: Partial<NoteView> = {},
 ) => renderNote({ ...base, run: run(of, more), at: at('15:00:00'), ...view })
+
+describe('metrics beside those of the parent and the target', () => {
+  const change = (value: number, others: readonly (number | null)[], better?: 'lower' | 'higher', noise?: number) => {
+    const wishes = {
+      ...(better === undefined ? {} : { better: { x: better } }),
+      ...(noise === undefined ? {} : { noise }),
+    }
+    const solve = job('solve', 'completed', {
+      spec: spec('solve', {}, wishes),
+      attempts: [attempt({ collected: collected({ metrics: { x: value } }) })],
+    })
+    const comparisons = others.map((other, i) => ({
+      ...{ branch: ['calc/heat', 'main'][i]!, isParent: i === 0, wallSeconds: null },
+      metrics: other === null ? {} : { x: other },
+    }))
+    return lineOf(noteOf([solve], {}, { comparisons }), '| x ')
+      .split(' | ')
+      .at(-1)!
+      .replace(/ \|$/, '')
+  }
+  test.each([
+    ['no wish', change(12, [10]), '20 % higher'],
+    ['a wish', change(12, [10], 'higher'), 'better by 20 %'],
+    ['a wish that is not met', change(12, [10], 'lower'), '**worse by 20 %**'],
+    ['within the noise', change(10.05, [10], 'lower', 0.01), 'noise (0.5 %)'],
+    ['just beyond it', change(10.2, [10], 'lower', 0.01), '**worse by 2 %**'],
+    ['the same', change(10, [10], 'lower'), 'same'],
+    ['both, alike', change(8, [10, 16], 'lower'), 'better by 20 %, than `main` by 50 %'],
+    ['both, not alike', change(12, [10, 16], 'lower'), '**worse by 20 %**, better than `main` by 25 %'],
+    ['as the target', change(8, [10, 8], 'lower', 0.01), 'better by 20 %, as `main`'],
+    ['only the target knows it', change(8, [null, 16], 'lower'), 'better by 50 %'],
+    ['nobody knows it', change(8, [null], 'lower'), 'new'],
+    ['from nothing', change(8, [0], 'lower'), '–'],
+  ])('%s', (_, cell, expected) => expect(cell).toBe(expected))
+})
 
 describe('the verdict', () => {
   const failedWith = (reason: 'exit' | 'node', exitCode: number) =>

@@ -365,6 +365,22 @@ describe('mistakes, as a person reads them', () => {
       ['1: `metrics`: `r/*.json` is a pattern. Write the path of one file.'],
     ],
     [
+      'jobs: { a: { script: x, metrics: { file: m.json, better: { rmse: smaller } } } }',
+      ['1: `rmse` cannot be `smaller`. It is one of `lower`, `higher`.'],
+    ],
+    [
+      'jobs: { a: { script: x, metrics: { file: m.json, noise: 0.01 } } }',
+      ['1: `noise` is `0.01`, which is no percentage below 100. Write for example `noise: 1%`.'],
+    ],
+    [
+      'jobs: { a: { script: x, metrics: { better: { rmse: lower } } } }',
+      ['1: `metrics` must name a file. Write `metrics: { file: results/metrics.json, better: { rmse: lower } }`.'],
+    ],
+    [
+      'jobs: { a: { script: x, metrics: { file: m.json, nois: 1% } } }',
+      ['1: `nois` is not a key of `metrics`. Did you mean `noise`?'],
+    ],
+    [
       'jobs: { a: { script: x, metrics: .git/config } }',
       ['1: `metrics`: `.git/config` leads into `.git`. Write a path outside of it.'],
     ],
@@ -557,4 +573,23 @@ describe('batch scripts', () => {
     }
     await expect(parseSpec('jobs: { a: { file: a.sh } }', context)).rejects.toThrow('GitLab is away')
   })
+})
+
+test('metrics as a map say which way they are good and what is noise; a job that says its own says all of it', () => {
+  const read = readSpec(
+    `defaults: { metrics: { file: m.json, better: { rmse: lower, "wall time": lower }, noise: 0.5% } }
+jobs:
+  a: { script: x }
+  b: { script: x, metrics: other.csv }
+`,
+    contextWith(),
+  )
+  if ('problems' in read) throw new Error(sentences(read).join())
+  expect(read.spec.jobs[0]).toMatchObject({
+    metrics: 'm.json',
+    better: { rmse: 'lower', 'wall time': 'lower' },
+    noise: 0.005,
+  })
+  expect(read.spec.jobs[1]!.metrics).toBe('other.csv')
+  expect(read.spec.jobs[1]).not.toHaveProperty('better')
 })
