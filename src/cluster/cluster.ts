@@ -23,6 +23,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     name: options.name,
     root: reach.root,
     nativeDependencies: dialect.nativeDependencies,
+    excludesNodes: dialect.excludesNodes ?? false,
     inWords: reason => dialect.reasonInWords(reason),
     facts: reach.facts,
     async chunk(tasks, room) {

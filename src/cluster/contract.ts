@@ -20,6 +20,8 @@ export interface Cluster {
   readonly root: string
   /** Whether the scheduler can wait for another job by itself. */
   readonly nativeDependencies: boolean
+  /** Whether a job can be told to keep away from nodes. */
+  readonly excludesNodes: boolean
   /** The scheduler's reason for waiting, for people. */
   inWords(reason: string): string
   /** What the cluster told about itself, asked once a connection. */
@@ -129,6 +131,8 @@ export interface SubmitRequest {
   readonly attemptId: string
   /** Counts from 1. */
   readonly attempt: number
+  /** How many attempts of it have begun before this one; left out: none. */
+  readonly restart?: number
   /** Ids of the other attempts of the job, all that are known. */
   readonly siblings: readonly string[]
   readonly branch: string

@@ -18,6 +18,7 @@ import { CompopsError } from '../errors.ts'
  *       outputs.<i> metrics.<i> environment.<i>
  *       pid.<i> code.<i> group.<i> killed.<i> starts.<i> progress.<i> watch.<i> ended.<i> bin/     between the parts of the wrapper
  *       scheduler.log output/            of tasks scheduler.log.<the scheduler's number>, output/<i>/; what was said before the log was open; COMPOPS_OUTPUT_DIR
+ *     <root>/<project id>/runs/<run>/checkpoints/<job>/        COMPOPS_CHECKPOINT_DIR: lasts over the attempts of a job; of arrays a directory for each task in it
  *     <root>/events/<attempt>.<i>.{start,progress,end}         news of jobs, removed by whoever listens (events-program.ts)
  */
 export interface AttemptIds {
@@ -33,6 +34,7 @@ export interface AttemptPaths {
   readonly work: string
   readonly attempt: string
   readonly output: string
+  readonly checkpoints: string
   readonly cache: string
 }
 
@@ -55,7 +57,10 @@ export function pathsOf(root: string, ids: AttemptIds): AttemptPaths {
   const project = `${root}/${ids.projectId}`
   const run = `${project}/runs/${uuid(ids.runId)}`
   const attempt = `${run}/jobs/${uuid(ids.jobId)}/${uuid(ids.attemptId)}`
-  return { project, run, work: `${run}/work`, attempt, output: `${attempt}/output`, cache: `${project}/cache` }
+  return {
+    ...{ project, run, work: `${run}/work`, attempt, output: `${attempt}/output`, cache: `${project}/cache` },
+    checkpoints: `${run}/checkpoints/${uuid(ids.jobId)}`,
+  }
 }
 
 /** Where packages lie that the service has brought; images see the cache, and so this. */

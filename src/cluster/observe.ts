@@ -197,6 +197,8 @@ function readFile(dialect: Dialect, line: string, gone: readonly WatchedAttempt[
 /** What the wrapper adds where it ended the job itself (scheduler/watch.ts). */
 function readEnded([kind, first = '', ...more]: readonly string[]): Pick<ExitRecord, 'ended'> {
   if (kind === 'stalled' && /^\d{1,9}$/.test(first)) return { ended: { kind, seconds: Number(first) } }
+  if (kind === 'signaled' && /^[A-Z0-9]{1,10}$/.test(first)) return { ended: { kind, signal: first } }
+  if (kind === 'reached') return { ended: { kind } }
   return kind === 'matched' ? { ended: { kind, pattern: first, line: more.join(' ') } } : {}
 }
 

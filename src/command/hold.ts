@@ -38,13 +38,16 @@ export const holdVerb: Verb = {
 export const unholdVerb: Verb = {
   also: ['release'],
   usage: '[job|branch]',
-  summary: 'lets go on what a person holds',
+  summary: 'lets go on what a person holds, or what was tried often enough and asks for one',
   right: 'change',
   target: 'job or branch',
   async obey(context, _order, place, within) {
     const released = await transact(context.db, async tx => {
       await context.lease.assertHeld(tx)
-      const done = await releaseJobs(tx, meant(place), 'person')
+      const done = [
+        ...(await releaseJobs(tx, meant(place), 'person')),
+        ...(await releaseJobs(tx, meant(place), 'paused')),
+      ]
       if (done.length > 0) await within(tx, `goes on: ${done.join(', ')}`)
       return done
     })

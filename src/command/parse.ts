@@ -19,7 +19,7 @@ export interface Written {
 }
 
 const aliases: ReadonlySet<string> = new Set(['test', 'retest', 'cancel', 'hold', 'unhold', 'ok-to-test'])
-const valued: ReadonlySet<string> = new Set(['why', 'lines', 'task'])
+const valued: ReadonlySet<string> = new Set(['why', 'lines', 'task', 'mem', 'time'])
 /** Of one note. */
 export const mostCommands = 10
 const longestLine = 1_000

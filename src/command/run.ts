@@ -6,6 +6,7 @@ import { rerunMissing, retryJob } from '../run/rerun.ts'
 import { startAgain } from '../run/start-again.ts'
 import { jobsOf, removalsOf, shortBranch } from '../store/runs.ts'
 import { headNow } from './head.ts'
+import { readRaised } from './raise.ts'
 import type { Verb } from './verb.ts'
 
 /** `run`: the head of the branch anew, in a run of its own. `run <job>`: that job in the run of the head, also where it has completed. */
@@ -70,13 +71,16 @@ export const rerunVerb: Verb = {
 
 export const retryVerb: Verb = {
   also: [],
-  usage: '<job>',
-  summary: 'runs a job again that did not complete; of an array the tasks that did not',
+  usage: '<job> [--mem 8G] [--time 4h]',
+  summary:
+    'runs a job again that did not complete, with more memory or time if you say so; of an array the tasks that did not',
   right: 'change',
   target: 'job',
-  async obey(context, _order, place, within) {
+  async obey(context, order, place, within) {
     const { job, run } = place
-    const { tasks } = await retryJob(context, { runId: run!.id, name: job!.name }, { completedToo: false, within })
+    const raised = readRaised(context, order, job!.spec)
+    const how = { completedToo: false, within, raised }
+    const { tasks } = await retryJob(context, { runId: run!.id, name: job!.name }, how)
     return {
       outcome: 'done',
       said: `${code(job!.name)} runs again${tasks === null ? '' : `: ${countOf(tasks.length, 'task')} (${code(writeTasks(tasks), 'paragraph', 100)})`}.`,

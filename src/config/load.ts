@@ -33,6 +33,7 @@ export const defaultIntervals: Intervals = {
   settle: 90_000,
   shortestPoll: 5_000,
   lease: 30_000,
+  retry: 30_000,
 }
 
 const sizeLimit = 1_048_576
@@ -254,7 +255,7 @@ const readIntervals: Read<Intervals> = (node, path, report) => {
     node,
     path,
     '`intervals`',
-    ['heads', 'note', 'accounting', 'settle', 'shortest_poll', 'lease'],
+    ['heads', 'note', 'accounting', 'settle', 'shortest_poll', 'lease', 'retry'],
     report,
   )
   if (section === undefined) return undefined
@@ -265,6 +266,7 @@ const readIntervals: Read<Intervals> = (node, path, report) => {
     settle: section.read('settle', asInterval) ?? defaultIntervals.settle,
     shortestPoll: section.read('shortest_poll', asInterval) ?? defaultIntervals.shortestPoll,
     lease: section.read('lease', asInterval) ?? defaultIntervals.lease,
+    retry: section.read('retry', asInterval) ?? defaultIntervals.retry,
   }
 }
 

@@ -190,6 +190,8 @@ export interface Intervals {
   readonly shortestPoll: number
   /** How long the others wait for a replica that says nothing before they take over what it owned. */
   readonly lease: number
+  /** Before a job is tried again that the cluster did not finish; twice as long each time. */
+  readonly retry: number
 }
 
 /** A secret and where it comes from. Files are read again at each read, so that a replaced token needs no restart. */

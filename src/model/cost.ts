@@ -1,8 +1,9 @@
 import { countTasks } from './array.ts'
 import type { JobSpec, Resources } from './job-spec.ts'
+import { mostSeconds } from './most-seconds.ts'
 import type { Person } from './run.ts'
 
-/** What jobs can cost at most: what they ask for, times their time limits, over all tasks of arrays. */
+/** What jobs can cost at most: what they ask for, times their time limits, over all tasks of arrays and all attempts that may follow. */
 export interface Cost {
   readonly coreHours: number
   readonly gpuHours: number
@@ -27,12 +28,14 @@ export interface Approval {
 export function costOf(jobs: readonly JobSpec[]): Cost {
   let [coreHours, gpuHours] = [0, 0]
   const unknown: string[] = []
-  for (const { name, resources, array } of jobs) {
-    if (resources.time === undefined) {
+  for (const job of jobs) {
+    const { name, resources, array } = job
+    const seconds = mostSeconds(job)
+    if (seconds === undefined) {
       unknown.push(name)
       continue
     }
-    const hours = (resources.time / 3_600) * (array === undefined ? 1 : countTasks(array.tasks))
+    const hours = (seconds / 3_600) * (array === undefined ? 1 : countTasks(array.tasks))
     coreHours += coresAsked(resources) * hours
     gpuHours += gpusAsked(resources) * hours
   }

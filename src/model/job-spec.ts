@@ -1,5 +1,6 @@
 import type { ArraySpec } from './array.ts'
 import type { Need } from './needs.ts'
+import type { ChainSpec, CheckpointSpec, OnExhausted, RetrySpec } from './retry.ts'
 import type { Supersede } from './supersede.ts'
 
 /** Where a value of a job came from, in words a person can follow, e.g. `.compops.yml line 12`, `#SBATCH line 3 of jobs/simulate.sh`, `default of cluster falcon`. */
@@ -81,6 +82,14 @@ export interface JobSpec {
   readonly directives: readonly string[]
   /** The scheduler's own requeue after node failure or preemption. */
   readonly requeue: boolean
+  /** Ours: which ends are followed by another attempt. */
+  readonly retry?: RetrySpec
+  readonly checkpoint?: CheckpointSpec
+  readonly chain?: ChainSpec
+  /** Left out: it fails. */
+  readonly on_exhausted?: OnExhausted
+  /** Nodes that an attempt keeps away from; the file never says it. */
+  readonly exclude?: readonly string[]
   /** What the commands run in: a URI such as `docker://…`, or the path of an image file, on the cluster or in the checkout. Left out: on the node itself. */
   readonly image?: string
   /** Names of the site's secrets that it gets as variables. The values are never part of a spec. */

@@ -23,8 +23,22 @@ export const jobStates = {
     'canceled',
     'skipped',
   ]),
-  running: state('running', 'running', '◐', '#0072B2', ['queued', 'suspended', 'completed', 'failed', 'canceled']),
-  suspended: state('suspended', 'running', '‖', '#56B4E9', ['queued', 'running', 'completed', 'failed', 'canceled']),
+  running: state('running', 'running', '◐', '#0072B2', [
+    'waiting',
+    'queued',
+    'suspended',
+    'completed',
+    'failed',
+    'canceled',
+  ]),
+  suspended: state('suspended', 'running', '‖', '#56B4E9', [
+    'waiting',
+    'queued',
+    'running',
+    'completed',
+    'failed',
+    'canceled',
+  ]),
   completed: state('completed', 'success', '●', '#009E73', []),
   failed: state('failed', 'failed', '✕', '#D55E00', []),
   canceled: state('canceled', 'canceled', '⊘', '#666666', []),
@@ -71,6 +85,8 @@ export const failureReasons = {
   expired: { infrastructure: true, label: 'waited too long' },
   stalled: { infrastructure: false, label: 'stalled' },
   fail_on: { infrastructure: false, label: 'error in its output' },
+  /** Of a chain. */
+  segments: { infrastructure: false, label: 'segments used up' },
 } as const
 
 export type FailureReason = keyof typeof failureReasons

@@ -68,6 +68,8 @@ export interface NeedingJob extends Needed {
   readonly needs: readonly Need[]
   /** The native id of its attempt, while that is under way. */
   readonly nativeId: string | null
+  /** Its attempt's end may not be its own: another may follow. */
+  readonly mayRunAgain?: boolean
 }
 
 export type Readiness =
@@ -77,8 +79,9 @@ export type Readiness =
   | { readonly kind: 'never'; readonly because: string }
 
 /**
- * Whether a job may be submitted. A native dependency is used only for `afterok`, while the needed job has a native id and is not final, on the
- * same cluster; otherwise we hold the job ourselves: schedulers differ in what they call a failure, and in what they still know of a job that has ended.
+ * Whether a job may be submitted. A native dependency is used only for `afterok`, while the needed job has a native id, is not final and has no attempts
+ * to come, on the same cluster; otherwise we hold the job ourselves: schedulers differ in what they call a failure, and in what they still know of a job
+ * that has ended.
  */
 export function readiness(
   job: NeedingJob,
@@ -93,8 +96,8 @@ export function readiness(
     const stands = needStands(need.kind, needed)
     if (stands === 'met') continue
     if (stands !== 'open') return { kind: 'never', because: `${need.job} ${stands.never}` }
-    if (nativeDependencies && need.kind === 'afterok' && needed.cluster === job.cluster && needed.nativeId !== null)
-      native.push(need.job)
+    const may = nativeDependencies && need.kind === 'afterok' && needed.mayRunAgain !== true
+    if (may && needed.cluster === job.cluster && needed.nativeId !== null) native.push(need.job)
     else waits.push(need)
   }
   return waits.length > 0 ? { kind: 'waits', for: waits } : { kind: 'ready', native }

@@ -74,11 +74,17 @@ export function nextState(before: Before, seen: Seen, options: NextStateOptions)
   // The scheduler only saw it end; where it knows a graver reason (memory, node, a cancellation) that one holds.
   const seesOnlyTheEnd = word === null || word === 'completed' || word === 'exit'
   return exit?.ended !== undefined && seesOnlyTheEnd && concluded.state !== 'canceled'
-    ? endedByItself(exit.ended, exit.code)
+    ? (endedByItself(exit.ended, exit.code) ?? concluded)
     : concluded
 }
 
-function endedByItself(ended: Ended, code: number): Conclusion {
+/** null: what it says is no reason for an end. */
+function endedByItself(ended: Ended, code: number): Conclusion | null {
+  if (ended.kind === 'reached') return null
+  if (ended.kind === 'signaled')
+    return code === 0
+      ? null
+      : failed('timeout', `exit code ${code} after ${ended.signal}, which said that its time limit was near`, code)
   return ended.kind === 'stalled'
     ? failed('stalled', `it wrote nothing for ${formatSeconds(ended.seconds)} and was ended (\`stall_timeout\`)`, code)
     : failed('fail_on', `its output has a line that \`fail_on\` names (${ended.pattern}): ${ended.line}`, code)

@@ -83,6 +83,10 @@ export type Ended =
   | { readonly kind: 'stalled'; readonly seconds: number }
   /** A line of its output matches a pattern of `fail_on`; both shortened. */
   | { readonly kind: 'matched'; readonly pattern: string; readonly line: string }
+  /** It had been told to write a checkpoint, and ended by itself before its time limit. */
+  | { readonly kind: 'signaled'; readonly signal: string }
+  /** The file that its chain waits for is there: it is no failure. */
+  | { readonly kind: 'reached' }
 
 /** Everything one whole round saw of one attempt. Only a whole round makes one; a failed or cut poll throws instead. */
 export interface Seen {

@@ -4,6 +4,7 @@ import type { ReusedFrom } from './cache-key.ts'
 import type { Approval } from './cost.ts'
 import type { ComputationSpec, JobSpec, ResolvedInclude, SpecProblem } from './job-spec.ts'
 import type { FailureReason, JobState } from './job-state.ts'
+import type { Asked } from './ladder.ts'
 import type { AccountingRow, Collected, Progress } from './observation.ts'
 import type { Removal } from './retention.ts'
 
@@ -41,6 +42,8 @@ export interface Attempt {
   readonly collected: Collected | null
   readonly scriptSha256: string | null
   readonly restarts: number
+  /** What it asked for differently from its job. */
+  readonly asked?: Asked | null
   /** The tasks that it handed over; only where the job is an array. */
   readonly array?: AttemptArray
   /** Nothing ran: it has the result of this job. */

@@ -119,6 +119,8 @@ export interface JobStep {
   /** When it came into this state, as far as the rows tell. */
   readonly since: string | null
   readonly cancelling: string | null
+  /** It waits for its next attempt, until then at least. */
+  readonly retryAt: string | null
   /** What holds it back; its message says why. */
   readonly hold: JobHold['kind'] | null
   /** What is done for it at present: handing it over, fetching its results. */

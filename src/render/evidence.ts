@@ -86,7 +86,9 @@ function jobRecord(job: Job, run: Run): Node {
     directives: [...job.spec.directives],
     array: flow({ tasks: job.spec.array?.tasks, throttle: job.spec.array?.throttle }),
     tasks: tasksRecord(job),
-    attempts: job.attempts.map(attempt => attemptRecord(attempt, job.spec.resources)),
+    attempts: job.attempts.map(attempt =>
+      attemptRecord(attempt, { ...job.spec.resources, ...attempt.asked?.resources }),
+    ),
     outputs: (collected?.outputs ?? [])
       .toSorted((a, b) => (a.path < b.path ? -1 : 1))
       .map(({ path, size, sha256, at, copy, copyProblem }) =>
@@ -154,6 +156,7 @@ function attemptRecord(attempt: Attempt, asked: Resources): Node {
   const { accounting } = attempt
   return block({
     native_id: attempt.nativeId === null ? null : quoted(attempt.nativeId),
+    step: text(attempt.asked?.step),
     tasks: attempt.array?.tasks,
     state: attempt.state,
     // Nothing ran here: this run has the result, and how it came about.
@@ -171,6 +174,7 @@ function attemptRecord(attempt: Attempt, asked: Resources): Node {
     signal: attempt.signal ?? accounting?.signal,
     restarts: attempt.restarts === 0 ? null : attempt.restarts,
     requested: flow(requested(asked)),
+    excluded_nodes: flowList(attempt.asked?.exclude ?? []),
     used: flow({
       cpu: accounting?.cpuSeconds == null ? null : compactDuration(accounting.cpuSeconds),
       max_rss: accounting?.maxRss == null ? null : compactSize(accounting.maxRss),

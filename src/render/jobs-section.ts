@@ -1,7 +1,7 @@
 /** The table of jobs: where, how it stands, how long, what was asked and what was used. */
 import { countTasks, readTasks } from '../model/array.ts'
 import type { ReusedFrom } from '../model/cache-key.ts'
-import { jobStates } from '../model/job-state.ts'
+import { isFinal, jobStates } from '../model/job-state.ts'
 import type { Attempt, Job } from '../model/run.ts'
 import { countOf, formatDuration, formatMebibytes, formatPercent, formatSize } from './amounts.ts'
 import { jobUrl, runUrl } from './links.ts'
@@ -14,6 +14,8 @@ import {
   lastAttempt,
   openNeeds,
   ranSeconds,
+  resourcesOf,
+  stepOf,
   waitedSeconds,
 } from './outcome.ts'
 import type { Effort, PageView } from './page.ts'
@@ -93,7 +95,9 @@ const steps = '▁▂▃▄▅▆▇'
 function stateCell(job: Job, attempt: Attempt | null, view: PageView): string {
   const { run } = view
   const { symbol, label } = jobStates[job.state]
-  const again = job.attempts.length > 1 ? `, attempt ${job.attempts.length}` : ''
+  const step = isFinal(job.state) ? null : stepOf(job)
+  const again =
+    step !== null ? `, ${prose(step, 'table', 200)}` : job.attempts.length > 1 ? `, attempt ${job.attempts.length}` : ''
   const said = job.message === null ? '' : `: ${prose(job.message, 'table', 160)}`
   const needs = openNeeds(job, run)
     .slice(0, 4)
@@ -126,7 +130,7 @@ function progressOf(attempt: Attempt | null): string {
 
 /** `8 cores → 31 %, 16 G → 2.1 G, 2 × a100` */
 function resourcesCell(job: Job, attempt: Attempt | null): string {
-  const { mem, mem_per_cpu: perCpu, gpus, gpus_per_node: perNode, nodes } = job.spec.resources
+  const { mem, mem_per_cpu: perCpu, gpus, gpus_per_node: perNode, nodes } = resourcesOf(job)
   const used = cpuEfficiency(attempt)
   const peak = attempt?.accounting?.maxRss ?? null
   const parts = [`${countOf(Math.round(coresOf(job)), 'core')}${used === null ? '' : ` → ${formatPercent(used)}`}`]

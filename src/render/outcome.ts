@@ -1,4 +1,5 @@
 /** How a job stands, in words: the same words for status, note, reply and page. */
+import type { Resources } from '../model/job-spec.ts'
 import { failureReasons, isFinal, jobStates } from '../model/job-state.ts'
 import { jobNeeds, needInWords, needStands } from '../model/needs.ts'
 import type { Attempt, Job, Run } from '../model/run.ts'
@@ -6,6 +7,16 @@ import { countOf, formatDuration, formatMebibytes, formatSize, secondsBetween } 
 
 export function lastAttempt(job: Job): Attempt | null {
   return job.attempts.at(-1) ?? null
+}
+
+/** What its last attempt asked for: what the job says, and what its retries have raised. */
+export function resourcesOf(job: Job): Resources {
+  return { ...job.spec.resources, ...lastAttempt(job)?.asked?.resources }
+}
+
+/** Which attempt of how many it is and why, where one follows another by itself. */
+export function stepOf(job: Job): string | null {
+  return lastAttempt(job)?.asked?.step ?? null
 }
 
 /** How an exit code reads: 126 and 127 are the shell's, 128 + n is signal n (POSIX sh, "Exit Status for Commands"). */
@@ -48,7 +59,7 @@ export function failureInWords(job: Job): string {
   const attempt = lastAttempt(job)
   const exitCode = attempt?.exitCode ?? attempt?.accounting?.exitCode ?? null
   if (job.reason === 'timeout') {
-    const limit = job.spec.resources.time
+    const limit = resourcesOf(job).time
     return limit === undefined ? 'time limit' : `time limit of ${formatDuration(limit)}`
   }
   if (job.reason !== null && job.reason !== 'exit') return failureReasons[job.reason].label
@@ -82,7 +93,7 @@ export function openNeeds(job: Job, run: Run): string[] {
 /** What to change, as one sentence of Markdown; null where nothing general can be said. */
 export function advice(job: Job, commands: boolean): string | null {
   const attempt = lastAttempt(job)
-  const { time } = job.spec.resources
+  const { time } = resourcesOf(job)
   const exitCode = attempt?.exitCode ?? attempt?.accounting?.exitCode ?? null
   const again = commands ? '`/compops rerun`' : 'push again'
   switch (job.reason) {
@@ -101,6 +112,8 @@ export function advice(job: Job, commands: boolean): string | null {
       return 'look at the log: where did it stop? A longer `stall_timeout`, or a line of output now and then, if it was only silent'
     case 'fail_on':
       return 'look at the lines before it in the log; a narrower pattern in `fail_on`, if that line is none of an error'
+    case 'segments':
+      return 'more `segments`, or a longer `time` for each'
     case 'submit':
       return 'change what the scheduler names above'
     default:
@@ -177,7 +190,7 @@ function exitCodeAdvice(exitCode: number): string | null {
 }
 
 function memoryAdvice(job: Job): string {
-  const { mem, mem_per_cpu: perCpu } = job.spec.resources
+  const { mem, mem_per_cpu: perCpu } = resourcesOf(job)
   const peak = lastAttempt(job)?.accounting?.maxRss ?? null
   const saw = peak === null ? '' : `; its largest task was seen at ${formatSize(peak)}`
   const asked = mem ?? perCpu

@@ -1,5 +1,6 @@
 /** What a page about a run says, section by section, as Markdown that the templates only arrange. The note and the branch page share it. */
 import { failureReasons, isFinal, jobStates } from '../model/job-state.ts'
+import { mostSeconds } from '../model/most-seconds.ts'
 import type { Job, Run } from '../model/run.ts'
 import { countOf, formatCoreHours, formatDuration, formatSize, formatTime, secondsBetween } from './amounts.ts'
 import { approvalSentence } from './approval.ts'
@@ -67,7 +68,7 @@ function times(run: Run, at: Date): string[] {
 function cost(run: Run, at: Date): string[] {
   const spent = coreSeconds(run, at)
   if (isFinal(run.state)) return spent > 0 ? [formatCoreHours(spent)] : []
-  const limits = run.jobs.map(job => (job.spec.resources.time ?? Number.NaN) * coresOf(job))
+  const limits = run.jobs.map(job => (mostSeconds(job.spec) ?? Number.NaN) * coresOf(job))
   const most = limits.reduce((sum, limit) => sum + limit, 0)
   const atMost = Number.isNaN(most) || most === 0 ? '' : `at most ${formatCoreHours(most)}`
   if (spent < 36) return atMost === '' ? [] : [atMost]

@@ -21,6 +21,8 @@ import {
   lastAttempt,
   openNeeds,
   ranSeconds,
+  resourcesOf,
+  stepOf,
 } from './outcome.ts'
 
 export interface StatusOptions {
@@ -131,9 +133,12 @@ function describeJob(job: Job, run: Run, timeZone: string): string {
   const after = ran === null ? '' : ` after ${formatDuration(ran)}`
   const attempts = job.attempts.length > 1 ? ` · ${job.attempts.length} attempts` : ''
   const said = job.message === null ? '' : `: ${job.message}`
+  const step = stepOf(job) === null ? '' : ` · ${stepOf(job)}`
   switch (job.state) {
     case 'waiting': {
       const needs = openNeeds(job, run)
+      if (needs.length === 0 && job.attempts.length > 0 && job.message !== null)
+        return `${job.cluster} · ${job.message}`
       return needs.length > 0 ? `waits for ${listed(needs)}, then for ${job.cluster}` : `${where} · waits for its turn`
     }
     case 'submitting':
@@ -143,13 +148,13 @@ function describeJob(job: Job, run: Run, timeZone: string): string {
     case 'queued': {
       const since = attempt?.queuedAt ?? attempt?.submittedAt ?? null
       const queue = attempt?.queue ?? job.spec.resources.partition
-      return `${where} · queued${queue === undefined ? '' : ` in ${queue}`}${since === null ? '' : ` since ${time(since, run, timeZone)}`}`
+      return `${where} · queued${queue === undefined ? '' : ` in ${queue}`}${since === null ? '' : ` since ${time(since, run, timeZone)}`}${step}`
     }
     case 'running':
     case 'suspended': {
-      const limit = job.spec.resources.time
+      const limit = resourcesOf(job).time
       const started = attempt?.startedAt == null ? 'started' : `started ${time(attempt.startedAt, run, timeZone)}`
-      return `${where} · ${started}${limit === undefined ? '' : `, limit ${formatDuration(limit)}`} · live at the link`
+      return `${where} · ${started}${limit === undefined ? '' : `, limit ${formatDuration(limit)}`}${step} · live at the link`
     }
     case 'completed': {
       const used = cpuEfficiency(attempt)
@@ -177,7 +182,7 @@ function time(date: Date, run: Run, timeZone: string): string {
 }
 
 function asked(job: Job): string {
-  const { mem, mem_per_cpu: perCpu } = job.spec.resources
+  const { mem, mem_per_cpu: perCpu } = resourcesOf(job)
   if (job.reason !== 'memory') return ''
   if (mem !== undefined) return ` (asked ${formatMebibytes(mem)})`
   return perCpu === undefined ? '' : ` (asked ${formatMebibytes(perCpu)} per CPU)`

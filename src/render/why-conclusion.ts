@@ -114,6 +114,10 @@ function jobNext(why: Why, step: JobStep): string {
       { submit: 'it is handed over', collect: 'they are fetched', cancel: 'it is asked for again' }[step.doing],
     )
   const away = step.peer?.unreachableSince != null
+  if (step.state === 'waiting' && step.retryAt !== null && !away) {
+    const seconds = (Date.parse(step.retryAt) - Date.parse(why.at)) / 1000
+    return seconds < 1 ? 'it is tried again at once' : `it is tried again in ${formatDuration(seconds)}`
+  }
   if (step.state === 'waiting' && !away)
     return step.message === null ? 'it is handed over as soon as its turn comes' : 'it goes on when that is over'
   if (step.hold !== null) return endOfHold[step.hold]

@@ -5,7 +5,7 @@ import { jobNeeds, needInWords, needStands } from '../model/needs.ts'
 import type { Db } from '../store/open.ts'
 import { type JobRow, jobsOf, openStates, type RunRow, removalsOf, touchRuns } from '../store/runs.ts'
 import { jobs, runs } from '../store/schema.ts'
-import { listOf, openTasks } from '../store/tasks.ts'
+import { begunAnew, listOf, openTasks } from '../store/tasks.ts'
 
 /** Written in the transaction of a deed, so that the same cause finds what came of it and does nothing twice. */
 export type Within = (tx: Db, said: string) => Promise<void>
@@ -60,6 +60,8 @@ export async function beginAgain(
         runAgain: false,
         hold: approvalOnly,
         tasksLeft: list === null ? null : listOf(list),
+        retryAt: null,
+        ladder: begunAnew,
       })
       .where(eq(jobs.id, job.id))
   }

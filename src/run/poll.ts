@@ -273,13 +273,16 @@ async function writeChanges(context: Context, changes: readonly Change[]): Promi
       ({ attempt, after }) =>
         attempt.array === null && (after.state !== attempt.state || after.message !== attempt.message),
     )
+    const options = { retryInterval: context.config.intervals.retry }
     await settleArrays(
       tx,
       done.filter(({ attempt }) => attempt.array !== null).map(({ attempt }) => attempt.jobId),
+      options,
     )
     await writeJobs(
       tx,
       visible.map(({ attempt, after: { state, reason, message } }) => ({ id: attempt.jobId, state, reason, message })),
+      options,
     )
     await touchRuns(
       tx,
@@ -322,6 +325,7 @@ function toAttemptChange({
     nodes: nodes.length > 0 ? nodes : attempt.nodes,
     queue: accounted?.queue ?? seen.queue?.queue ?? attempt.queue,
     startedAt: after.state === 'queued' ? null : started,
+    reached: after.state === 'completed' && seen.exit?.ended?.kind === 'reached',
     end: isFinal(after.state)
       ? {
           at: accounted?.endedAt ?? seen.exit?.at ?? seen.queue?.endAt ?? at,

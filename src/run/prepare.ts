@@ -5,7 +5,9 @@ import { type AttemptArray, countTasks, readTasks, writeTasks } from '../model/a
 import { describeHold } from '../model/hold.ts'
 import { newId } from '../model/id.ts'
 import { isFinal } from '../model/job-state.ts'
+import { type Asked, firstStep } from '../model/ladder.ts'
 import { type NeedingJob, readiness, waitsFor } from '../model/needs.ts'
+import { mayRunAgain } from '../model/retry.ts'
 import { holdOf } from '../store/holds.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
 import { type AttemptRow, attemptsOf, finalStates, type JobRow, jobsOf, openStates, touchRuns } from '../store/runs.ts'
@@ -17,6 +19,7 @@ import { waitsForPackages } from './bundle.ts'
 import { type Lookup, lookForResult } from './cache.ts'
 import { setUnreachable } from './connection.ts'
 import { heldAsDrafts } from './draft.ts'
+import { jobsToFence } from './fence-lost.ts'
 import { isStillThere } from './reuse.ts'
 
 /** Moves jobs whose needs are met to `submitting`, with an attempt row; those that can never run are skipped, with the reason. Returns how many moved. */
@@ -27,18 +30,20 @@ export async function prepareJobs(context: Context, connection: string): Promise
   const blocking = nativeDependencies ? sql`('waiting', 'held', 'submitting')` : sql`${openStates}`
   const needs = (kind: string) =>
     sql`j.spec->'needs' @> jsonb_build_array(jsonb_build_object('job', n.name, 'kind', ${kind}::text))`
-  const candidates = await rows<{ run_id: string }>(
+  const mayFollow = sql`(n.spec->'retry' is not null or n.spec->'checkpoint' is not null or n.spec->'chain' is not null)`
+  const candidates = await rows<{ run_id: string; superseded: boolean }>(
     context.db,
-    sql`select distinct j.run_id from jobs j
+    sql`select distinct j.run_id, r.superseded_by is not null as superseded from jobs j join runs r on r.id = j.run_id
       where j.connection = ${connection} and j.cancel_reason is null
         and (j.state in ('waiting', 'held') or (j.tasks_left is not null and j.state in ${openStates}))
         and (j.hold is null or j.state = 'waiting'
           or exists (select 1 from jobs n where n.run_id = j.run_id and (j.spec->'needs') @> to_jsonb(n.name) and n.state in ('failed', 'canceled', 'skipped')))
         and not exists (select 1 from projects p where p.id = j.project_id and p.recovering)
         and not exists (select 1 from jobs n where n.run_id = j.run_id and (
-          ((j.spec->'needs') @> to_jsonb(n.name) and n.state in ${blocking})
+          ((j.spec->'needs') @> to_jsonb(n.name) and (n.state in ${blocking} or (n.state in ${openStates} and ${mayFollow})))
           or (n.state in ${openStates} and (${needs('any')} or ${needs('afternotok')}))
           or (n.state in ${notBegun} and ${needs('after')})))
+        and (j.retry_at is null or j.retry_at <= now())
       order by j.run_id limit 500`,
   )
   if (candidates.length === 0) return 0
@@ -46,14 +51,21 @@ export async function prepareJobs(context: Context, connection: string): Promise
   const hold = await holdOf(context.db, connection)
   const count = { submitted: await countSubmitted(context.db, connection), moved: 0 }
   const session = await context.clusterOf(connection).needsSession()
+  const unfenced = await jobsToFence(context.db, connection)
   try {
     const ofAll = hold === null ? session : describeHold(hold)
     const drafts = await heldAsDrafts(
       context,
       candidates.map(one => one.run_id),
     )
-    await eachInTurn(candidates, ({ run_id: runId }) =>
-      prepareRun(context, connection, runId, { limit, held: ofAll ?? drafts.get(runId) ?? null }, count),
+    await eachInTurn(candidates, ({ run_id: runId, superseded }) =>
+      prepareRun(
+        context,
+        connection,
+        { runId, superseded },
+        { limit, held: ofAll ?? drafts.get(runId) ?? null, unfenced },
+        count,
+      ),
     )
   } finally {
     if (count.moved > 0) for (const topic of ['submit', 'compose', 'finish'] as const) context.wake.call(topic)
@@ -65,9 +77,9 @@ export async function prepareJobs(context: Context, connection: string): Promise
 async function prepareRun(
   context: Context,
   connection: string,
-  runId: string,
-  /** `held`: why nothing may be handed over at present. */
-  { limit, held }: { readonly limit: number; readonly held: string | null },
+  { runId, superseded }: { readonly runId: string; readonly superseded: boolean },
+  /** `held`: why nothing may be handed over at present; `unfenced`: jobs of which something lost may still be there. */
+  { limit, held, unfenced }: { limit: number; held: string | null; unfenced: ReadonlySet<string> },
   count: { submitted: number; moved: number },
 ): Promise<void> {
   const { nativeDependencies } = context.clusterOf(connection)
@@ -79,6 +91,12 @@ async function prepareRun(
     if (job.connection !== connection || job.cancelReason !== null || isFinal(job.state)) continue
     const waits = job.state === 'waiting' || job.state === 'held'
     if (!waits && job.tasksLeft === null) continue
+    // The push that took over came at the moment when it was found to have a retry left.
+    if (superseded && waits && job.ladder !== null) {
+      await giveUpRetry(context, job)
+      continue
+    }
+    if (unfenced.has(job.id)) continue
     // What the results of its needs are decides whether it runs at all: the scheduler cannot wait for that.
     const ready = readiness(byName.get(job.name)!, byName, nativeDependencies && job.spec.cache === undefined)
     const native = () => (ready.kind === 'ready' ? ready.native.map(name => byName.get(name)!.nativeId!) : [])
@@ -204,13 +222,22 @@ async function attemptsByJobOf(db: Db, all: readonly JobRow[]): Promise<Map<stri
   return Map.groupBy(found, attempt => attempt.jobId)
 }
 
+async function giveUpRetry(context: Context, job: JobRow): Promise<void> {
+  await context.db
+    .update(jobs)
+    .set({ cancelReason: 'superseded by a newer push', cancelQueuedOnly: true })
+    .where(and(eq(jobs.id, job.id), inArray(jobs.state, ['waiting', 'held']), isNull(jobs.cancelReason)))
+  context.wake.call('cancel')
+}
+
 /** A large array, or one that was retried, has no single id that stands for all of it: then we wait ourselves. */
 function needing(job: JobRow, attempts: readonly AttemptRow[]): NeedingJob {
   const attempt = attempts.at(-1)
   const whole = job.spec.array === undefined || (attempts.length === 1 && job.tasksLeft === null)
   const nativeId = attempt !== undefined && !attempt.final && whole ? attempt.nativeId : null
   const begun = attempt !== undefined && attempt.startedAt !== null
-  return { name: job.name, state: job.state, begun, cluster: job.connection, needs: job.spec.needs, nativeId }
+  const { name, state, connection: cluster, spec } = job
+  return { name, state, begun, cluster, needs: spec.needs, nativeId, mayRunAgain: mayRunAgain(spec) }
 }
 
 /** What counts for max_submitted: jobs, and of arrays the tasks that have not ended. */
@@ -268,7 +295,7 @@ async function beginAttempt(
     const changed = await tx
       .update(jobs)
       .set({
-        ...(waits ? { state: 'submitting', message: null, runAgain: false } : {}),
+        ...(waits ? { state: 'submitting', message: null, runAgain: false, retryAt: null } : {}),
         tasksLeft: part?.rest ?? null,
         ...(cached === null ? {} : { cacheKey: cached.key }),
       })
@@ -280,7 +307,7 @@ async function beginAttempt(
           isNull(jobs.hold),
           // The next tasks of a large array, unless it has ended or somebody has handed them over.
           waits
-            ? inArray(jobs.state, ['waiting', 'held'])
+            ? and(inArray(jobs.state, ['waiting', 'held']), sql`(${jobs.retryAt} is null or ${jobs.retryAt} <= now())`)
             : and(inArray(jobs.state, openStates), sql`${jobs.tasksLeft} is not distinct from ${job.tasksLeft}`),
         ),
       )
@@ -297,10 +324,22 @@ async function beginAttempt(
       dependsOn,
       array: part?.array ?? null,
       reused,
+      asked: askedOf(context, job),
     })
     await touchRuns(tx, [job.runId])
     return true
   })
+}
+
+/** What its ladder says, as far as the cluster knows it. */
+function askedOf(context: Context, job: JobRow): Asked | null {
+  const first = firstStep(job.spec)
+  const asked = job.ladder?.asked === undefined ? first : { ...first, ...job.ladder.asked }
+  if (asked?.exclude === undefined || context.clusterOf(job.connection).excludesNodes) return asked
+  const { exclude, step = '', ...rest } = asked
+  const nodes = exclude.join(', ')
+  const said = step.replace(`, without ${nodes}`, '')
+  return { ...rest, step: `${said}; ${job.cluster} cannot be told to keep it away from ${nodes}` }
 }
 
 /** The native dependencies as things stand at this ask: what has completed since is left out. null: it may not be submitted any more. */

@@ -1,9 +1,14 @@
+import { eq } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError } from '../errors.ts'
+import { readTasks } from '../model/array.ts'
+import type { Resources } from '../model/job-spec.ts'
 import { isFinal } from '../model/job-state.ts'
 import { notCalledFor } from '../model/needs.ts'
-import { transact } from '../store/open.ts'
+import { type Db, transact } from '../store/open.ts'
+import { jobs } from '../store/schema.ts'
 import { beginAgain, openRunAgain, takeBackCancellations, type Within } from './begin-again.ts'
+import { releaseJobs } from './hold.ts'
 
 /**
  * Runs again what failed, was cancelled or is missing in a run, whatever the reason, as new attempts of the same run; what completed keeps its result.
@@ -21,7 +26,12 @@ export async function rerunMissing(context: Context, runId: string, within?: Wit
       opened.all.map(job => job.id),
     )
     if (missing.length > 0) await beginAgain(tx, opened, missing, { completedToo: false })
-    const again = [...missing.map(job => job.name), ...taken]
+    const paused = await releaseJobs(
+      tx,
+      opened.all.map(job => job.id),
+      'paused',
+    )
+    const again = [...missing.map(job => job.name), ...taken, ...paused]
     if (again.length > 0) await within?.(tx, `again: ${again.join(', ')}`)
     return again
   })
@@ -32,6 +42,21 @@ export async function rerunMissing(context: Context, runId: string, within?: Wit
   return names
 }
 
+export interface RetryOptions {
+  readonly completedToo: boolean
+  readonly within?: Within | undefined
+  /** What its attempts ask for from now on; its own retries raise it further. */
+  readonly raised?: Pick<Resources, 'mem' | 'time'> | undefined
+}
+
+async function giveMore(tx: Db, jobId: string, raised: RetryOptions['raised']): Promise<void> {
+  if (raised === undefined) return
+  const [job] = await tx.select({ ladder: jobs.ladder }).from(jobs).where(eq(jobs.id, jobId))
+  const { from = 0, asked } = job?.ladder ?? {}
+  const ladder = { from, asked: { ...asked, resources: { ...asked?.resources, ...raised } } }
+  await tx.update(jobs).set({ ladder }).where(eq(jobs.id, jobId))
+}
+
 /**
  * Runs one job of a run again, as a new attempt; of an array the tasks that did not complete. `completedToo`: also what has completed, all its tasks.
  * A job that is under way is refused, unless it is being cancelled: then it waits anew when that has taken effect.
@@ -39,13 +64,18 @@ export async function rerunMissing(context: Context, runId: string, within?: Wit
 export async function retryJob(
   context: Context,
   { runId, name }: { readonly runId: string; readonly name: string },
-  { completedToo, within }: { readonly completedToo: boolean; readonly within?: Within | undefined },
+  { completedToo, within, raised }: RetryOptions,
 ): Promise<{ readonly tasks: readonly number[] | null }> {
   const tasks = await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     const opened = await openRunAgain(tx, runId)
     const job = opened.all.find(one => one.name === name)
     if (job === undefined) throw new CompopsError(`the run has no job ${name}`)
+    if ((await releaseJobs(tx, [job.id], 'paused')).length > 0) {
+      await giveMore(tx, job.id, raised)
+      await within?.(tx, `again: ${name}`)
+      return job.tasksLeft === null ? null : readTasks(job.tasksLeft)
+    }
     if (!isFinal(job.state)) {
       const taken = await takeBackCancellations(tx, [job.id])
       if (taken.length === 0) throw new CompopsError(`${name} is ${job.state}: it can be run again when it has ended`)
@@ -57,6 +87,7 @@ export async function retryJob(
         job.spec.array === undefined ? `${name} has completed` : `all tasks of ${name} have completed`,
       )
     const again = await beginAgain(tx, opened, [job], { completedToo })
+    await giveMore(tx, job.id, raised)
     await within?.(tx, `again: ${name}`)
     return again.get(name) ?? null
   })

@@ -17,7 +17,7 @@ import {
   touchRuns,
 } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
-import { rememberTasksLeft } from '../store/tasks.ts'
+import { begunAnew, rememberTasksLeft } from '../store/tasks.ts'
 import { rememberSchedule } from './schedule.ts'
 import { supersede } from './supersede.ts'
 
@@ -71,6 +71,8 @@ export async function resumeRun(
         cancelQueuedOnly: false,
         runAgain: false,
         tasksLeft: null,
+        retryAt: null,
+        ladder: begunAnew,
       })
       .where(and(inArray(jobs.id, missing), stillMissing))
       .returning({ id: jobs.id })

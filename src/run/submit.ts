@@ -4,8 +4,11 @@ import type { SubmitRequest } from '../cluster/cluster.ts'
 import { type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
+import { readTasks } from '../model/array.ts'
 import { describeHold } from '../model/hold.ts'
+import type { JobSpec } from '../model/job-spec.ts'
 import { isFinal } from '../model/job-state.ts'
+import type { Asked } from '../model/ladder.ts'
 import { holdOf } from '../store/holds.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { transact } from '../store/open.ts'
@@ -179,11 +182,12 @@ function auditSubmission(
 export async function submitRequest(
   context: Context,
   job: JobRow,
-  attempt: Pick<AttemptRow, 'id' | 'number' | 'dependsOn' | 'createdAt' | 'array'>,
+  attempt: Pick<AttemptRow, 'id' | 'number' | 'dependsOn' | 'createdAt' | 'array' | 'asked'>,
 ): Promise<SubmitRequest> {
   const run = (await context.db.select().from(runs).where(eq(runs.id, job.runId)))[0]!
   const project = (await findProject(context.db, run.projectId))!
   const rule = projectFor(context.config, project.path)
+  const others = (await attemptsOf(context.db, [job.id])).filter(row => row.id !== attempt.id)
   if (rule === null) throw new CompopsError(`no rule of the configuration matches ${project.path} any more`)
   return {
     projectId: project.id,
@@ -192,7 +196,8 @@ export async function submitRequest(
     jobId: job.id,
     attemptId: attempt.id,
     attempt: attempt.number,
-    siblings: (await attemptsOf(context.db, [job.id])).map(row => row.id).filter(id => id !== attempt.id),
+    restart: others.filter(other => isEarlierStart(other, attempt)).length,
+    siblings: others.map(row => row.id),
     branch: shortBranch(run.ref),
     sha: run.sha,
     parentBranch: run.parent?.branch ?? null,
@@ -205,12 +210,30 @@ export async function submitRequest(
       by: run.causedBy,
       createdAt: attempt.createdAt,
     },
-    spec: job.spec,
+    spec: specFor(job.spec, attempt.asked),
     secrets: await secretsFor(context, rule, job),
     array: attempt.array,
     dependsOn: attempt.dependsOn,
     source: await sourceOf(context, project, run.sha),
     bundle: await bundleOf(context, job, run.sha),
+  }
+}
+
+/** Of an array only what had tasks of this attempt. */
+function isEarlierStart(other: AttemptRow, attempt: Pick<AttemptRow, 'number' | 'array'>): boolean {
+  if (other.number >= attempt.number || other.startedAt === null) return false
+  if (attempt.array === null || other.array === null) return true
+  const tasks = new Set(readTasks(attempt.array.tasks))
+  return readTasks(other.array.tasks).some(index => tasks.has(index))
+}
+
+function specFor(spec: JobSpec, asked: Asked | null): JobSpec {
+  if (asked === null) return spec
+  const { resources, exclude = [] } = asked
+  return {
+    ...spec,
+    resources: { ...spec.resources, ...resources },
+    ...(exclude.length === 0 ? {} : { exclude }),
   }
 }
 

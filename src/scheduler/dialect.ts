@@ -19,6 +19,10 @@ export interface Dialect {
   /** What a native id looks like. Nothing else is ever sent back to the scheduler. */
   readonly nativeId: RegExp
   readonly nativeDependencies: boolean
+  /** Its {@link Dialect.directives} know `exclude`: nodes that a job keeps away from. Left out: they do not. */
+  readonly excludesNodes?: boolean
+  /** Its {@link Dialect.directives} know `checkpoint`: the scheduler itself sends the signal, to the script alone. Left out: the script does it. */
+  readonly sendsSignals?: boolean
   /** `scheduler_past` knows something even where {@link ClusterFacts} say that there is no accounting. */
   readonly pastWithoutAccounting: boolean
   /** Commands of the scheduler that one look at the queue takes, for those who count them; left out: one. */
@@ -42,7 +46,7 @@ export interface Dialect {
   /** bash text that may redefine the wrapper's hooks: compops_launch, compops_pass_on, compops_after. */
   readonly hooks: string
   /** The options a job's resources and raw directives come to, each checked. Throws CompopsError naming the bad value. */
-  directives(spec: Pick<JobSpec, 'resources' | 'directives'>): readonly Directive[]
+  directives(spec: DirectiveSpec): readonly Directive[]
   /** The directive lines of an existing batch script, only as far as the scheduler itself reads them. */
   readDirectives(text: string): BatchDirectives
   /** Whether a site's list of globs allows a raw directive; else the reason why not. */
@@ -60,6 +64,8 @@ export interface Dialect {
   /** Why a job waits, for people. */
   reasonInWords(reason: string): string
 }
+
+export type DirectiveSpec = Pick<JobSpec, 'resources' | 'directives' | 'exclude' | 'checkpoint'>
 
 /** How a scheduler numbers the tasks of an array. */
 export interface ArrayDialect {
@@ -120,6 +126,8 @@ export interface JobRequest {
   readonly outputDirectory: string
   /** COMPOPS_CACHE: what jobs of the project keep for later ones, environments and images. */
   readonly cache: string
+  /** COMPOPS_CHECKPOINT_DIR: what the attempts of a job leave for the next; left out: it has none. */
+  readonly checkpoints?: string
   /** Where it leaves news of itself; left out: nowhere. */
   readonly events?: string
   readonly spec: JobSpec

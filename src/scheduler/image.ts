@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { CompopsError } from '../errors.ts'
+import { mayRunAgain } from '../model/retry.ts'
 import type { JobRequest } from './dialect.ts'
 import { quote } from './quote.ts'
 
@@ -15,6 +16,7 @@ export function enterImage(request: JobRequest): string[] {
     request.work,
     request.cache,
     ...(request.events === undefined ? [] : [request.events]),
+    ...(request.checkpoints !== undefined && mayRunAgain(request.spec) ? [request.checkpoints] : []),
   ]
   const odd = bound.find(path => /[:,]/.test(path))
   if (odd !== undefined)

@@ -15,6 +15,10 @@ interface Member {
 
 const text: Member = { is: value => typeof value === 'string', should: 'a text' }
 const flag: Member = { is: value => typeof value === 'boolean', should: 'true or false' }
+const maybe: Member = {
+  is: value => value === undefined || typeof value === 'boolean',
+  should: 'true, false or left out',
+}
 const method = (should: string): Member => ({
   is: value => typeof value === 'function',
   should: `a function: ${should}`,
@@ -32,6 +36,8 @@ const members: Record<keyof Dialect, Member> = {
   },
   nativeId: { is: value => value instanceof RegExp, should: 'a RegExp with ^ and $ that a native id matches' },
   nativeDependencies: flag,
+  excludesNodes: maybe,
+  sendsSignals: maybe,
   pastWithoutAccounting: flag,
   commandsPerLook: {
     is: value => value === undefined || (Number.isSafeInteger(value) && Number(value) > 0),

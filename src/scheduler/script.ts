@@ -1,5 +1,7 @@
 import { CompopsError } from '../errors.ts'
 import type { JobSpec, ParamValue } from '../model/job-spec.ts'
+import { mayRunAgain } from '../model/retry.ts'
+import { checkpointing } from './checkpoint.ts'
 import type { Dialect, JobRequest } from './dialect.ts'
 import { enterImage, findContainerTool } from './image.ts'
 import { quote, quoteArray } from './quote.ts'
@@ -32,7 +34,7 @@ export function renderScript(request: JobRequest, dialect: Dialect, limits: Scri
   return `${[...headLines(request, dialect).map(line => line.text), ...valueLines(request, dialect, limits)].join('\n')}
 ${prologue}
 ${dialect.identify}
-${wrapper}${isWatched(request.spec) ? watch : ''}${dialect.hooks}
+${wrapper}${isWatched(request.spec) ? watch : ''}${mayRunAgain(request.spec) ? checkpointing : ''}${dialect.hooks}
 ${wrapperBody}`
 }
 
@@ -94,8 +96,21 @@ function valueLines(
           `compops_watch_every=${watchEvery ?? Math.max(1, Math.min(10, Math.floor((spec.stall_timeout ?? 60) / 4)))}`,
         ]
       : []),
+    ...(mayRunAgain(spec) ? checkpointLines(request, dialect) : []),
     `compops_hash_limit=${hashLimit}`,
     `compops_list_limit=${listLimit}`,
+  ]
+}
+
+function checkpointLines({ spec, checkpoints = '' }: JobRequest, dialect: Dialect): string[] {
+  const { checkpoint, chain, resources } = spec
+  if (chain?.until != null) insideCheckout(chain.until)
+  const ours = checkpoint !== undefined && resources.time !== undefined && dialect.sendsSignals !== true
+  return [
+    `compops_checkpoints=${quote(checkpoints)}`,
+    `compops_signal=${checkpoint?.signal ?? ''}`,
+    `compops_signal_after=${ours ? Math.max(1, Math.trunc(resources.time! - checkpoint.lead)) : ''}`,
+    `compops_until=${quote(chain?.until ?? '')}`,
   ]
 }
 

@@ -65,6 +65,10 @@ compops_after() { :; }
 compops_watchable() { :; }
 compops_begin_watch() { :; }
 compops_end_watch() { :; }
+# Of jobs that may run again; see checkpoint.ts.
+compops_before() { :; }
+compops_begin_alarm() { :; }
+compops_end_alarm() { :; }
 compops_ended=
 compops_tab=$'\\t'
 `
@@ -167,6 +171,7 @@ compops_own=("COMPOPS_ARRAY_INDEX=$compops_index")
 [ -z "$compops_array" ] || compops_own+=("COMPOPS_OUTPUT_DIR=$compops_output")
 [ -z "$compops_array_variable" ] || compops_own+=("$compops_array_variable=$compops_index")
 command mkdir -p -- "$compops_output"
+compops_before
 if ! compops_watchable || ! compops_complete; then
   compops_code=78
 elif builtin cd -- "$compops_work"; then
@@ -174,6 +179,7 @@ elif builtin cd -- "$compops_work"; then
     "\${compops_env[@]}" "\${compops_variables[@]}" "\${compops_own[@]}" \\
     "$BASH" --noprofile --norc "$compops_dir/commands"
   compops_begin_watch
+  compops_begin_alarm
   while :; do
     wait "$compops_child" 2>/dev/null
     compops_code=$?
@@ -191,6 +197,7 @@ else
   compops_code=${cannotWrite}
 fi
 compops_end_watch
+compops_end_alarm
 compops_after
 
 # Whether no directory above $1 is a link: outputs are files of the checkout, not of wherever a link leads.

@@ -7,6 +7,7 @@ import type { JobSpec, Origin, ParamValue, Resources } from '../model/job-spec.t
 import { shortNeed } from '../model/needs.ts'
 import { overPolicy, type Policy } from '../model/policy.ts'
 import type { ResourceName } from '../model/resources.ts'
+import { checkAgain } from './again.ts'
 import { readInterpreter } from './batch-file.ts'
 import type { BatchDirectives, SpecCluster, SpecContext, SpecLimits } from './context.ts'
 import type { Level, Written } from './level.ts'
@@ -115,7 +116,11 @@ export function buildJob(
       | 'modules'
       | 'fail_on'
       | 'stall_timeout'
-      | 'progress',
+      | 'progress'
+      | 'retry'
+      | 'checkpoint'
+      | 'chain'
+      | 'on_exhausted',
   >(
     key: K,
   ) => {
@@ -158,6 +163,19 @@ export function buildJob(
       'The results of an array cannot be reused yet.',
       'Leave `cache` out, or write one job for each task.',
     )
+  const again = {
+    retry: level.retry ?? defaults.retry,
+    checkpoint: level.checkpoint ?? defaults.checkpoint,
+    chain: level.chain,
+  }
+  for (const key of ['retry', 'checkpoint', 'chain'] as const) nearer(key)
+  const retry = checkAgain(
+    again,
+    { resources: resources as Resources, array: array !== null, policy: context.policy },
+    (place, key, message, remedy) =>
+      problems.report(place, join((key in level ? level : defaults).path, key), message, remedy),
+  )
+  const pauses = nearer('on_exhausted') === 'pause'
   return {
     name: level.name,
     cluster: cluster.name,
@@ -176,6 +194,10 @@ export function buildJob(
     ...(metrics?.noise == null ? {} : { noise: metrics.noise }),
     directives,
     requeue: nearer('requeue') ?? false,
+    ...(retry === undefined ? {} : { retry }),
+    ...(again.checkpoint === undefined ? {} : { checkpoint: again.checkpoint.value }),
+    ...(again.chain === undefined ? {} : { chain: again.chain.value }),
+    ...(pauses ? { on_exhausted: 'pause' as const } : {}),
     ...(image === undefined ? {} : { image }),
     ...(secrets.length === 0 ? {} : { secrets }),
     ...(failOn.length === 0 ? {} : { fail_on: failOn }),

@@ -1,6 +1,8 @@
 import { needKinds } from '../model/needs.ts'
 import { type ResourceKind, resourceKeys, resourceNames } from '../model/resources.ts'
+import { checkpointSignals, onExhausted, type RetryReason, retryReasons } from '../model/retry.ts'
 import { supersedeModes } from '../model/supersede.ts'
+import { mostRetries, mostSegments } from './again.ts'
 import { isInDefaults, type JobKey, type OwnKey, ownKeyNames, ownKeys } from './keys.ts'
 import { longestPattern, mostPatterns } from './watched.ts'
 
@@ -49,6 +51,8 @@ const includedFile: Schema = {
     object({ project: text, ref: text, file: textOrTexts }, ['project', 'file']),
   ],
 }
+const times: Schema = { type: 'integer', minimum: 0, maximum: mostRetries }
+const segments: Schema = { type: 'integer', minimum: 1, maximum: mostSegments }
 
 const own: Readonly<Record<OwnKey, Schema>> = {
   cluster: text,
@@ -139,7 +143,59 @@ const own: Readonly<Record<OwnKey, Schema>> = {
     ],
   },
   gate: { type: 'boolean' },
+  retry: {
+    anyOf: [
+      times,
+      {
+        type: 'object',
+        minProperties: 1,
+        additionalProperties: false,
+        properties: Object.fromEntries(retryReasons.map(reason => [reason, { anyOf: [times, retryRule(reason)] }])),
+      },
+    ],
+    examples: [2, { node: 2, memory: { mem: 'x1.5', max: '64G' } }],
+  },
+  checkpoint: {
+    anyOf: [
+      kinds.time,
+      {
+        type: 'object',
+        required: ['lead'],
+        additionalProperties: false,
+        properties: {
+          signal: { enum: checkpointSignals.flatMap(signal => [signal, `SIG${signal}`]), default: 'USR1' },
+          lead: kinds.time,
+          restarts: { type: 'integer', minimum: 0, maximum: mostSegments },
+        },
+      },
+    ],
+  },
+  chain: {
+    anyOf: [
+      segments,
+      {
+        type: 'object',
+        required: ['segments'],
+        additionalProperties: false,
+        properties: { segments, until: text },
+      },
+    ],
+  },
+  on_exhausted: { enum: [...onExhausted] },
   requeue: { type: 'boolean' },
+}
+
+function retryRule(reason: RetryReason): Schema {
+  const raise = { type: 'string', pattern: '^x(10|[1-9](\\.\\d{1,3})?)$', examples: ['x1.5'] }
+  const more =
+    reason === 'memory'
+      ? { mem: raise, max: kinds.memory }
+      : reason === 'timeout'
+        ? { time: raise, max: kinds.time }
+        : reason === 'node'
+          ? { exclude: { type: 'boolean' } }
+          : {}
+  return { type: 'object', additionalProperties: false, properties: { times, max_attempts: times, ...more } }
 }
 
 /** The JSON Schema of `.compops.yml` for editors, from the same tables that the reader uses. `gitlab/compops.schema.json` is this, printed. */

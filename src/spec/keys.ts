@@ -70,6 +70,20 @@ export const ownKeys = {
     'false: a merge neither waits for its end nor is held up by its failure; only the note tells of it meanwhile.',
     [],
   ),
+  retry: own(
+    'How often it is tried again by itself: a number for all reasons, or one for each, e.g. { node: 2, memory: { mem: x1.5, max: 64G }, timeout: { time: x2 } }.',
+    [],
+  ),
+  checkpoint: own(
+    'It gets a signal that long before its time limit, writes a checkpoint, and is started again from it: { signal: USR1, lead: 5m }.',
+    [],
+  ),
+  chain: own(
+    'One long computation in segments, each with its own time limit, until a file is there: { segments: 10, until: converged }.',
+    [],
+    false,
+  ),
+  on_exhausted: own('What becomes of it when its retries are used up: fail, or pause, which asks a person.', []),
   requeue: own("The scheduler's own requeue after a node failure or preemption.", []),
 } as const
 
@@ -111,12 +125,10 @@ export const topKeys = ['include', 'cluster', 'parent', 'supersede', 'schedule',
 
 /** Keys that are known and will come; each with what to do until then. */
 const later: Readonly<Record<string, string>> = {
-  retry: 'Leave it out; a new push runs again what failed.',
   on: 'Write `rules` in each job that is not for every occasion.',
   when: 'Write `needs: [{ job: mesh, kind: afternotok }]` for a job that follows a failure, `kind: any` for one that follows any end.',
   timeout: 'Write the wall time limit as `time: 2h`.',
   workdir: 'Change the directory in the `script`.',
-  chain: 'Leave it out.',
   inputs: 'Let the `script` fetch its input; the repository is there already.',
   copy: 'Let the `script` fetch its input; the repository is there already.',
   clean: 'Let the `script` remove what it no longer needs.',

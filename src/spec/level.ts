@@ -14,6 +14,8 @@ import { inQuotes, type Located, type LocatedEntry, type LocatedMap, type Place,
 import { type ArraySpec, parseArray } from '../model/array.ts'
 import type { CacheSpec, ParamValue, Resources } from '../model/job-spec.ts'
 import { type ResourceName, readResource } from '../model/resources.ts'
+import type { ChainSpec, CheckpointSpec, OnExhausted, RetrySpec } from '../model/retry.ts'
+import { readChain, readCheckpoint, readOnExhausted, readRetry } from './again.ts'
 import { readCache } from './cache.ts'
 import { readSurroundings } from './environment.ts'
 import { refusePath } from './glob.ts'
@@ -56,6 +58,10 @@ export interface Level {
   gate?: Written<boolean>
   requeue?: Written<boolean>
   array?: Written<ArraySpec>
+  retry?: Written<RetrySpec>
+  checkpoint?: Written<CheckpointSpec>
+  chain?: Written<ChainSpec>
+  on_exhausted?: Written<OnExhausted>
   /** Keys that stand there, right or wrong. */
   readonly keys: Map<string, Place>
   /** Characters of all its values, more or less. */
@@ -228,6 +234,26 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
     case 'requeue': {
       if (node.kind === 'scalar' && typeof node.value === 'boolean') level[key] = { value: node.value, place }
       else report(node, path, `\`${key}\` must be \`true\` or \`false\`.`, 'Write it without quotes.')
+      return
+    }
+    case 'retry': {
+      const value = readRetry(node, path, report)
+      if (value !== undefined) level.retry = { value, place }
+      return
+    }
+    case 'checkpoint': {
+      const value = readCheckpoint(node, path, report)
+      if (value !== undefined) level.checkpoint = { value, place }
+      return
+    }
+    case 'chain': {
+      const value = readChain(node, path, report)
+      if (value !== undefined) level.chain = { value, place }
+      return
+    }
+    case 'on_exhausted': {
+      const value = readOnExhausted(node, path, report)
+      if (value !== undefined) level.on_exhausted = { value, place }
       return
     }
     case 'array': {

@@ -5,6 +5,7 @@ import type { AttemptArray } from '../model/array.ts'
 import type { FailureReason, JobState } from '../model/job-state.ts'
 import type { AccountingRow } from '../model/observation.ts'
 import { storable } from '../model/storable.ts'
+import { climb } from './climb.ts'
 import { type Db, first, rows } from './open.ts'
 import { finalStates } from './runs.ts'
 
@@ -103,6 +104,8 @@ export interface AttemptChange {
   readonly nodes: readonly string[]
   readonly queue: string | null
   readonly startedAt: Date | null
+  /** A segment of a chain has left the file that the chain waits for. */
+  readonly reached?: boolean
   /** null while it is under way. */
   readonly end: AttemptEnd | null
 }
@@ -125,7 +128,7 @@ export async function writeAttempts(db: Db, changes: readonly AttemptChange[]): 
       update attempts set
         state = new.state, reason = new.reason, message = new.message, native_id = new."nativeId", misses = new.misses,
         missed_since = new."missedSince", awaiting = new.awaiting, restarts = new.restarts, nodes = new.nodes, queue = new.queue,
-        started_at = new."startedAt", final = new.final,
+        started_at = new."startedAt", final = new.final, reached = coalesce(new.reached, false),
         ended_at = case when new.final then new.at else attempts.ended_at end,
         exit_code = case when new.final then new."exitCode" else attempts.exit_code end,
         signal = case when new.final then new.signal else attempts.signal end,
@@ -134,7 +137,7 @@ export async function writeAttempts(db: Db, changes: readonly AttemptChange[]): 
         next_at = case when new.final then now() else attempts.next_at end,
         tries = case when new.final then 0 else attempts.tries end
       from jsonb_to_recordset(${asJson(list)}::jsonb) as new (id uuid, state text, reason text, message text, "nativeId" text, misses integer,
-        "missedSince" timestamptz, awaiting timestamptz, restarts integer, nodes jsonb, queue text, "startedAt" timestamptz, final boolean,
+        "missedSince" timestamptz, awaiting timestamptz, restarts integer, nodes jsonb, queue text, "startedAt" timestamptz, reached boolean, final boolean,
         at timestamptz, "exitCode" integer, signal integer, accounting jsonb, "collectProblem" text)
       where attempts.id = new.id and not attempts.final
       returning attempts.id`,
@@ -149,21 +152,42 @@ export interface JobChange {
   readonly message: string | null
 }
 
+export interface RetryOptions {
+  /** ms; what the cluster could not do is tried again after one, then two, then four … of them. */
+  readonly retryInterval?: number
+}
+
 /**
  * Passes on to jobs what became of their attempts. Of a cancellation what we asked for says more than "CANCELLED by 1001"; a job whose commit is
- * wanted again meanwhile waits anew. What has ended stays as it ended.
+ * wanted again meanwhile waits anew; so does one that has retries left. What has ended stays as it ended.
  */
-export async function writeJobs(db: Db, changes: readonly JobChange[]): Promise<void> {
+export async function writeJobs(
+  db: Db,
+  changes: readonly JobChange[],
+  { retryInterval = 30_000 }: RetryOptions = {},
+): Promise<void> {
   if (changes.length === 0) return
+  const list = (await climb(db, changes)).map(({ again, ...change }) => ({
+    ...change,
+    again: again !== undefined,
+    retryIn: again === undefined ? null : (again.wait * retryInterval) / 1_000,
+    ladder: again?.ladder ?? null,
+    hold: again?.hold ?? null,
+    tasksLeft: again?.tasksLeft ?? null,
+  }))
   await db.execute(sql`
     update jobs set
       state = case when not canceled then new.state when run_again then 'waiting' else 'canceled' end,
       reason = case when not canceled then new.reason end,
       message = case when not canceled then new.message when run_again then null else coalesce(cancel_reason, new.message) end,
-      cancel_reason = case when canceled and run_again then null else cancel_reason end,
-      run_again = run_again and not canceled,
-      tasks_left = case when canceled or new.state in ${finalStates} then null else tasks_left end
-    from jsonb_to_recordset(${asJson(changes)}::jsonb) as new (id uuid, state text, reason text, message text),
+      cancel_reason = case when new.again or (canceled and run_again) then null else cancel_reason end,
+      run_again = run_again and not canceled and not new.again,
+      hold = coalesce(jobs.hold, new.hold),
+      tasks_left = case when canceled or new.state in ${finalStates} then null when new.again then new."tasksLeft" else tasks_left end,
+      ladder = coalesce(new.ladder, jobs.ladder),
+      retry_at = case when new.again then now() + make_interval(secs => new."retryIn") else retry_at end
+    from jsonb_to_recordset(${asJson(list)}::jsonb) as new (id uuid, state text, reason text, message text, again boolean, "retryIn" float8,
+        ladder jsonb, hold jsonb, "tasksLeft" text),
       lateral (select new.state = 'canceled' as canceled) as how
     where jobs.id = new.id and jobs.state not in ${finalStates}`)
 }

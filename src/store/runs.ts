@@ -262,6 +262,7 @@ function toAttempt(row: AttemptRow): Attempt {
     collected: row.collected satisfies Collected | null,
     scriptSha256: row.scriptSha256,
     restarts: row.restarts,
+    ...(row.asked === null ? {} : { asked: row.asked }),
     ...(row.array === null ? {} : { array: row.array }),
     ...(row.reused === null ? {} : { reused: row.reused }),
   }

@@ -22,6 +22,7 @@ import type { HoldMode } from '../model/hold.ts'
 import type { JobHold } from '../model/job-hold.ts'
 import type { JobSpec, ResolvedInclude, Schedule, SpecProblem } from '../model/job-spec.ts'
 import type { FailureReason, JobState } from '../model/job-state.ts'
+import type { Asked, Ladder } from '../model/ladder.ts'
 import type { AccountingRow, ClusterFacts, Collected, Progress } from '../model/observation.ts'
 import type { Cause, Person } from '../model/run.ts'
 import type { Supersede } from '../model/supersede.ts'
@@ -232,6 +233,10 @@ export const jobs = pgTable(
     tasksLeft: text('tasks_left'),
     /** What its result depends on; of jobs with `cache`, from when they could begin. */
     cacheKey: text('cache_key'),
+    /** Where it stands between its attempts: what the next ones ask for. */
+    ladder: jsonb('ladder').$type<Ladder>(),
+    /** It waits for its next attempt, until then at least. */
+    retryAt: at('retry_at'),
   },
   t => [
     unique('jobs_run_name').on(t.runId, t.name),
@@ -282,6 +287,12 @@ export const attempts = pgTable(
     array: jsonb('task_array').$type<AttemptArray>(),
     /** It hands nothing over: the result of this finished job is put in the place of its own. */
     reused: jsonb('reused').$type<ReusedFrom>(),
+    /** What it asks for differently from its job. */
+    asked: jsonb('asked').$type<Asked>(),
+    /** It was lost, and taken out of the cluster's hands since: whatever is left of it can never begin. */
+    fencedAt: at('fenced_at'),
+    /** A segment of a chain that left the file which the chain waits for. */
+    reached: boolean('reached').notNull().default(false),
     ...work,
   },
   t => [

@@ -2,7 +2,7 @@ import { inArray } from 'drizzle-orm'
 import { readTasks } from '../model/array.ts'
 import { type ArrayConclusion, arrayState, tally } from '../model/array-state.ts'
 import { isFinal, type JobState } from '../model/job-state.ts'
-import { type JobChange, writeJobs } from './attempts.ts'
+import { type JobChange, type RetryOptions, writeJobs } from './attempts.ts'
 import type { Db } from './open.ts'
 import { touchRuns } from './runs.ts'
 import { jobs } from './schema.ts'
@@ -12,7 +12,11 @@ import { type AttemptOfArray, attemptsOfArrays, currentTasks, tasksOfJobs } from
  * What becomes of array jobs now that something has become of their tasks or attempts: each job follows from all its tasks, those that are still to
  * be handed over too. Returns the jobs that changed.
  */
-export async function settleArrays(db: Db, jobIds: readonly string[]): Promise<readonly JobChange[]> {
+export async function settleArrays(
+  db: Db,
+  jobIds: readonly string[],
+  options: RetryOptions = {},
+): Promise<readonly JobChange[]> {
   const ids = [...new Set(jobIds)].sort()
   if (ids.length === 0) return []
   const found = await db.select().from(jobs).where(inArray(jobs.id, ids)).orderBy(jobs.id).for('update')
@@ -39,7 +43,7 @@ export async function settleArrays(db: Db, jobIds: readonly string[]): Promise<r
     if (after.state === job.state && after.reason === job.reason && message === job.message) continue
     changes.push({ id: job.id, runId: job.runId, state: after.state, reason: after.reason, message })
   }
-  await writeJobs(db, changes)
+  await writeJobs(db, changes, options)
   await touchRuns(
     db,
     changes.map(change => change.runId),

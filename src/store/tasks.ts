@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { eq, type SQL, sql } from 'drizzle-orm'
 import { type AttemptArray, readTasks, writeTasks as writeList } from '../model/array.ts'
 import { type FailureReason, isFinal, type JobState, jobStateNames, notRun } from '../model/job-state.ts'
+import type { Ladder } from '../model/ladder.ts'
 import { storable } from '../model/storable.ts'
 import { type Db, first, rows } from './open.ts'
 import { jobs } from './schema.ts'
@@ -176,6 +177,11 @@ export async function tasksNotRun(db: Db, jobId: string, list: string): Promise<
     return stopped || (state === 'failed' && reason !== null && notRun.includes(reason))
   })
 }
+
+/** For the update that starts a job anew: its retries and segments count from now on, what was raised stays raised. */
+export const begunAnew = sql<Ladder | null>`case when not exists (select 1 from attempts a where a.job_id = jobs.id) then jobs.ladder
+  else (coalesce(jobs.ladder, '{}'::jsonb) #- '{asked,step}') ||
+    jsonb_build_object('from', (select max(a.number) from attempts a where a.job_id = jobs.id)) end`
 
 /** Of a large array what no attempt has is still to be handed over. */
 export async function rememberTasksLeft(db: Db, jobId: string, list: string): Promise<void> {

@@ -186,6 +186,7 @@ async function jobSteps(
       attemptId: attempt?.id ?? null,
       since: iso(sinceOf(job, attempt)),
       cancelling: isFinal(job.state) ? null : job.cancelReason,
+      retryAt: job.state === 'waiting' ? iso(job.retryAt) : null,
       hold: job.state === 'held' ? (job.hold?.kind ?? null) : null,
       doing,
       work:

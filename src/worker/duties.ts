@@ -12,6 +12,7 @@ import { commitEvidenceOfRuns } from '../run/commit-evidence.ts'
 import { compareHeads } from '../run/compare-heads.ts'
 import { composeReports } from '../run/compose.ts'
 import { releaseDependants } from '../run/dependants.ts'
+import { fenceLost } from '../run/fence-lost.ts'
 import { finishRuns } from '../run/finish.ts'
 import { hurryAfterOutage } from '../run/hurry.ts'
 import { listenToCluster } from '../run/listen.ts'
@@ -171,7 +172,8 @@ function clusterDuties(context: Context, connection: string, asOwner: (work: Wor
         // Where somebody must sign in first, jobs are held and that is said; nothing is handed over by it.
         if (!lookedBack && (await c.clusterOf(connection).needsSession()) === null) return { more: false }
         const released = await releaseDependants(c, connection)
-        return { more: released + (await prepareJobs(c, connection)) > 0 }
+        const fenced = await fenceLost(c, connection)
+        return { more: released + fenced + (await prepareJobs(c, connection)) > 0 }
       }),
     },
     {

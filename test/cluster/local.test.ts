@@ -441,3 +441,47 @@ test('dependencies are for the service to keep', () => {
   expect(service().nativeDependencies).toBe(false)
   expect(() => service().plan(submitRequest({ source, dependsOn: ['1.2'] }))).not.toThrow()
 })
+
+describe('a job that may run again', () => {
+  const checkpoint = { signal: 'USR1', lead: 58, restarts: 10 } as const
+
+  test('finds what its earlier attempts have left, and how many have begun', async () => {
+    const ids = { runId: '0190f3c2-7d00-7abc-8def-0123456789ab', jobId: '0190f3c2-7d00-7abc-8def-0123456789ac' }
+    const spec = {
+      retry: { total: 1, rules: {} },
+      script: ['echo "$COMPOPS_RESTART" >> "$COMPOPS_CHECKPOINT_DIR/starts"', 'cat "$COMPOPS_CHECKPOINT_DIR/starts"'],
+    }
+    const first = await run(spec, ids)
+    const siblings = [first.request.attemptId]
+    expect((await run(spec, { ...ids, attempt: 2, restart: 1, siblings })).log).toMatch(/^0\n1$/m)
+  })
+
+  test('gets the signal so long before its time limit, and an end with another code after it counts as the limit', async () => {
+    const { seen, log, code } = await run({
+      resources: { time: 60 },
+      checkpoint,
+      script: ["trap 'echo saved; exit 85' USR1", 'while sleep 0.1; do true; done'],
+    })
+    expect(log).toContain('saved')
+    expect(code).toBe(85)
+    expect(seen.exit?.ended).toEqual({ kind: 'signaled', signal: 'USR1' })
+  })
+
+  test('that finishes after the signal has completed; what its shell has started never got it', async () => {
+    const { seen } = await run({
+      resources: { time: 60 },
+      checkpoint,
+      script: ["trap 'touch told' USR1", 'while [ ! -e told ]; do sleep 0.1; done'],
+    })
+    expect(seen.exit).toMatchObject({ code: 0 })
+    expect(seen.exit?.ended).toBeUndefined()
+  })
+
+  test('tells whether the file is there that its chain waits for, and only where it ended well', async () => {
+    const chain = { segments: 3, until: 'out/converged' }
+    const leave = 'mkdir -p out && touch out/converged'
+    expect((await run({ chain, script: [leave] })).seen.exit?.ended).toEqual({ kind: 'reached' })
+    expect((await run({ chain, script: [leave, 'exit 3'] })).seen.exit?.ended).toBeUndefined()
+    expect((await run({ chain, script: ['true'] })).seen.exit?.ended).toBeUndefined()
+  })
+})

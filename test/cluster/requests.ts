@@ -59,6 +59,7 @@ export function submitRequest(
     jobId: randomUUID(),
     attemptId: randomUUID(),
     attempt: 1,
+    restart: 0,
     siblings: [],
     branch: 'calc/4d',
     sha: 'b'.repeat(40),

@@ -170,7 +170,15 @@ test('the whole file, read', async () => {
     databaseUrl: 'postgres://compops:p%40ss-word@db.example.org/compops',
     timeZone: 'Europe/Berlin',
     templates: null,
-    intervals: { heads: 300_000, note: 1_000, accounting: 60_000, settle: 90_000, shortestPoll: 5_000, lease: 30_000 },
+    intervals: {
+      heads: 300_000,
+      note: 1_000,
+      accounting: 60_000,
+      settle: 90_000,
+      shortestPoll: 5_000,
+      lease: 30_000,
+      retry: 30_000,
+    },
     warnings: [],
   })
   expect(gitlab).toMatchObject({

@@ -47,6 +47,36 @@ describe('one status for each job', () => {
     expect(`${state} · ${description}`).toBe(expected)
   })
 
+  test.each<[string, Parameters<typeof job>, string]>([
+    [
+      'waiting for its next attempt',
+      ['x', 'waiting', { message: 'attempt 2 of 3 after out of memory, mem 2 G → 3 G', attempts: [attempt()] }],
+      'pending · falcon · attempt 2 of 3 after out of memory, mem 2 G → 3 G',
+    ],
+    [
+      'running with more than it asked for at first',
+      [
+        'x',
+        'running',
+        {
+          spec: spec('x', { time: 3600 }),
+          attempts: [
+            attempt(),
+            attempt({
+              number: 2,
+              nativeId: '4715',
+              startedAt: at('14:30:00'),
+              asked: { resources: { time: 7200 }, step: 'attempt 2 of 2 after time limit, time 1 h → 2 h' },
+            }),
+          ],
+        },
+      ],
+      'running · falcon 4715 · started 15:30 CET, limit 2 h · attempt 2 of 2 after time limit, time 1 h → 2 h · live at the link',
+    ],
+  ])('between and in attempts: %s', (_, of, expected) => {
+    expect(say(of)).toBe(expected)
+  })
+
   // GitLab's `pending` lasts from waiting to the queue, and keeps its first words.
   test.each<[string, Parameters<typeof job>, string]>([
     ['waiting for nobody', ['x', 'waiting'], 'pending · falcon · waits for its turn'],

@@ -22,7 +22,16 @@ const runStep = (more: Partial<RunStep> = {}): RunStep => ({
 })
 const job = (more: Partial<JobStep> = {}): JobStep => ({
   ...{ kind: 'job', id: run, name: 'mesh', state: 'running', reason: null, message: null, cluster: 'falcon' },
-  ...{ connection: 'falcon', nativeId: '4711', attempts: 1, attemptId: run, since: at, cancelling: null, doing: null },
+  ...{
+    connection: 'falcon',
+    nativeId: '4711',
+    attempts: 1,
+    attemptId: run,
+    since: at,
+    cancelling: null,
+    retryAt: null,
+    doing: null,
+  },
   ...{ work: null, hold: null },
   peer: {
     ...{ unreachableSince: null, troubledSince: null, lastError: null, lastRoundAt: '2026-11-20T15:40:00.000Z' },
@@ -55,6 +64,14 @@ it('says why a directory that is too old still stands', () => {
 })
 
 describe('where a chain stands', () => {
+  it('says when a job is tried again', () => {
+    const message = 'attempt 2 of 2 after node failure'
+    const waiting = { state: 'waiting', message, retryAt: '2026-11-20T15:40:40.000Z' } as const
+    expect(said([delivery(), runStep(), job(waiting)])).toContain('it is tried again in 30 s')
+    const due = { ...waiting, retryAt: '2026-11-20T15:40:10.000Z' }
+    expect(said([delivery(), runStep(), job(due)])).toContain('it is tried again at once')
+  })
+
   it('reads like this', () => {
     expect(said([delivery(), runStep(), job(), report()])).toBe(`
   calc/heat at 1adad2a7 in physics/heat

@@ -8,6 +8,7 @@ import { createSecrets } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { readTasks, writeTasks } from '../../src/model/array.ts'
 import { newId } from '../../src/model/id.ts'
+import type { JobSpec } from '../../src/model/job-spec.ts'
 import { isFinal, type JobState } from '../../src/model/job-state.ts'
 import type { Need } from '../../src/model/needs.ts'
 import type { QueueRow, Seen } from '../../src/model/observation.ts'
@@ -22,6 +23,7 @@ export interface JobToWrite {
   readonly state: JobState
   readonly needs?: readonly Need[]
   readonly cancelReason?: string
+  readonly spec?: Partial<JobSpec>
   /** An array of these tasks; its attempt has all but `tasksLeft`. */
   readonly array?: string
   readonly tasksLeft?: string
@@ -51,7 +53,7 @@ export async function openRows() {
     config: {
       dataDir,
       gitlab: { url: 'https://gitlab.example.org' },
-      intervals: { accounting: 60_000 },
+      intervals: { accounting: 60_000, retry: 0 },
       projects: [{ path: 'physics/*', clusters: ['falcon'] }],
     },
     clusterOf: () => ({
@@ -91,7 +93,7 @@ export async function openRows() {
         const attempt = newId()
         ids[job.name] = { job: id, attempt }
         const array = job.array === undefined ? {} : { array: { tasks: job.array, throttle: null } }
-        const spec = { name: job.name, needs: job.needs ?? [], ...array } as never
+        const spec = { name: job.name, needs: job.needs ?? [], ...array, ...job.spec } as never
         jobRows.push({
           id,
           runId,

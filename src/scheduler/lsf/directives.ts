@@ -1,6 +1,5 @@
 import { CompopsError } from '../../errors.ts'
-import type { JobSpec } from '../../model/job-spec.ts'
-import type { BatchDirectives, Directive, DroppedDirective } from '../dialect.ts'
+import type { BatchDirectives, Directive, DirectiveSpec, DroppedDirective } from '../dialect.ts'
 import { matches } from '../glob.ts'
 import { essential, neverAllowed, takesValue } from './options.ts'
 import { readOption } from './read-option.ts'
@@ -9,9 +8,12 @@ import { show } from './values.ts'
 
 /** What we write behind `#BSUB`, and what others wrote there. A directive is `-flag` or `-flag value`, the value in quotes where it needs them. */
 
-export function directives(spec: Pick<JobSpec, 'resources' | 'directives'>): Directive[] {
+export function directives(spec: DirectiveSpec): Directive[] {
   return [
-    ...bsubOptions(spec.resources).map(({ flag, value, key }) => ({ option: writeOption(flag, value), key })),
+    ...bsubOptions(spec.resources, spec.exclude).map(({ flag, value, key }) => ({
+      option: writeOption(flag, value),
+      key,
+    })),
     ...spec.directives.map((directive, i) => {
       rawOption(directive)
       return { option: directive, key: `directives[${i}]` }

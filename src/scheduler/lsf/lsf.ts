@@ -12,6 +12,7 @@ export const lsf: Dialect = {
   prefix: '#BSUB',
   nativeId: /^[1-9]\d{0,9}$/,
   nativeDependencies: true,
+  excludesNodes: true,
   pastWithoutAccounting: false,
   shell: lsfShell,
   // The id of an array is that of all its tasks, and LSB_JOBINDEX is 0 where there are none; LSB_RESTART says Y when it was started again

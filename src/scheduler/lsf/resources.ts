@@ -1,5 +1,6 @@
 import { CompopsError } from '../../errors.ts'
 import type { GpuRequest, Resources } from '../../model/job-spec.ts'
+import { nodeName } from '../../model/retry.ts'
 import { show } from './values.ts'
 
 /** What the keys of a job come to in options of bsub(1). A `-R` for each key; bsub is given them as one. */
@@ -8,7 +9,7 @@ export interface BsubOption {
   readonly flag: string
   readonly value: string | null
   /** The key of the job's `origins`. */
-  readonly key: keyof Resources
+  readonly key: keyof Resources | 'retry'
 }
 
 /** What LSF has nothing for, with what to write instead. */
@@ -18,7 +19,7 @@ const without: Partial<Record<keyof Resources, string>> = {
   nice: 'LSF has no nice; its own priority is `directives: ["-sp NUMBER"]`',
 }
 
-export function bsubOptions(r: Resources): BsubOption[] {
+export function bsubOptions(r: Resources, exclude: readonly string[] = []): BsubOption[] {
   for (const [key, instead] of Object.entries(without))
     if (r[key as keyof Resources] !== undefined)
       throw new CompopsError(`${key}: ${show(String(r[key as keyof Resources]))} cannot be said to LSF: ${instead}`)
@@ -38,11 +39,13 @@ export function bsubOptions(r: Resources): BsubOption[] {
   if (r.gpus_per_node !== undefined)
     options.push({ flag: 'gpu', value: writeGpus('gpus_per_node', r.gpus_per_node, ''), key: 'gpus_per_node' })
   if (r.gpus !== undefined) options.push({ flag: 'gpu', value: allGpus(r, r.gpus), key: 'gpus' })
+  // A name with a dash would be a subtraction without quotes (IBM Spectrum LSF 10.1, "Selection string").
+  const away = exclude.map(node => `hname!='${host(node)}'`).join(' && ')
   if (r.constraint !== undefined) {
     const features = checked('constraint', /^[\w.&|!()]+$/, r.constraint)
     const said = features.replace(/&+/g, ' && ').replace(/\|+/g, ' || ')
-    options.push({ flag: 'R', value: `select[${said}]`, key: 'constraint' })
-  }
+    options.push({ flag: 'R', value: `select[${away === '' ? said : `(${said}) && ${away}`}]`, key: 'constraint' })
+  } else if (away !== '') options.push({ flag: 'R', value: `select[${away}]`, key: 'retry' })
   if (r.licenses !== undefined) {
     const wanted = checked('licenses', /^[\w.]+(?::[1-9]\d*)?(?:,[\w.]+(?::[1-9]\d*)?)*$/, r.licenses)
     const said = wanted.split(',').map(one => one.replace(/^([^:]+)(?::(\d+))?$/, (_, name, n) => `${name}=${n ?? 1}`))
@@ -50,6 +53,11 @@ export function bsubOptions(r: Resources): BsubOption[] {
   }
   if (r.exclusive === true) options.push({ flag: 'x', value: null, key: 'exclusive' })
   return options
+}
+
+function host(name: string): string {
+  if (!nodeName.test(name)) throw new CompopsError(`${show(name)} is not the name of a host`)
+  return name
 }
 
 function checked(key: keyof Resources, pattern: RegExp, value: string): string {

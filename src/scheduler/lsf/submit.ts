@@ -14,7 +14,7 @@ export function submitArguments(request: JobRequest): string[] {
     if (!/^[1-9]\d{0,9}$/.test(id)) throw new CompopsError(`${show(id)} is not a job id of LSF to depend on`)
   if (request.directory.includes('%'))
     throw new CompopsError(`root: ${show(request.directory)} holds %, which bsub -o takes for a pattern (%J, %I)`)
-  const options = bsubOptions(request.spec.resources)
+  const options = bsubOptions(request.spec.resources, request.spec.exclude)
   const words = (list: readonly { flag: string; value: string | null }[]) =>
     list.flatMap(({ flag, value }) => (value === null ? [`-${flag}`] : [`-${flag}`, value]))
   return [

@@ -1,6 +1,6 @@
 import { CompopsError } from '../../errors.ts'
-import type { JobSpec, Resources } from '../../model/job-spec.ts'
-import type { Directive } from '../dialect.ts'
+import type { Resources } from '../../model/job-spec.ts'
+import type { Directive, DirectiveSpec } from '../dialect.ts'
 import { matches } from '../glob.ts'
 import { neverAllowed, takesNone, takesValue } from './options.ts'
 import { placingKeys, writePlacement } from './select.ts'
@@ -9,7 +9,7 @@ import { show } from './values.ts'
 /** What we write behind `#PBS`. Each option stands in one form, `-x value`, whatever form somebody wrote. */
 
 /** What the keys of a job come to in qsub's options. The key beside each is that of the job's `origins`. */
-export function directives({ resources: r, directives: raw }: Pick<JobSpec, 'resources' | 'directives'>): Directive[] {
+export function directives({ resources: r, directives: raw }: DirectiveSpec): Directive[] {
   refuseUnknown(r)
   const lines: Directive[] = []
   const text = (key: keyof Resources, option: string, pattern: RegExp) => {

@@ -1,12 +1,13 @@
 import { CompopsError } from '../../errors.ts'
-import type { GpuRequest, JobSpec, Resources } from '../../model/job-spec.ts'
-import type { Directive } from '../dialect.ts'
+import type { GpuRequest, Resources } from '../../model/job-spec.ts'
+import { nodeName } from '../../model/retry.ts'
+import type { Directive, DirectiveSpec } from '../dialect.ts'
 import { matches } from '../glob.ts'
 import { neverAllowed, wordsOf } from './options.ts'
 import { show } from './values.ts'
 
 /** What the keys of a job come to in qsub's options, sge_submit(1) and sge_complex(5). The key beside each is that of the job's `origins`. */
-export function directives({ resources: r, directives: raw }: Pick<JobSpec, 'resources' | 'directives'>): Directive[] {
+export function directives({ resources: r, directives: raw, exclude = [] }: DirectiveSpec): Directive[] {
   const lines: Directive[] = []
   const text = (key: keyof Resources, option: string, pattern: RegExp) => {
     const value = r[key]
@@ -38,6 +39,12 @@ export function directives({ resources: r, directives: raw }: Pick<JobSpec, 'res
     if (!Number.isSafeInteger(r.nice) || Math.abs(r.nice) > 1023)
       throw new CompopsError(`nice: ${r.nice} is not a whole number from -1023 to 1023`)
     lines.push({ option: `-p ${-r.nice}`, key: 'nice' })
+  }
+  // A host is a pattern with ! | and parentheses; sge_types(1), "matching of hostnames" and "expression".
+  if (exclude.length > 0) {
+    const strange = exclude.find(node => !nodeName.test(node))
+    if (strange !== undefined) throw new CompopsError(`${show(strange)} is not the name of a host`)
+    lines.push({ option: `-l hostname=!(${exclude.join('|')})`, key: 'retry' })
   }
   for (const [i, directive] of raw.entries()) {
     const reason = refuse(directive)

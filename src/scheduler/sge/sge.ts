@@ -14,6 +14,7 @@ export const sge: Dialect = {
   nativeId: /^\d{1,10}$/,
   // -hold_jid waits for the end of a job, whatever it was; there is no afterok.
   nativeDependencies: false,
+  excludesNodes: true,
   pastWithoutAccounting: false,
   shell: sgeShell,
   // Which shells are started as login shells is the cell's choice (login_shells, sge_conf(5)), and the first line is read only in one mode of

@@ -1,6 +1,7 @@
 import { CompopsError } from '../../errors.ts'
-import type { GpuRequest, JobSpec, Resources } from '../../model/job-spec.ts'
-import type { BatchDirectives, Directive, DroppedDirective } from '../dialect.ts'
+import type { GpuRequest, Resources } from '../../model/job-spec.ts'
+import { nodeName } from '../../model/retry.ts'
+import type { BatchDirectives, Directive, DirectiveSpec, DroppedDirective } from '../dialect.ts'
 import { matches } from '../glob.ts'
 import { neverAllowed, optionByLetter, optionByName } from './options.ts'
 import { show } from './values.ts'
@@ -8,7 +9,7 @@ import { show } from './values.ts'
 /** What we write behind `#SBATCH`, and what others wrote there. */
 
 /** What the keys of a job come to in sbatch's long options. The key beside each is that of the job's `origins`. */
-export function directives({ resources: r, directives: raw }: Pick<JobSpec, 'resources' | 'directives'>): Directive[] {
+export function directives({ resources: r, directives: raw, exclude = [], checkpoint }: DirectiveSpec): Directive[] {
   const lines: Directive[] = []
   const text = (key: keyof Resources, option: string, pattern = /^[\w.:,;=@%+/-]+$/) => {
     const value = r[key]
@@ -58,6 +59,14 @@ export function directives({ resources: r, directives: raw }: Pick<JobSpec, 'res
     if (!Number.isSafeInteger(r.nice)) throw new CompopsError(`nice: ${r.nice} is not a whole number`)
     lines.push({ option: `--nice=${r.nice}`, key: 'nice' })
   }
+  if (exclude.length > 0) {
+    const strange = exclude.find(node => !nodeName.test(node))
+    if (strange !== undefined) throw new CompopsError(`${show(strange)} is not the name of a node`)
+    lines.push({ option: `--exclude=${exclude.join(',')}`, key: 'retry' })
+  }
+  // B: to the batch shell alone, our wrapper; sbatch(1), --signal, which takes up to 65535 seconds.
+  if (checkpoint !== undefined)
+    lines.push({ option: `--signal=B:${checkpoint.signal}@${Math.min(65_535, checkpoint.lead)}`, key: 'checkpoint' })
   for (const [i, directive] of raw.entries()) {
     const reason = refuse(directive)
     if (reason !== null) throw new CompopsError(`directives: ${reason}`)

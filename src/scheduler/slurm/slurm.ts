@@ -12,6 +12,8 @@ export const slurm: Dialect = {
   prefix: '#SBATCH',
   nativeId: /^\d{1,10}$/,
   nativeDependencies: true,
+  excludesNodes: true,
+  sendsSignals: true,
   pastWithoutAccounting: false,
   shell: slurmShell,
   // The id of an array is that of all its tasks; SLURM_JOB_ID is the raw id of one. sbatch(1), OUTPUT ENVIRONMENT VARIABLES.

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { allowedDirective, readDirectives } from '../../../src/scheduler/lsf/directives.ts'
+import type { Resources } from '../../../src/model/job-spec.ts'
+import { allowedDirective, directives, readDirectives } from '../../../src/scheduler/lsf/directives.ts'
 
 test('the lines of a batch script, as LSF users write them', () => {
   const read = readDirectives(`#!/bin/bash
@@ -104,4 +105,12 @@ test('globs of a site', () => {
     '-app is not among the directives that this cluster allows (allow_directives): it allows -app matlab',
   )
   expect(allowedDirective(['*'], '-app "a" -o x')).toContain('is not an option as bsub has them')
+})
+
+test('hosts to keep away from, beside the features that a host must have', () => {
+  const options = (resources: Resources, exclude: string[]) =>
+    directives({ resources, directives: [], exclude }).map(({ option }) => option)
+  expect(options({}, ['n1', 'rack-2'])).toEqual([`-R "select[hname!='n1' && hname!='rack-2']"`])
+  expect(options({ constraint: 'rome|milan' }, ['n1'])).toEqual([`-R "select[(rome || milan) && hname!='n1']"`])
+  expect(() => options({}, ["n1']"])).toThrow('not the name of a host')
 })

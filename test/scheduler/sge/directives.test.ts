@@ -139,3 +139,10 @@ echo begin
     ])
   })
 })
+
+test('hosts to keep away from, sge_types(1)', () => {
+  const options = (exclude: string[]) =>
+    directives({ resources: {}, directives: [], exclude }).map(({ option }) => option)
+  expect(options(['n1', 'n2.example.org'])).toEqual(['-l hostname=!(n1|n2.example.org)'])
+  expect(() => options(['n1|*'])).toThrow('not the name of a host')
+})

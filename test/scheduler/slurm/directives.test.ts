@@ -262,3 +262,11 @@ module load x
     expect(readTimeLimit(text)).toBe(seconds)
   })
 })
+
+test('nodes to keep away from, and the signal for checkpoints, which goes to the script alone', () => {
+  const checkpoint = { signal: 'USR1', lead: 300, restarts: 10 } as const
+  expect(
+    directives({ resources: {}, directives: [], exclude: ['n1', 'rack-2.n7'], checkpoint }).map(({ option }) => option),
+  ).toEqual(['--exclude=n1,rack-2.n7', '--signal=B:USR1@300'])
+  expect(() => directives({ resources: {}, directives: [], exclude: ['n1 --hold'] })).toThrow('not the name of a node')
+})

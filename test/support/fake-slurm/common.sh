@@ -10,6 +10,7 @@
 #   scontrol     down            scancel   ignore
 # and of the whole Slurm: hold (jobs stay pending), forget (the queue forgets a job with its end), no-accounting,
 #   min-job-age (seconds), clock (seconds that its clock is ahead).
+# Jobs run on n1, or where sbatch was told --exclude=n1 on n2.
 # $FAKE_SLURM/calls has a line for every call. In a job's directory an empty file `forgotten` plays MinJobAge, and `accounted`
 # (`OUT_OF_MEMORY 0:125`) is what sacct says of its end; a job may write both itself.
 S=${FAKE_SLURM:?fake-slurm: FAKE_SLURM must name its state directory}
