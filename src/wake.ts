@@ -31,6 +31,8 @@ export type Topic =
   | 'load'
   | 'recover'
   | 'schedule'
+  /** Something that other branches of the tree follow from. */
+  | 'tree'
   /** Jobs of this connection have said something. */
   | `news ${string}`
 

@@ -5,13 +5,14 @@ import type { Cause, Person } from '../model/run.ts'
 import type { Remote, RemoteStats } from '../remote/remote.ts'
 import type { Chunk } from '../scheduler/array.ts'
 import type { Dialect } from '../scheduler/dialect.ts'
+import type { InputFile } from '../scheduler/inputs.ts'
 import type { About } from './about.ts'
 import type { ClusterEvent, Listening } from './events.ts'
 import type { Examined, ExamineOptions } from './examine.ts'
 import type { AttemptIds } from './layout.ts'
 import type { RootMark } from './shared-root.ts'
 
-export type { About, AttemptIds, ClusterEvent, Examined, ExamineOptions, Listening }
+export type { About, AttemptIds, ClusterEvent, Examined, ExamineOptions, InputFile, Listening }
 
 /** A cluster, as the verbs of a run see it. Every method may throw a RemoteError: then nothing was learnt. */
 export interface Cluster {
@@ -138,7 +139,8 @@ export interface SubmitRequest {
   readonly branch: string
   readonly sha: string
   readonly parentBranch: string | null
-  readonly parentDir: string | null
+  /** The run of the parent that it computes from, where that is on this account of the cluster. */
+  readonly parentRunId: string | null
   readonly person: string | null
   /** For the file `about`. */
   readonly origin: {
@@ -149,6 +151,8 @@ export interface SubmitRequest {
     readonly createdAt: Date
   }
   readonly spec: JobSpec
+  /** Files that it takes from its parent, as they lie on this cluster. */
+  readonly inputs?: readonly InputFile[]
   /** Values of the secrets that the spec names. */
   readonly secrets: Readonly<Record<string, string>>
   /** The tasks that this attempt hands over; only where the job is an array. */

@@ -9,6 +9,7 @@ import { CompopsError } from '../errors.ts'
  *     <root>/<project id>/runs/<run>/work                       the checkout, shared by the jobs of the run
  *     <root>/<project id>/runs/<run>/jobs/<job>/<attempt>/
  *       script commands params.json      what was submitted
+ *       inputs                           where files of the parent lie, and where they go
  *       secrets                          variables of the job, until it has ended
  *       about                            what it is, for a service that has forgotten (about.ts)
  *       lock/ submitting id refused      one submission, ever (see submit-program.ts)

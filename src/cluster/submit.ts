@@ -4,6 +4,7 @@ import { CompopsError, UnreadableError } from '../errors.ts'
 import { tarOf } from '../git/tar.ts'
 import { type AttemptArray, countTasks, nativeNumbers, readTasks } from '../model/array.ts'
 import type { Dialect, JobRequest } from '../scheduler/dialect.ts'
+import { renderInputs } from '../scheduler/inputs.ts'
 import { planLines, renderCommands, renderParams, renderScript, renderSecrets } from '../scheduler/script.ts'
 import { renderAbout } from './about.ts'
 import { bringBundle } from './bundle.ts'
@@ -47,6 +48,7 @@ export function submitInput(
     commands: renderCommands(job),
     'params.json': renderParams(request.spec.params),
     about: renderAbout(request),
+    ...((request.inputs ?? []).length === 0 ? {} : { inputs: renderInputs(request.inputs ?? []) }),
     ...(Object.keys(request.secrets).length === 0 ? {} : { secrets: renderSecrets(request.secrets) }),
   })
   const options = reach.dialect.submitArguments(job)
@@ -204,6 +206,7 @@ function toJobRequest(reach: Pick<Reach, 'root' | 'events'>, request: SubmitRequ
     checkpoints: paths.checkpoints,
     ...(reach.events ? { events: eventsDirectory(reach.root) } : {}),
     spec,
+    inputs: request.inputs ?? [],
     variables: {
       COMPOPS_RUN_ID: request.runId,
       COMPOPS_JOB: spec.name,
@@ -213,7 +216,8 @@ function toJobRequest(reach: Pick<Reach, 'root' | 'events'>, request: SubmitRequ
       COMPOPS_BRANCH: request.branch,
       COMPOPS_SHA: request.sha,
       COMPOPS_PARENT_BRANCH: request.parentBranch ?? '',
-      COMPOPS_PARENT_DIR: request.parentDir ?? '',
+      COMPOPS_PARENT_DIR:
+        request.parentRunId === null ? '' : pathsOf(reach.root, { ...ids(request), runId: request.parentRunId }).work,
       ...(request.bundle == null
         ? {}
         : {

@@ -73,7 +73,7 @@ async function requestFor(
   const { size } = await writeTar(checkout, path, 0)
   const sha = createHash('sha1').update(word).digest('hex')
   return {
-    ...{ projectId: 1, projectPath: 'compops/doctor', branch: 'doctor', sha, parentBranch: null, parentDir: null },
+    ...{ projectId: 1, projectPath: 'compops/doctor', branch: 'doctor', sha, parentBranch: null, parentRunId: null },
     ...{ runId: newId(), jobId: newId(), attemptId: newId(), attempt: 1, siblings: [], dependsOn: [], array: null },
     person: null,
     origin: { gitlab: '', cause: `api:${word}`, how: 'compops doctor', by: null, createdAt: new Date() },

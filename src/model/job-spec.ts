@@ -1,5 +1,5 @@
 import type { ArraySpec } from './array.ts'
-import type { Need } from './needs.ts'
+import type { BranchNeed, Need } from './needs.ts'
 import type { ChainSpec, CheckpointSpec, OnExhausted, RetrySpec } from './retry.ts'
 import type { Supersede } from './supersede.ts'
 
@@ -54,12 +54,20 @@ export interface BatchFile {
   readonly interpreter: readonly string[]
 }
 
+/** Outputs of the parent's run, by globs. */
+export interface InputsFrom {
+  readonly from: 'parent'
+  readonly paths: readonly string[]
+}
+
 /** One job of a run with every default applied: what is stored, planned, submitted and written into the evidence. */
 export interface JobSpec {
   readonly name: string
   readonly cluster: string
   /** What must have happened before. */
   readonly needs: readonly Need[]
+  /** What must have happened in other branches before. */
+  readonly branch_needs?: readonly BranchNeed[]
   /** Environment modules, loaded on the node before everything else. */
   readonly modules?: readonly string[]
   /** The name of the template; left out: none, or a shell file of the project. */
@@ -94,6 +102,8 @@ export interface JobSpec {
   readonly image?: string
   /** Names of the site's secrets that it gets as variables. The values are never part of a spec. */
   readonly secrets?: readonly string[]
+  /** Files of other computations that are put into the checkout before it begins. */
+  readonly inputs?: readonly InputsFrom[]
   /** Extended regular expressions: a line of the job's output that one of them matches ends the job as failed. */
   readonly fail_on?: readonly string[]
   /** Seconds without output after which it is ended as stalled. */
@@ -131,6 +141,8 @@ export interface ComputationSpec {
   readonly parent: string | null
   /** What it does to older runs of its branch; left out: what the site says. */
   readonly supersede?: Supersede
+  /** A new result of the parent has it computed again; left out: it is only marked. */
+  readonly onStale?: 'rerun'
   /** Those that are for this occasion: `rules` may leave some out, even all. */
   readonly jobs: readonly JobSpec[]
   readonly schedule?: Schedule

@@ -16,6 +16,12 @@ export interface JobNeed {
   readonly kind: NeedKind
 }
 
+/** What a job waits for of another branch: of the run that the branch shows. */
+export interface BranchNeed extends JobNeed {
+  /** Short. */
+  readonly branch: string
+}
+
 /** The needs within the run. */
 export function jobNeeds(needs: readonly Need[]): readonly JobNeed[] {
   return needs.map(need => (typeof need === 'string' ? { job: need, kind: 'afterok' } : need))
@@ -34,6 +40,11 @@ export function needInWords({ job, kind }: JobNeed): string {
 /** `waits for mesh, the end of solve` */
 export function waitsFor(needs: readonly JobNeed[]): string {
   return `waits for ${needs.map(needInWords).join(', ')}`
+}
+
+/** `mesh of calc/heat`, `the end of mesh of calc/heat` */
+export function branchNeedInWords(need: BranchNeed): string {
+  return `${needInWords(need)} of ${need.branch}`
 }
 
 export interface Needed {

@@ -21,6 +21,8 @@ export interface RetentionFacts {
   readonly shown: boolean
   /** A living branch whose head is its commit: its own, or one that was made there and has no run of its own ("already computed in run …"). */
   readonly headOf: string | null
+  /** A branch that computes from it at present. */
+  readonly usedBy: string | null
   /** A living branch that was computed from its branch. */
   readonly child: string | null
   /** A run that is open and has taken over results of it. */
@@ -36,6 +38,7 @@ export function whyKept(facts: RetentionFacts, days: number, now: Date): string 
   if (!facts.committed) return 'its evidence is not committed'
   if (now.getTime() - facts.endedAt.getTime() < days * 86_400_000) return `it is younger than ${days} days`
   if (facts.reusedBy !== null) return `run ${facts.reusedBy} reuses its results`
+  if (facts.usedBy !== null) return `${facts.usedBy} computes from it`
   if (facts.shown) return 'it is the run that a living branch shows'
   if (facts.headOf !== null) return `${facts.headOf} stands on its commit`
   if (facts.latestCompleted && facts.branchLives) return 'it is the latest completed run of a living branch'

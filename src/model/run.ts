@@ -6,10 +6,18 @@ import type { ComputationSpec, JobSpec, ResolvedInclude, SpecProblem } from './j
 import type { FailureReason, JobState } from './job-state.ts'
 import type { Asked } from './ladder.ts'
 import type { AccountingRow, Collected, Progress } from './observation.ts'
+import type { InputTaken, ParentOfRun } from './parent.ts'
 import type { Removal } from './retention.ts'
 
 /** Why a run exists; unique with (project, ref, sha). */
-export type Cause = `head:${number}` | `note:${string}` | `tick:${string}` | `api:${string}` | `ci:${number}`
+export type Cause =
+  | `head:${number}`
+  | `note:${string}`
+  | `tick:${string}`
+  | `api:${string}`
+  | `ci:${number}`
+  /** A new result of its parent: that run, and when it ended. */
+  | `parent:${string}`
 
 /** A person, as GitLab names them. */
 export interface Person {
@@ -41,6 +49,8 @@ export interface Attempt {
   readonly progress?: Progress | null
   readonly collected: Collected | null
   readonly scriptSha256: string | null
+  /** What it took from the parent's run. */
+  readonly inputs?: readonly InputTaken[]
   readonly restarts: number
   /** What it asked for differently from its job. */
   readonly asked?: Asked | null
@@ -94,7 +104,9 @@ export interface Run {
   readonly causedBy: Person | null
   readonly causedHow: string
   readonly commit: { readonly author: string; readonly subject: string } | null
-  readonly parent: { readonly branch: string; readonly why: string } | null
+  readonly parent: ParentOfRun | null
+  /** The run of the parent that it is computed from. */
+  readonly parentRunId?: string | null
   readonly spec: { readonly sha256: string; readonly problems: readonly SpecProblem[] } | null
   /** Why there are no jobs (the file is wrong, the sources cannot be had …); null where all is well. */
   readonly problem: string | null

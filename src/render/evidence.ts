@@ -10,17 +10,12 @@ import { copiesFolder, evidencePath } from './links.ts'
 import { oneLine } from './markdown.ts'
 import { coreSeconds, cpuEfficiency, exitCodeInWords } from './outcome.ts'
 
-export interface EvidenceOptions {
-  /** The run of the parent branch whose results this one was computed from. */
-  readonly parentRun?: { readonly id: string; readonly sha: string } | null
-}
-
-export function renderEvidence(run: Run, options: EvidenceOptions = {}): string {
-  return [...evidenceParts(run, options)].join('')
+export function renderEvidence(run: Run): string {
+  return [...evidenceParts(run)].join('')
 }
 
 /** The same text part by part, a job each: a run of hundreds of jobs is a megabyte of YAML, which takes too long to be made in one go. */
-export function* evidenceParts(run: Run, options: EvidenceOptions = {}): Generator<string> {
+export function* evidenceParts(run: Run): Generator<string> {
   const { parent, spec } = run
   const record = block({
     run: run.id,
@@ -32,8 +27,8 @@ export function* evidenceParts(run: Run, options: EvidenceOptions = {}): Generat
         ? null
         : flow({
             branch: parent.branch,
-            run: options.parentRun?.id,
-            sha: options.parentRun?.sha,
+            run: run.parentRunId ?? undefined,
+            sha: parent.sha,
             why: text(parent.why),
           }),
     triggered_by: text(run.causedHow),
@@ -84,6 +79,10 @@ function jobRecord(job: Job, run: Run): Node {
     file: job.spec.file?.path,
     params: sortedMap(new Map(Object.entries(job.spec.params))),
     directives: [...job.spec.directives],
+    // The lineage: which bytes of the parent's run went in.
+    inputs: (job.attempts.findLast(attempt => attempt.inputs !== undefined)?.inputs ?? [])
+      .toSorted((a, b) => (a.path < b.path ? -1 : 1))
+      .map(({ path, size, sha256, job: from }) => flow({ path, size, sha256, from: text(`${from} of the parent`) })),
     array: flow({ tasks: job.spec.array?.tasks, throttle: job.spec.array?.throttle }),
     tasks: tasksRecord(job),
     attempts: job.attempts.map(attempt =>

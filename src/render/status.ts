@@ -139,7 +139,10 @@ function describeJob(job: Job, run: Run, timeZone: string): string {
       const needs = openNeeds(job, run)
       if (needs.length === 0 && job.attempts.length > 0 && job.message !== null)
         return `${job.cluster} · ${job.message}`
-      return needs.length > 0 ? `waits for ${listed(needs)}, then for ${job.cluster}` : `${where} · waits for its turn`
+      if (needs.length > 0) return `waits for ${listed(needs)}, then for ${job.cluster}`
+      // For another branch: what it needs of its own run it says itself.
+      const elsewhere = job.spec.needs.length === 0 && job.message?.startsWith('waits for ') === true
+      return elsewhere ? `${job.message}, then for ${job.cluster}` : `${where} · waits for its turn`
     }
     case 'submitting':
       return `${job.cluster} · waits for its turn`

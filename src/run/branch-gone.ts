@@ -7,6 +7,7 @@ import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { shortBranch, touchRuns } from '../store/runs.ts'
 import { branches, runs } from '../store/schema.ts'
+import { touchTree } from '../store/tree.ts'
 import { cancelAll, cancelQueued } from './supersede.ts'
 
 /** ms between the two complete listings that must lack a branch whose deletion nobody delivered. */
@@ -66,6 +67,7 @@ export async function branchGone(context: Context, hint: GoneHint): Promise<stri
       .returning({ id: branches.id })
     // It has come back, or was closed, while we asked GitLab: what we know of it is old.
     if (gone.length === 0) throw new CompopsError(`${name} moved at the same moment`, { transient: true })
+    await touchTree(tx, project.id)
     const open = await tx
       .select({ id: runs.id })
       .from(runs)
@@ -77,6 +79,7 @@ export async function branchGone(context: Context, hint: GoneHint): Promise<stri
     await touchRuns(tx, ids)
     return cancelled
   })
+  context.wake.call('tree')
   context.wake.call('cancel')
   context.wake.call('compose')
   context.audit.record({

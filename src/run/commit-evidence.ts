@@ -264,24 +264,24 @@ async function shownRun(
 
 /** One node a branch, the hundred newest: more nobody reads, and each commit would load them all. */
 async function indexNodes(context: Context, projectId: number): Promise<ReadmeNode[]> {
-  const newest = await rows<{ ref: string; id: string | null }>(
+  const newest = await rows<{ ref: string; parent: string | null; stale: boolean; id: string | null }>(
     context.db,
-    sql`select b.ref, (select r.id from runs r where r.branch_id = b.id and r.ended_at is not null order by (r.id = b.latest_run_id) desc, r.created_at desc limit 1) as id
+    sql`select b.ref, b.parent_branch as parent, b.stale is not null as stale, (select r.id from runs r where r.branch_id = b.id and r.ended_at is not null order by (r.id = b.latest_run_id) desc, r.created_at desc limit 1) as id
       from branches b where b.project_id = ${projectId} and b.latest_run_id is not null order by b.updated_at desc limit 100`,
   )
   const nodes: ReadmeNode[] = []
-  for (const { ref, id } of newest) {
+  for (const { ref, parent, stale, id } of newest) {
     const branch = shortBranch(ref)
     if (id === null) {
-      nodes.push({ branch, parent: null, state: null, stale: false, latest: null })
+      nodes.push({ branch, parent, state: null, stale, latest: null })
       continue
     }
     const run = await loadRun(context.db, id)
     nodes.push({
       branch,
-      parent: run.parent?.branch ?? null,
+      parent,
       state: run.state,
-      stale: false,
+      stale,
       latest: {
         id: run.id,
         branch,

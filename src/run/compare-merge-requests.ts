@@ -5,6 +5,7 @@ import type { ProjectRow } from '../store/projects.ts'
 import { hasRuns } from '../store/runs.ts'
 import { endFork, showOnMergeRequest } from './merge-request.ts'
 import { followMergeRequest } from './merge-request-effects.ts'
+import { replant } from './replant.ts'
 
 /** What is done with a merge request that may have new notes: commands are read in a room of their own. */
 export type LookForNotes = (context: Context, project: ProjectRow, seen: MergeRequest, since: Date) => Promise<unknown>
@@ -28,6 +29,8 @@ export async function compareMergeRequests(context: Context, project: ProjectRow
     const known = await findMergeRequest(context.db, project.id, seen.iid)
     const result = await followMergeRequest(context, project.id, project.path, seen, false)
     if (result !== null) context.log.info({ step: 'heads', project: project.path, mergeRequest: seen.iid }, result)
+    // Also where it was kept by a process that was killed then.
+    if (seen.sourceProjectId === project.id) await replant(context, project.id, seen.sourceBranch)
     if (known?.state === seen.state && known.headSha === seen.sha && known.targetBranch === seen.targetBranch) continue
     changed++
     if (seen.sourceProjectId !== project.id && seen.state !== 'opened') await endFork(context.db, project.id, seen.iid)

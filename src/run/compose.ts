@@ -19,6 +19,7 @@ import { claim, putBack, stillClaimed } from '../store/work.ts'
 import { askForMergeRequests, iidOfForkRef, mergeRequestsOf } from './merge-request.ts'
 import { asOutage } from './outage.ts'
 import { comparisonsWith, pageOf } from './page.ts'
+import { replant } from './replant.ts'
 import { wantUploads } from './upload-plots.ts'
 
 /** Between steps 5 and 6: turns what has changed of runs into what GitLab should show. Returns how many runs were claimed. */
@@ -151,6 +152,7 @@ async function learnMergeRequests(context: Context, run: Run): Promise<void> {
   try {
     unlearned.delete(run.id)
     await askForMergeRequests(context, run)
+    await replant(context, run.projectId, run.branch)
   } catch (error) {
     unlearned.add(run.id)
     context.log.warn(

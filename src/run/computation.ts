@@ -1,7 +1,7 @@
 import type { ProjectConfig } from '../config/index.ts'
 import { type Context, specSite } from '../context.ts'
 import { type Commit, type Mirror, readFile } from '../git/mirror.ts'
-import type { ComputationSpec, ResolvedInclude, SpecProblem } from '../model/job-spec.ts'
+import type { ComputationSpec, JobSpec, ResolvedInclude, SpecProblem } from '../model/job-spec.ts'
 import type { Cause } from '../model/run.ts'
 import { storable } from '../model/storable.ts'
 import { describeProblem, parseSpec, specLimits } from '../spec/index.ts'
@@ -22,6 +22,8 @@ export interface Computation {
   readonly notices: readonly string[]
   /** Files of other projects that it is made of. */
   readonly includes: readonly ResolvedInclude[]
+  /** Where its file names its parent. */
+  readonly parentPlace?: { readonly line: number; readonly column: number } | null
 }
 
 export interface ComputationToRead {
@@ -106,6 +108,7 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
     sha256: answer.sha256,
     notices: answer.notices,
     includes: answer.includes,
+    parentPlace: answer.parentPlace ?? null,
   }
 }
 
@@ -116,6 +119,40 @@ async function secretsOf(context: Context, { rule, project, branch }: Computatio
     return all.map(([name]) => name)
   const found = await context.gitlabOf(project.path).branch(project.id, shortBranch(branch.ref))
   return all.flatMap(([name, secret]) => (secret.protected && found?.protected !== true ? [] : [name]))
+}
+
+/** The file names a parent that it cannot have. */
+export function refuseParent(
+  computation: Computation,
+  { message, remedy }: { readonly message: string; readonly remedy: string },
+): Computation {
+  const place = computation.parentPlace
+  const at = { line: place?.line ?? null, column: place?.column ?? null }
+  return wrong([{ path: 'parent', ...at, message, remedy }], computation.text, computation.sha256)
+}
+
+/** What a job of the file asks for is not to be had. */
+export function refuseJob(
+  computation: Computation,
+  job: JobSpec,
+  key: 'needs' | 'inputs',
+  { message, remedy }: { readonly message: string; readonly remedy: string },
+): Computation {
+  const line = Number(/line (\d+)$/.exec(job.origins[key] ?? '')?.[1] ?? 0) || null
+  return wrong(
+    [{ path: `jobs.${job.name}.${key}`, line, column: null, message, remedy }],
+    computation.text,
+    computation.sha256,
+  )
+}
+
+/** Without a parent nothing can be taken from one. */
+export function needNoParent(computation: Computation): Computation {
+  const job = computation.spec?.jobs.find(({ inputs }) => (inputs ?? []).length > 0)
+  if (job === undefined) return computation
+  const message = `The job ${job.name} takes files from the parent, and this branch has none.`
+  const remedy = 'Name it: `parent: <branch>` at the top of the file.'
+  return refuseJob(computation, job, 'inputs', { message, remedy })
 }
 
 function wrong(problems: readonly SpecProblem[], text: string | null, sha256: string | null): Computation {

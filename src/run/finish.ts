@@ -4,6 +4,7 @@ import { stateOfRun } from '../model/needs.ts'
 import { rows, transact } from '../store/open.ts'
 import { jobsOf, openStates, touchRuns } from '../store/runs.ts'
 import { runs } from '../store/schema.ts'
+import { touchTree } from '../store/tree.ts'
 import { eachInTurn } from '../store/work.ts'
 
 /** Asked again in the statement that closes: a branch that comes back may reopen jobs in between. */
@@ -33,10 +34,14 @@ async function finishRun(context: Context, runId: string): Promise<void> {
       .set({ endedAt: endOfLast, state })
       .where(and(eq(runs.id, runId), isNull(runs.endedAt), ended))
       .returning()
-    if (answer.length > 0) await touchRuns(tx, [runId])
+    if (answer[0] !== undefined) {
+      await touchRuns(tx, [runId])
+      await touchTree(tx, answer[0].projectId)
+    }
     return answer[0]
   })
   if (closed === undefined) return
+  context.wake.call('tree')
   context.wake.call('compose')
   context.log.info({ step: 'finish', run: runId, state }, `run ${state}`)
   context.audit.record({

@@ -1,15 +1,16 @@
 import { and, eq, gt, isNull } from 'drizzle-orm'
-import { matchGlob, type ProjectConfig, projectFor } from '../config/index.ts'
+import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { ensureCommit, readCommit, readHead } from '../git/mirror.ts'
 import { newId } from '../model/id.ts'
 import type { Person } from '../model/run.ts'
 import { moveHead } from '../store/branches.ts'
 import { type Db, transact } from '../store/open.ts'
-import { findProject, type ProjectRow } from '../store/projects.ts'
+import { findProject } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, findRunOf, shortBranch } from '../store/runs.ts'
 import { branches } from '../store/schema.ts'
 import { branchGone } from './branch-gone.ts'
+import { branchRefused } from './branch-refused.ts'
 import { commitOfRun, readSpecFile } from './computation.ts'
 import { askForMergeRequests } from './merge-request.ts'
 import { refuseWhileRecovering } from './recovering.ts'
@@ -131,17 +132,6 @@ export async function lookAgain(context: Context, projectId: number, sha: string
     const result = await headMoved(context, { projectId, ref, by: null, how, delivered: true, deliveryId: null })
     context.log.info({ step: 'heads', project: projectId, ref, sha, result }, result)
   }
-}
-
-/** Why a branch is never a computation branch here; null where it may be one. */
-export function branchRefused(rule: ProjectConfig, project: ProjectRow, ref: string): string | null {
-  if (!ref.startsWith('refs/heads/')) return `${ref} is not a branch`
-  const branch = shortBranch(ref)
-  if (branch === rule.evidence.branch) return 'our own evidence branch'
-  if (rule.branches === null) return branch === project.defaultBranch ? `${branch} is the default branch` : null
-  return rule.branches.some(glob => matchGlob(glob, branch))
-    ? null
-    : `no rule matches ${branch} (branches: ${rule.branches.join(', ')})`
 }
 
 export async function rememberBranch(context: Context, projectId: number, ref: string): Promise<BranchRow> {

@@ -4,16 +4,20 @@ import type { Context } from '../context.ts'
 import { isFinal } from '../model/job-state.ts'
 import type { Run } from '../model/run.ts'
 import { copiesFolder, evidencePath, pathUrl } from '../render/links.ts'
+import type { Neighbour } from '../render/mermaid.ts'
 import { verdictOf } from '../render/outcome.ts'
 import type { Comparison, PageView, PastRun, Plot } from '../render/sections.ts'
 import type { Db } from '../store/open.ts'
 import { latestRunsOf, loadRun, type RunRow } from '../store/runs.ts'
 import { branches, connections, copies, jobs, reports } from '../store/schema.ts'
+import { loadAround } from '../store/tree.ts'
+import type { BranchNode } from '../tree/node.ts'
 
 /** Everything the note and the branch's page say of a run. */
 export async function pageOf(context: Context, row: RunRow, run: Run): Promise<PageView> {
   const history = (await latestRunsOf(context.db, row.branchId, 9)).filter(other => other.id !== run.id)
   const rule = projectFor(context.config, run.projectPath)
+  const around = await loadAround(context.db, run.projectId, run.branch)
   const evidenceBranch = rule?.evidence.branch ?? 'compops/evidence'
   return {
     run,
@@ -21,6 +25,10 @@ export async function pageOf(context: Context, row: RunRow, run: Run): Promise<P
     timeZone: context.config.timeZone,
     publicUrl: context.config.publicUrl,
     dashboard: false,
+    parent: around?.parent == null ? null : toNeighbour(around.parent),
+    children: (around?.children ?? []).map(toNeighbour),
+    // An older run of the branch is what it is.
+    stale: around?.node.stale != null && around.node.run?.id === run.id,
     clustersAway: await clustersAway(context.db, run),
     specText: row.specText,
     evidenceRefused: await evidenceRefused(context.db, run),
@@ -90,20 +98,43 @@ export function toPastRun(run: Run): PastRun {
   }
 }
 
-/** The metrics of the target branch's latest run, where it has one, to stand beside ours. */
+export function toNeighbour({ branch, run, stale }: BranchNode): Neighbour {
+  return { branch, state: run?.state ?? null, stale: stale !== null }
+}
+
+/** The metrics of the parent's result that it was computed from, else its newest, and of the target branch's latest run, to stand beside ours. */
 export async function comparisonsWith(db: Db, run: Run, targetBranch: string): Promise<Comparison[]> {
+  const parent = run.parent?.branch ?? null
+  const from = parent === null ? null : (run.parentRunId ?? (await latestOf(db, run.projectId, parent)))
+  const target = targetBranch === parent ? null : await latestOf(db, run.projectId, targetBranch)
+  return [
+    ...(parent === null ? [] : await comparisonWith(db, run, from, parent, true)),
+    ...(await comparisonWith(db, run, target, targetBranch, false)),
+  ]
+}
+
+async function latestOf(db: Db, projectId: number, branch: string): Promise<string | null> {
   const found = await db
     .select({ latest: branches.latestRunId })
     .from(branches)
-    .where(and(eq(branches.projectId, run.projectId), eq(branches.ref, `refs/heads/${targetBranch}`)))
-  const latest = found[0]?.latest ?? null
-  if (latest === null || latest === run.id) return []
-  const other = await loadRun(db, latest, 'collected')
+    .where(and(eq(branches.projectId, projectId), eq(branches.ref, `refs/heads/${branch}`)))
+  return found[0]?.latest ?? null
+}
+
+async function comparisonWith(
+  db: Db,
+  run: Run,
+  otherId: string | null,
+  branch: string,
+  isParent: boolean,
+): Promise<Comparison[]> {
+  if (otherId === null || otherId === run.id) return []
+  const other = await loadRun(db, otherId, 'collected')
   const metrics = Object.assign({}, ...other.jobs.map(job => job.attempts.at(-1)?.collected?.metrics ?? {})) as Record<
     string,
     number
   >
   if (Object.keys(metrics).length === 0) return []
   const wallSeconds = other.endedAt === null ? null : (other.endedAt.getTime() - other.createdAt.getTime()) / 1000
-  return [{ branch: targetBranch, isParent: false, metrics, wallSeconds }]
+  return [{ branch, isParent, metrics, wallSeconds }]
 }

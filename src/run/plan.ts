@@ -34,7 +34,7 @@ export function planJob(
   return context.clusterOf(connectionName(spec.cluster, rule)).plan({
     ...{ projectId: project.id, projectPath: project.path, branch, sha, spec, dependsOn: [] },
     ...{ runId: newId(), jobId: newId(), attemptId: newId(), attempt: 1, siblings: [], secrets: {} },
-    ...{ parentBranch: null, parentDir: null, person: by.username },
+    ...{ parentBranch: null, parentRunId: null, person: by.username },
     origin: { gitlab: context.config.gitlab.url, cause: 'api:plan', how: 'a plan', by, createdAt: context.clock.now() },
     source: { sha, path: '', size: 0 },
   }).lines

@@ -6,8 +6,9 @@ import { describeHold } from '../model/hold.ts'
 import { newId } from '../model/id.ts'
 import { isFinal } from '../model/job-state.ts'
 import { type Asked, firstStep } from '../model/ladder.ts'
-import { type NeedingJob, readiness, waitsFor } from '../model/needs.ts'
+import { type NeedingJob, type Readiness, readiness, waitsFor } from '../model/needs.ts'
 import { mayRunAgain } from '../model/retry.ts'
+import { branchNeedsStand } from '../store/branch-needs.ts'
 import { holdOf } from '../store/holds.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
 import { type AttemptRow, attemptsOf, finalStates, type JobRow, jobsOf, openStates, touchRuns } from '../store/runs.ts'
@@ -39,6 +40,10 @@ export async function prepareJobs(context: Context, connection: string): Promise
         and (j.hold is null or j.state = 'waiting'
           or exists (select 1 from jobs n where n.run_id = j.run_id and (j.spec->'needs') @> to_jsonb(n.name) and n.state in ('failed', 'canceled', 'skipped')))
         and not exists (select 1 from projects p where p.id = j.project_id and p.recovering)
+        and not exists (select 1 from jsonb_array_elements(j.spec->'branch_needs') w
+          join branches wb on wb.project_id = j.project_id and wb.ref = 'refs/heads/' || (w->>'branch')
+          join jobs wj on wj.run_id = wb.latest_run_id and wj.name = w->>'job' and wj.state in ${openStates} and w->>'kind' <> 'after')
+        and not exists (select 1 from runs g where g.id = j.run_id and g.parent_gate in ('waits', 'skipped'))
         and not exists (select 1 from jobs n where n.run_id = j.run_id and (
           ((j.spec->'needs') @> to_jsonb(n.name) and (n.state in ${blocking} or (n.state in ${openStates} and ${mayFollow})))
           or (n.state in ${openStates} and (${needs('any')} or ${needs('afternotok')}))
@@ -98,18 +103,19 @@ async function prepareRun(
     }
     if (unfenced.has(job.id)) continue
     // What the results of its needs are decides whether it runs at all: the scheduler cannot wait for that.
-    const ready = readiness(byName.get(job.name)!, byName, nativeDependencies && job.spec.cache === undefined)
+    const own = readiness(byName.get(job.name)!, byName, nativeDependencies && job.spec.cache === undefined)
+    const ready = await withOtherBranches(context.db, job, own)
     const native = () => (ready.kind === 'ready' ? ready.native.map(name => byName.get(name)!.nativeId!) : [])
     let changed = false
     if (!waits && ready.kind !== 'ready') continue
     if (ready.kind === 'never') {
-      changed = await settle(context, job, 'skipped', ready.because)
+      changed = await settle(context, job, 'skipped', ready.because, ready.elsewhere === true)
       byName.set(job.name, { ...byName.get(job.name)!, state: 'skipped' })
     } else if (job.hold !== null) {
       if (!waits) continue
       changed = await settle(context, job, 'held', job.hold.reason)
     } else if (ready.kind === 'waits') {
-      changed = await settle(context, job, 'waiting', waitsFor(ready.for))
+      changed = await settle(context, job, 'waiting', ready.words)
     } else if (held !== null) {
       changed = await settle(context, job, 'held', held)
     } else if (waits && fetching.has(job.id)) {
@@ -151,6 +157,27 @@ async function packagesAwaited(
     if (why !== null) awaited.set(job.id, why)
   }
   return awaited
+}
+
+type Ready =
+  | Extract<Readiness, { kind: 'ready' }>
+  | { readonly kind: 'waits'; readonly words: string }
+  /** `elsewhere`: because of another branch, which may still be repaired. */
+  | { readonly kind: 'never'; readonly because: string; readonly elsewhere?: boolean }
+
+/** What it needs of its own run first: where that will never be, other branches do not matter. */
+async function withOtherBranches(db: Db, job: JobRow, own: Readiness): Promise<Ready> {
+  const needs = job.spec.branch_needs ?? []
+  const words = own.kind === 'waits' ? waitsFor(own.for) : null
+  if (own.kind === 'never' || needs.length === 0) return own.kind === 'waits' ? { kind: 'waits', words: words! } : own
+  const stands = await branchNeedsStand(db, job.projectId, needs)
+  if (stands.kind === 'never') return { ...stands, elsewhere: true }
+  const others = stands.kind === 'waits' ? stands.for.join(', ') : null
+  if (words === null && others === null) return own as Extract<Readiness, { kind: 'ready' }>
+  return {
+    kind: 'waits',
+    words: words === null ? `waits for ${others}` : others === null ? words : `${words}, ${others}`,
+  }
 }
 
 const heldBy = (job: JobRow, limit: number) =>
@@ -258,13 +285,14 @@ async function settle(
   job: JobRow,
   state: 'skipped' | 'waiting' | 'held',
   message: string,
+  skippedForBranch = false,
 ): Promise<boolean> {
   if (job.state === state && job.message === message) return false
   return transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     const changed = await tx
       .update(jobs)
-      .set({ state, message })
+      .set({ state, message, skippedForBranch })
       .where(
         and(
           eq(jobs.id, job.id),

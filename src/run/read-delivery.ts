@@ -26,6 +26,7 @@ import { moveStatuses } from './move-statuses.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
 import { pipelineCancelled } from './pipeline-cancelled.ts'
 import { refuseWhileRecovering } from './recovering.ts'
+import { replant } from './replant.ts'
 
 /** What is done with a note: commands are read in a room of their own. Returns what came of it, in words. */
 export type HearNote = (context: Context, note: NoteEvent, deliveryId: string) => Promise<string>
@@ -125,7 +126,10 @@ async function mergeRequestChanged(context: Context, event: MergeRequestEvent, d
   if (seen === null) return `merge request !${event.iid} is not there any more`
   const followed = await followMergeRequest(context, event.projectId, event.projectPath, seen, event.action === 'close')
   if (seen.sourceProjectId !== event.projectId) return fromFork(context, seen)
-  if (seen.state !== 'opened') return followed ?? `merge request !${seen.iid} is ${seen.state}`
+  if (seen.state !== 'opened') {
+    const hangs = await replant(context, event.projectId, seen.sourceBranch)
+    return `${followed ?? `merge request !${seen.iid} is ${seen.state}`}${hangs === null ? '' : `; ${hangs}`}`
+  }
   const ref = `refs/heads/${seen.sourceBranch}`
   // The push hook of the same commits may have been missed; comparing the head costs little and never runs a commit twice. Where it is only
   // waiting its turn it says better who caused the run.
@@ -140,6 +144,7 @@ async function mergeRequestChanged(context: Context, event: MergeRequestEvent, d
         delivered: false,
         deliveryId,
       })
+  await replant(context, event.projectId, seen.sourceBranch)
   const shown = await showOnMergeRequest(context, event.projectId, seen.sourceBranch)
   const result = followed ?? moved
   return shown === null ? result : `${result}; !${seen.iid} shows run ${shown}`

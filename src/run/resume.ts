@@ -18,6 +18,8 @@ import {
 } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
 import { begunAnew, rememberTasksLeft } from '../store/tasks.ts'
+import { touchTree } from '../store/tree.ts'
+import { restorePlace } from './parent.ts'
 import { rememberSchedule } from './schedule.ts'
 import { supersede } from './supersede.ts'
 
@@ -104,10 +106,12 @@ export async function resumeRun(
       .where(eq(runs.id, run.id))
     await tx.update(branches).set({ latestRunId: run.id, updatedAt: sql`now()` }).where(eq(branches.id, branch.id))
     await touchRuns(tx, [run.id])
+    await restorePlace(tx, branch, run.parent)
+    await touchTree(tx, run.projectId)
     return reopened.length + cancelling.length
   })
   if (again === null) return 'directory removed'
-  for (const topic of ['prepare', 'cancel', 'compose'] as const) context.wake.call(topic)
+  for (const topic of ['prepare', 'cancel', 'tree', 'compose'] as const) context.wake.call(topic)
   const where = `${shortBranch(branch.ref)} is back at ${run.sha.slice(0, 8)}, computed in run ${run.id}`
   return again === 0
     ? `${where}: nothing is missing`

@@ -17,8 +17,12 @@ import { transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, type RunRow, shortBranch } from '../store/runs.ts'
 import { branches, jobs, runs } from '../store/schema.ts'
+import { placeOf, touchTree } from '../store/tree.ts'
 import type { Within } from './begin-again.ts'
-import { hasCiFile, readComputation } from './computation.ts'
+import { hasCiFile, needNoParent, readComputation, refuseParent } from './computation.ts'
+import { openGate } from './gates.ts'
+import { refuseNeeds } from './needs-across.ts'
+import { basisNow, parentFacts, settleParent, useOfParent } from './parent.ts'
 import { rememberSchedule } from './schedule.ts'
 import { supersede } from './supersede.ts'
 
@@ -36,7 +40,7 @@ export interface RunToStart {
   readonly commit: { readonly author: string; readonly subject: string }
   readonly file: { readonly text: string } | 'too large' | 'not a file'
   readonly mirror: Mirror
-  /** A person or a schedule wants it, whatever was computed of the commit before. */
+  /** It is wanted, whatever was computed of the commit before: by a person, a schedule, or because its parent has a newer result. */
   readonly again?: boolean
   /** Only these jobs and what they need; left out: all. */
   readonly only?: readonly string[] | undefined
@@ -50,15 +54,17 @@ export interface RunToStart {
  * A wrong file makes a failed run without jobs, whose note says key, line and remedy; where `rules` leave no job there is no run. The same cause twice is one run.
  */
 export async function startRun(context: Context, start: RunToStart): Promise<string> {
-  const computation = await readComputation(context, start)
+  const read = await readComputation(context, start)
+  let computation = read
   const hasCi = await hasCiFile(start.mirror, start.sha)
   const runId = newId()
-  const specs = withValues(withNeeds(computation.spec?.jobs ?? [], start.only), start.values ?? {})
-  const schedule = computation.spec?.schedule ?? null
-  const noJobs = `no job of .compops.yml is for this (${computation.notices.join('; ')})`
-  const state: JobState = computation.spec === null ? 'failed' : 'waiting'
+  const specs = withValues(withNeeds(read.spec?.jobs ?? [], start.only), start.values ?? {})
+  const schedule = read.spec?.schedule ?? null
+  const noJobs = `no job of .compops.yml is for this (${read.notices.join('; ')})`
   const approval = approvalFor(start.rule, specs)
   const hold = approval === null ? null : holdFor(context, approval, start.by)
+  const facts = read.spec === null ? null : await parentFacts(context, start, read.spec.parent)
+  const needs = await refuseNeeds(context, start, read)
 
   const written = await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
@@ -70,10 +76,16 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
       await moveHead(tx, start.branch, start.sha)
     await rememberSchedule(tx, start.branch, elsewhere === null ? schedule : null, context.clock.now())
     if (elsewhere !== null) return elsewhere
-    if (computation.spec !== null && specs.length === 0) {
+    if (read.spec !== null && specs.length === 0) {
       await start.within?.(tx, noJobs)
       return null
     }
+    // A file that cannot be read names nobody: the branch keeps its place.
+    const settled = facts === null ? { parent: placeOf(start.branch) } : await settleParent(tx, start.branch, facts)
+    const parent = 'refused' in settled ? placeOf(start.branch) : settled.parent
+    computation =
+      'refused' in settled ? refuseParent(read, settled.refused) : parent === null ? needNoParent(needs) : needs
+    const state: JobState = computation.spec === null ? 'failed' : 'waiting'
     const inserted = await tx
       .insert(runs)
       .values({
@@ -87,7 +99,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
         causedHow: start.how,
         deliveryId: start.deliveryId,
         commit: start.commit,
-        parent: parentOf(computation.spec?.parent ?? null),
+        ...(await basisNow(tx, start.project.id, parent, useOfParent(parent, computation.spec))),
         specSha256: computation.sha256,
         specText: computation.text,
         includes: computation.includes,
@@ -104,7 +116,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
       .onConflictDoNothing()
       .returning({ id: runs.id })
     if (inserted.length === 0) return false
-    if (specs.length > 0) {
+    if (computation.spec !== null && specs.length > 0) {
       await tx.insert(jobs).values(
         specs.map((spec, position) => ({
           id: newId(),
@@ -124,6 +136,8 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
     await tx.update(branches).set({ latestRunId: runId }).where(eq(branches.id, start.branch.id))
     const mode = computation.spec?.supersede ?? start.rule.supersede
     await supersede(tx, start.branch.id, { id: runId, sha: start.sha }, mode)
+    await touchTree(tx, start.project.id)
+    await openGate(tx, runId)
     await start.within?.(tx, `run ${runId}`)
     return true
   })
@@ -132,7 +146,9 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   if (!written) return `this cause has already started a run (${start.cause})`
 
   context.wake.call('compose')
+  context.wake.call('tree')
   context.wake.call('prepare')
+  context.wake.call('finish')
   context.wake.call('cancel')
   const count = specs.length
   const result =
@@ -220,9 +236,4 @@ const holdFor = (context: Context, approval: Approval, by: Person | null): JobHo
 
 export function computedElsewhere(run: RunRow): string {
   return `already computed in run ${run.id} on ${shortBranch(run.ref)}; \`/compops run\` computes it here too`
-}
-
-/** Only what the file says; finding it by merge request or fork point comes later. */
-function parentOf(named: string | null): { branch: string; why: string } | null {
-  return named === null ? null : { branch: named, why: 'parent: in .compops.yml' }
 }

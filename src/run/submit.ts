@@ -11,10 +11,10 @@ import { isFinal } from '../model/job-state.ts'
 import type { Asked } from '../model/ladder.ts'
 import { holdOf } from '../store/holds.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
-import { transact } from '../store/open.ts'
+import { type Db, first, transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { upToDate } from '../store/recovery.ts'
-import { type AttemptRow, attemptsOf, type JobRow, shortBranch, touchRuns } from '../store/runs.ts'
+import { type AttemptRow, attemptsOf, type JobRow, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
 import { settleArrays } from '../store/settle-arrays.ts'
 import { claim, putBack } from '../store/work.ts'
@@ -22,6 +22,7 @@ import { bundleOf } from './bundle.ts'
 import { keepIds } from './cancel.ts'
 import { setReachable, setTroubled, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
+import { inputsOf, inputsTaken } from './inputs.ts'
 import { asOutage } from './outage.ts'
 import { dependenciesNow } from './prepare.ts'
 import { foundOld } from './recovering.ts'
@@ -108,7 +109,7 @@ async function submitJob(context: Context, attempt: AttemptRow): Promise<void> {
       await setReachable(context, connection, { accepts: true })
     switch (outcome.kind) {
       case 'accepted':
-        await accepted(context, attempt, outcome.nativeId, request.dependsOn, script, facts.version)
+        await accepted(context, attempt, outcome.nativeId, request, script, facts.version)
         log.info(
           { step: 'submit', nativeId: outcome.nativeId, roundTrips: outcome.roundTrips },
           `submitted ${job.name} as ${outcome.nativeId}`,
@@ -201,7 +202,7 @@ export async function submitRequest(
     branch: shortBranch(run.ref),
     sha: run.sha,
     parentBranch: run.parent?.branch ?? null,
-    parentDir: null,
+    parentRunId: await parentRunOn(context.db, run, job.connection),
     person: run.causedBy?.username ?? null,
     origin: {
       gitlab: context.config.gitlab.url,
@@ -211,6 +212,7 @@ export async function submitRequest(
       createdAt: attempt.createdAt,
     },
     spec: specFor(job.spec, attempt.asked),
+    inputs: await inputsOf(context, run, job),
     secrets: await secretsFor(context, rule, job),
     array: attempt.array,
     dependsOn: attempt.dependsOn,
@@ -237,6 +239,18 @@ function specFor(spec: JobSpec, asked: Asked | null): JobSpec {
   }
 }
 
+/** The run that it computes from, where its directory is on the same account of the cluster. */
+async function parentRunOn(db: Db, run: RunRow, connection: string): Promise<string | null> {
+  const { parentGate, parentRunId } = run
+  if (parentGate !== 'passed' || parentRunId === null) return null
+  const found = await first(
+    db,
+    sql`select 1 from attempts a where a.run_id = ${parentRunId} and a.connection = ${connection} and (a.native_id is not null or a.reused is not null)
+      and not exists (select 1 from run_directories d where d.run_id = a.run_id and d.connection = a.connection) limit 1`,
+  )
+  return found === undefined ? null : parentRunId
+}
+
 /** Read again each time, since a site may replace them. A name that is gone from the configuration is no secret any more. */
 async function secretsFor(context: Context, rule: ProjectConfig, job: JobRow): Promise<Record<string, string>> {
   const values: Record<string, string> = {}
@@ -254,7 +268,7 @@ async function accepted(
   context: Context,
   attempt: AttemptRow,
   nativeId: string,
-  dependsOn: readonly string[],
+  { dependsOn, inputs = [] }: Pick<SubmitRequest, 'dependsOn' | 'inputs'>,
   script: string,
   scheduler: string,
 ): Promise<void> {
@@ -269,6 +283,7 @@ async function accepted(
         message: null,
         submittedAt: sql`now()`,
         queuedAt: sql`now()`,
+        inputs: inputsTaken(inputs),
         scriptSha256: createHash('sha256').update(script).digest('hex'),
         leaseUntil: null,
         lastError: null,

@@ -1,5 +1,6 @@
 import type { JobSpec, Resources } from '../model/job-spec.ts'
 import type { AccountingRow, ClusterFacts, QueueRow } from '../model/observation.ts'
+import type { InputFile } from './inputs.ts'
 
 /**
  * One scheduler's language: text in, text out. A dialect never opens a connection; `cluster/` carries its words there and back.
@@ -131,6 +132,8 @@ export interface JobRequest {
   /** Where it leaves news of itself; left out: nowhere. */
   readonly events?: string
   readonly spec: JobSpec
+  /** Files that it takes from its parent; left out: none. */
+  readonly inputs?: readonly InputFile[]
   /** `COMPOPS_…` for the job, without those that only the job itself can know. */
   readonly variables: Readonly<Record<string, string>>
   /** Native ids that must have completed first. */

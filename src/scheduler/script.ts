@@ -4,6 +4,7 @@ import { mayRunAgain } from '../model/retry.ts'
 import { checkpointing } from './checkpoint.ts'
 import type { Dialect, JobRequest } from './dialect.ts'
 import { enterImage, findContainerTool } from './image.ts'
+import { bringInputs } from './inputs.ts'
 import { quote, quoteArray } from './quote.ts'
 import { watch } from './watch.ts'
 import { prologue, wrapper, wrapperBody } from './wrapper.ts'
@@ -61,6 +62,7 @@ function valueLines(
   { hashLimit = 2 ** 30, listLimit = 2_000, watchEvery }: ScriptLimits,
 ): string[] {
   const { spec } = request
+  for (const { path } of request.inputs ?? []) insideCheckout(path)
   for (const pattern of [...spec.outputs, ...(spec.metrics === null ? [] : [spec.metrics])]) insideCheckout(pattern)
   const env = Object.entries(spec.env).map(([name, value]) => `${environmentName(name)}=${value}`)
   const variables = { ...paramVariables(spec.params), ...request.variables }
@@ -173,6 +175,7 @@ export function renderCommands(request: JobRequest): string {
     // Whom the wrapper passes signals on to.
     `printf '%s\\n' "$$" >${own}"\${COMPOPS_ARRAY_INDEX:-0}"`,
     'set -eo pipefail',
+    ...((request.inputs ?? []).length === 0 ? [] : [bringInputs(request.directory)]),
     ...(spec.image === undefined
       ? loadModules(spec)
       : [

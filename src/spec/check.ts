@@ -36,6 +36,7 @@ function namedIn({ key, value }: LocatedEntry): string[] {
 interface Checked {
   readonly spec: ComputationSpec
   readonly notices: readonly string[]
+  readonly parentPlace?: Place
 }
 
 /** A located tree as a computation; null where anything was reported. Linear in the tree. */
@@ -61,8 +62,10 @@ export function checkSpec(
       problems.report(entry, join('', entry.key), `${quote(entry.key)} is not supported yet.`, remedy)
     else reportUnknown(entry, join('', entry.key), 'this file', topKeys, problems.report)
   }
-  const parent = readParent(entries.get('parent'), problems)
+  const named = entries.get('parent')
+  const parent = readParent(named, problems)
   const supersede = readSupersede(entries.get('supersede'), problems)
+  const rerun = readOnStale(entries.get('on_stale'), problems)
   const defaults = readDefaults(entries.get('defaults'), problems)
   const topCluster = readTopCluster(entries.get('cluster'), problems)
   const scheduled = entries.get('schedule')
@@ -90,13 +93,17 @@ export function checkSpec(
     : {
         spec: {
           parent,
+          ...(rerun ? { onStale: 'rerun' as const } : {}),
           ...(supersede === null ? {} : { supersede }),
           jobs: present,
           ...(schedule === undefined ? {} : { schedule }),
         },
         notices,
+        ...(named === undefined ? {} : { parentPlace: placeOf(named) }),
       }
 }
+
+const placeOf = ({ line, column }: Place): Place => ({ line, column })
 
 function readParent(entry: LocatedEntry | undefined, problems: Problems): string | null {
   return entry === undefined ? null : (asBranch(entry.value, 'parent', problems.report) ?? null)
@@ -106,6 +113,13 @@ const readMode = choice(supersedeModes)
 
 function readSupersede(entry: LocatedEntry | undefined, problems: Problems): Supersede | null {
   return entry === undefined ? null : (readMode(entry.value, 'supersede', problems.report) ?? null)
+}
+
+const onStale = choice(['mark', 'rerun'])
+
+/** Whether a new result of the parent has it computed again. */
+function readOnStale(entry: LocatedEntry | undefined, problems: Problems): boolean {
+  return entry !== undefined && onStale(entry.value, 'on_stale', problems.report) === 'rerun'
 }
 
 function readTopCluster(entry: LocatedEntry | undefined, problems: Problems): Written<string> | null {

@@ -1,3 +1,4 @@
+import type { Place } from '../config/yaml.ts'
 import type { ComputationSpec, ParamValue, ResolvedInclude, Resources, SpecProblem } from '../model/job-spec.ts'
 import type { Policy } from '../model/policy.ts'
 import type { RuleVariable } from './rules.ts'
@@ -109,6 +110,8 @@ export type SpecResult =
       readonly notices: readonly string[]
       /** Files of other projects, and the commits that their refs were at. */
       readonly includes: readonly ResolvedInclude[]
+      /** Where `parent` stands. Whether there is such a branch the reader cannot know. */
+      readonly parentPlace?: Place
     }
   | {
       /** All mistakes at once, sorted by line. */

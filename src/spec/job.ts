@@ -107,6 +107,7 @@ export function buildJob(
   const nearer = <
     K extends
       | 'setup'
+      | 'inputs'
       | 'outputs'
       | 'metrics'
       | 'cache'
@@ -147,6 +148,8 @@ export function buildJob(
     origins[`setup[${i}]`] = origin
   })
   const image = nearer('image')
+  const inputs = nearer('inputs') ?? []
+  const others = level.branchNeeds?.value.map(need => need.value) ?? []
   const modules = nearer('modules') ?? []
   const failOn = nearer('fail_on') ?? []
   const stallTimeout = nearer('stall_timeout')
@@ -180,6 +183,7 @@ export function buildJob(
     name: level.name,
     cluster: cluster.name,
     needs: level.needs?.value.map(need => shortNeed(need.value)) ?? [],
+    ...(others.length === 0 ? {} : { branch_needs: others }),
     ...(modules.length === 0 ? {} : { modules }),
     ...(template === undefined || template.includes('/') ? {} : { template }),
     setup: [...setup.map(one => one.text), ...own],
@@ -199,6 +203,7 @@ export function buildJob(
     ...(again.chain === undefined ? {} : { chain: again.chain.value }),
     ...(pauses ? { on_exhausted: 'pause' as const } : {}),
     ...(image === undefined ? {} : { image }),
+    ...(inputs.length === 0 ? {} : { inputs }),
     ...(secrets.length === 0 ? {} : { secrets }),
     ...(failOn.length === 0 ? {} : { fail_on: failOn }),
     ...(stallTimeout === undefined ? {} : { stall_timeout: stallTimeout }),

@@ -64,7 +64,12 @@ const own: Readonly<Record<OwnKey, Schema>> = {
         text,
         {
           type: 'object',
-          properties: { job: text, kind: { enum: [...needKinds], default: 'afterok' }, optional: { type: 'boolean' } },
+          properties: {
+            job: text,
+            kind: { enum: [...needKinds], default: 'afterok' },
+            optional: { type: 'boolean' },
+            branch: text,
+          },
           required: ['job'],
           additionalProperties: false,
         },
@@ -109,6 +114,16 @@ const own: Readonly<Record<OwnKey, Schema>> = {
     additionalProperties: { type: 'string' },
   },
   params: { type: 'object', propertyNames: { pattern: '^[A-Za-z_][A-Za-z0-9_.-]{0,62}$' } },
+  inputs: {
+    type: 'array',
+    items: {
+      type: 'object',
+      properties: { from: { enum: ['parent'] }, paths: textOrTexts },
+      required: ['from', 'paths'],
+      additionalProperties: false,
+    },
+    examples: [[{ from: 'parent', paths: ['mesh/*.msh'] }]],
+  },
   outputs: textOrTexts,
   metrics: {
     anyOf: [
@@ -228,6 +243,11 @@ export function jsonSchema(): Schema {
       supersede: {
         enum: [...supersedeModes],
         description: 'What a newer commit does to older runs of the branch: ends what is queued, all, or nothing.',
+      },
+      on_stale: {
+        enum: ['mark', 'rerun'],
+        description:
+          'What a new result of the parent does: `mark` (the default) says that this one is stale, `rerun` computes it again.',
       },
       defaults: { $ref: '#/definitions/defaults', description: 'What jobs share; a job that says otherwise wins.' },
       jobs: {

@@ -37,6 +37,7 @@ export const ownKeys = {
   ),
   env: own('Variables of the environment.', ['variables', 'envs']),
   params: own('Parameters: given to the job as params.json and COMPOPS_PARAM_<NAME>.', []),
+  inputs: own('Files that the parent has computed, put into the checkout before the job begins.', []),
   outputs: own('Files to list as results: globs, relative to the repository.', [
     'collect',
     'retrieve_list',
@@ -121,7 +122,16 @@ export function isInDefaults(key: JobKey): boolean {
   return key in resourceKeys || ownKeys[key as OwnKey].inDefaults
 }
 
-export const topKeys = ['include', 'cluster', 'parent', 'supersede', 'schedule', 'defaults', 'jobs'] as const
+export const topKeys = [
+  'include',
+  'cluster',
+  'parent',
+  'on_stale',
+  'supersede',
+  'schedule',
+  'defaults',
+  'jobs',
+] as const
 
 /** Keys that are known and will come; each with what to do until then. */
 const later: Readonly<Record<string, string>> = {
@@ -129,10 +139,8 @@ const later: Readonly<Record<string, string>> = {
   when: 'Write `needs: [{ job: mesh, kind: afternotok }]` for a job that follows a failure, `kind: any` for one that follows any end.',
   timeout: 'Write the wall time limit as `time: 2h`.',
   workdir: 'Change the directory in the `script`.',
-  inputs: 'Let the `script` fetch its input; the repository is there already.',
   copy: 'Let the `script` fetch its input; the repository is there already.',
   clean: 'Let the `script` remove what it no longer needs.',
-  on_stale: 'Leave it out.',
   on_fail: 'Let another job follow: `needs: [{ job: mesh, kind: afternotok }]`.',
   max_wait: 'Leave it out.',
   checks: 'Let the `script` check and `exit 1`.',

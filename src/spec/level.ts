@@ -12,13 +12,15 @@ import {
 } from '../config/fields.ts'
 import { inQuotes, type Located, type LocatedEntry, type LocatedMap, type Place, quote } from '../config/yaml.ts'
 import { type ArraySpec, parseArray } from '../model/array.ts'
-import type { CacheSpec, ParamValue, Resources } from '../model/job-spec.ts'
+import type { CacheSpec, InputsFrom, ParamValue, Resources } from '../model/job-spec.ts'
+import type { BranchNeed } from '../model/needs.ts'
 import { type ResourceName, readResource } from '../model/resources.ts'
 import type { ChainSpec, CheckpointSpec, OnExhausted, RetrySpec } from '../model/retry.ts'
 import { readChain, readCheckpoint, readOnExhausted, readRetry } from './again.ts'
 import { readCache } from './cache.ts'
 import { readSurroundings } from './environment.ts'
 import { refusePath } from './glob.ts'
+import { readInputs } from './inputs.ts'
 import { canonicalJobKeys, isInDefaults, type KeyMeaning, laterRemedy, meaningOf } from './keys.ts'
 import { type MetricsKey, readMetricsKey } from './metrics.ts'
 import { readNeeds, type WrittenNeed } from './needs.ts'
@@ -40,6 +42,7 @@ export interface Level {
   readonly params: Map<string, Written<ParamValue>>
   cluster?: Written<string>
   needs?: Written<readonly WrittenNeed[]>
+  branchNeeds?: Written<readonly Written<BranchNeed>[]>
   rules?: Written<readonly Rule[]>
   modules?: Written<readonly string[]>
   template?: Written<string>
@@ -48,6 +51,7 @@ export interface Level {
   setup?: Written<readonly string[]>
   script?: Written<readonly string[]>
   file?: Written<string>
+  inputs?: Written<readonly InputsFrom[]>
   outputs?: Written<readonly string[]>
   metrics?: Written<MetricsKey>
   directives?: Written<readonly Written<string>[]>
@@ -151,7 +155,9 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
     }
     case 'needs': {
       const value = readNeeds(node, path, report)
-      if (value !== undefined) level.needs = { value, place }
+      if (value === undefined) return
+      level.needs = { value: value.own, place }
+      level.branchNeeds = { value: value.others, place }
       return
     }
     case 'rules': {
@@ -181,6 +187,13 @@ function readKey(level: Level, entry: LocatedEntry, { key, kind }: KeyMeaning, p
       if (value === undefined) return
       for (const line of value) weigh(level, line)
       level[key] = { value, place }
+      return
+    }
+    case 'inputs': {
+      const value = readInputs(node, path, report)
+      if (value === undefined) return
+      for (const { paths } of value) for (const glob of paths) weigh(level, glob)
+      level.inputs = { value, place }
       return
     }
     case 'outputs': {

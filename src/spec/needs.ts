@@ -1,6 +1,7 @@
 import { asList, asScalar, asSwitch, choice, join, type Report, reportUnknown } from '../config/fields.ts'
+import { asBranch } from '../config/values.ts'
 import type { Located } from '../config/yaml.ts'
-import { type JobNeed, needKinds } from '../model/needs.ts'
+import { type BranchNeed, type JobNeed, needKinds } from '../model/needs.ts'
 import type { Written } from './level.ts'
 
 /** `optional`: it may be missing in a run that its own `rules` leave it out of. */
@@ -8,15 +9,27 @@ export interface WrittenNeed extends Written<JobNeed> {
   readonly optional: boolean
 }
 
-/** `[mesh, { job: solve, kind: afternotok }]`. What is wrong is reported and left out. */
-export function readNeeds(node: Located, path: string, report: Report): WrittenNeed[] | undefined {
-  return asList(node, path, report)?.items.flatMap((item, i) => readNeed(item, `${path}[${i}]`, report))
+export interface WrittenNeeds {
+  /** Of this file. */
+  readonly own: readonly WrittenNeed[]
+  /** Of other branches. */
+  readonly others: readonly Written<BranchNeed>[]
 }
 
-const keys = ['job', 'kind', 'optional'] as const
+/** `[mesh, { job: solve, kind: afternotok }, { branch: calc/heat, job: mesh }]`. What is wrong is reported and left out. */
+export function readNeeds(node: Located, path: string, report: Report): WrittenNeeds | undefined {
+  const all = asList(node, path, report)?.items.flatMap((item, i) => readNeed(item, `${path}[${i}]`, report))
+  if (all === undefined) return undefined
+  return {
+    own: all.flatMap(need => ('optional' in need ? [need] : [])),
+    others: all.flatMap(need => ('optional' in need ? [] : [need])),
+  }
+}
+
+const keys = ['job', 'kind', 'optional', 'branch'] as const
 const readKind = choice(needKinds)
 
-function readNeed(node: Located, path: string, report: Report): WrittenNeed[] {
+function readNeed(node: Located, path: string, report: Report): (WrittenNeed | Written<BranchNeed>)[] {
   if (node.kind !== 'map') {
     const job = readName(node, path, report)
     return job === undefined ? [] : [{ value: { job, kind: 'afterok' }, optional: false, place: node }]
@@ -26,7 +39,7 @@ function readNeed(node: Located, path: string, report: Report): WrittenNeed[] {
     reportUnknown(unknown, join(path, unknown.key), '`needs`', keys, report)
     return []
   }
-  const [named, kinded, spared] = keys.map(key => node.entries.find(entry => entry.key === key))
+  const [named, kinded, spared, branched] = keys.map(key => node.entries.find(entry => entry.key === key))
   if (named === undefined) {
     report(node, path, 'A need must name a job.', 'Write `needs: [{ job: mesh, kind: any }]`.')
     return []
@@ -34,9 +47,10 @@ function readNeed(node: Located, path: string, report: Report): WrittenNeed[] {
   const job = readName(named.value, join(path, 'job'), report)
   const kind = kinded === undefined ? 'afterok' : readKind(kinded.value, join(path, 'kind'), report)
   const optional = spared === undefined ? false : asSwitch(spared.value, join(path, 'optional'), report)
-  return job === undefined || kind === undefined || optional === undefined
-    ? []
-    : [{ value: { job, kind }, optional, place: node }]
+  if (job === undefined || kind === undefined || optional === undefined) return []
+  if (branched === undefined) return [{ value: { job, kind }, optional, place: node }]
+  const branch = asBranch(branched.value, join(path, 'branch'), report)
+  return branch === undefined ? [] : [{ value: { branch, job, kind }, place: node }]
 }
 
 function readName(node: Located, path: string, report: Report): string | undefined {

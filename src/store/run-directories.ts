@@ -25,6 +25,7 @@ interface FactRow {
   readonly branch_lives: boolean
   readonly shown: boolean
   readonly head_of: string | null
+  readonly used_by: string | null
   readonly child: string | null
   readonly reused_by: string | null
 }
@@ -59,6 +60,8 @@ export async function runsOnCluster(
         coalesce(b.state = 'active' and b.latest_run_id = r.id, false) as shown,
         (select substr(hb.ref, 12) from branches hb
           where hb.project_id = r.project_id and hb.state = 'active' and hb.head_sha = r.sha order by hb.ref limit 1) as head_of,
+        (select substr(ur.ref, 12) from runs ur where ur.parent_run_id = r.id and ur.parent_gate = 'passed' and ur.ended_at is null
+          order by ur.ref limit 1) as used_by,
         (select substr(cb.ref, 12) from branches cb join runs cr on cr.id = cb.latest_run_id
           where cb.project_id = r.project_id and cb.state = 'active' and cr.parent->>'branch' = substr(r.ref, 12) limit 1) as child,
         (select ur.id from attempts u join runs ur on ur.id = u.run_id
@@ -83,6 +86,7 @@ export async function runsOnCluster(
       branchLives: row.branch_lives,
       shown: row.shown,
       headOf: row.head_of,
+      usedBy: row.used_by,
       child: row.child,
       reusedBy: row.reused_by,
     },

@@ -182,6 +182,7 @@ export function toRun(
     causedHow: run.causedHow,
     commit: run.commit,
     parent: run.parent,
+    parentRunId: run.parentRunId,
     spec: run.specSha256 === null ? null : { sha256: run.specSha256, problems: run.problems },
     problem: run.problem,
     ...(run.includes.length === 0 ? {} : { includes: run.includes }),
@@ -263,6 +264,7 @@ function toAttempt(row: AttemptRow): Attempt {
     scriptSha256: row.scriptSha256,
     restarts: row.restarts,
     ...(row.asked === null ? {} : { asked: row.asked }),
+    ...(row.inputs === null ? {} : { inputs: row.inputs }),
     ...(row.array === null ? {} : { array: row.array }),
     ...(row.reused === null ? {} : { reused: row.reused }),
   }

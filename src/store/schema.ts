@@ -24,6 +24,7 @@ import type { JobSpec, ResolvedInclude, Schedule, SpecProblem } from '../model/j
 import type { FailureReason, JobState } from '../model/job-state.ts'
 import type { Asked, Ladder } from '../model/ladder.ts'
 import type { AccountingRow, ClusterFacts, Collected, Progress } from '../model/observation.ts'
+import type { InputTaken, ParentBy, ParentOfRun, StaleMark } from '../model/parent.ts'
 import type { Cause, Person } from '../model/run.ts'
 import type { Supersede } from '../model/supersede.ts'
 
@@ -58,6 +59,9 @@ export const projects = pgTable('projects', {
   troubledSince: at('troubled_since'),
   /** After a restored backup: nothing is started here until its evidence branch has been read. */
   recovering: boolean('recovering').notNull().default(false),
+  /** Grows with what may change the tree (results, parents, branches that come and go); what was last looked at is `treeSeen`. */
+  treeVersion: integer('tree_version').notNull().default(0),
+  treeSeen: integer('tree_seen').notNull().default(0),
 })
 
 export const deliveries = pgTable(
@@ -105,9 +109,21 @@ export const branches = pgTable(
     /** The first complete listing that lacked it, while that is still a suspicion. */
     missingSince: at('missing_since'),
     latestRunId: uuid('latest_run_id'),
+    /** Its place in the tree, short; kept when the branch or the parent is gone. */
+    parentBranch: text('parent_branch'),
+    parentBy: text('parent_by').$type<ParentBy>(),
+    /** How that was found, or why there is none; null: nobody has looked yet. */
+    parentWhy: text('parent_why'),
+    /** Computed from an older result than its parent, or an ancestor, has now. */
+    stale: jsonb('stale').$type<StaleMark>(),
+    /** What its pages show of the branches around it, shortened: when that changes they are made anew. */
+    around: text('around'),
     updatedAt: at('updated_at').notNull().default(sql`now()`),
   },
-  t => [unique('branches_project_ref').on(t.projectId, t.ref)],
+  t => [
+    unique('branches_project_ref').on(t.projectId, t.ref),
+    index('branches_parent').on(t.projectId, t.parentBranch).where(sql`parent_branch is not null`),
+  ],
 )
 
 /** When branches are computed without a push: one row each, as the file at their head says. */
@@ -139,7 +155,13 @@ export const runs = pgTable(
     causedHow: text('caused_how').notNull(),
     deliveryId: uuid('delivery_id'),
     commit: jsonb('commit').$type<{ author: string; subject: string }>(),
-    parent: jsonb('parent').$type<{ branch: string; why: string }>(),
+    parent: jsonb('parent').$type<ParentOfRun>(),
+    /** The run of the parent that it is computed from: what stands there, on its own cluster, stays for it. */
+    parentRunId: uuid('parent_run_id'),
+    /** When that run had ended; null where it was still under way. */
+    parentEndedAt: at('parent_ended_at'),
+    /** Only where it uses its parent: whether its jobs may begin. */
+    parentGate: text('parent_gate').$type<'waits' | 'skipped' | 'passed'>(),
     specSha256: text('spec_sha256'),
     specText: text('spec_text'),
     /** Files of other projects that it was made of. */
@@ -180,6 +202,8 @@ export const runs = pgTable(
     index('runs_open').on(t.id).where(sql`ended_at is null`),
     index('runs_branch').on(t.branchId, t.createdAt),
     index('runs_sha').on(t.projectId, t.sha),
+    index('runs_gated').on(t.projectId).where(sql`parent_gate in ('waits', 'skipped')`),
+    index('runs_parent_run').on(t.parentRunId).where(sql`parent_run_id is not null`),
   ],
 )
 
@@ -229,6 +253,8 @@ export const jobs = pgTable(
     runAgain: boolean('run_again').notNull().default(false),
     /** Why it is held back although nothing else is in its way. */
     hold: jsonb('hold').$type<JobHold>(),
+    /** Skipped because of a job of another branch: it waits anew when that has completed after all. */
+    skippedForBranch: boolean('skipped_for_branch').notNull().default(false),
     /** Tasks of an array that are still to be handed over while others are under way: more than the scheduler takes at once. */
     tasksLeft: text('tasks_left'),
     /** What its result depends on; of jobs with `cache`, from when they could begin. */
@@ -241,6 +267,7 @@ export const jobs = pgTable(
   t => [
     unique('jobs_run_name').on(t.runId, t.name),
     index('jobs_cache').on(t.projectId, t.cacheKey).where(sql`cache_key is not null`),
+    index('jobs_skipped_for_branch').on(t.runId).where(sql`skipped_for_branch`),
     index('jobs_open')
       .on(t.connection, t.state)
       .where(sql`state not in ('completed', 'failed', 'canceled', 'skipped')`),
@@ -276,6 +303,8 @@ export const attempts = pgTable(
     collected: jsonb('collected').$type<Collected>(),
     collectProblem: text('collect_problem'),
     scriptSha256: text('script_sha256'),
+    /** What it took from the parent's run. */
+    inputs: jsonb('inputs').$type<readonly InputTaken[]>(),
     restarts: integer('restarts').notNull().default(0),
     /** Whole rounds in a row that did not see it, and since when. */
     misses: integer('misses').notNull().default(0),

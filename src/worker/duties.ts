@@ -14,16 +14,19 @@ import { composeReports } from '../run/compose.ts'
 import { releaseDependants } from '../run/dependants.ts'
 import { fenceLost } from '../run/fence-lost.ts'
 import { finishRuns } from '../run/finish.ts'
+import { followNeeds, followParents } from '../run/gates.ts'
 import { hurryAfterOutage } from '../run/hurry.ts'
 import { listenToCluster } from '../run/listen.ts'
 import { pollCluster } from '../run/poll.ts'
 import { prepareJobs } from '../run/prepare.ts'
 import { readDeliveries } from '../run/read-delivery.ts'
 import { keepTidy } from '../run/remove-directories.ts'
+import { rerunStale } from '../run/rerun-stale.ts'
 import { sendReports } from '../run/send.ts'
 import { prunePacks } from '../run/source.ts'
 import { submitJobs } from '../run/submit.ts'
 import { sweepRuns } from '../run/sweep.ts'
+import { tendTrees } from '../run/tend-tree.ts'
 import { startScheduledRuns } from '../run/tick.ts'
 import { uploadPlots } from '../run/upload-plots.ts'
 import { pruneDeliveries } from '../store/deliveries.ts'
@@ -66,6 +69,14 @@ export function duties(context: Context, leases: Leases, load: LoadCount): Duty[
     ),
     { name: 'obey comments', topic: 'comments', every: 2_000, run: alive(c => count(obeyComments(c))) },
     { name: 'finish runs', topic: 'finish', every: 5_000, run: alive(c => count(finishRuns(c))) },
+    {
+      name: 'follow parents',
+      topic: 'tree',
+      every: 5_000,
+      run: alive(async c => ({ more: (await followParents(c)) + (await followNeeds(c)) > 0 })),
+    },
+    { name: 'rerun what is stale', topic: 'tree', every: 10_000, run: as('heads', c => count(rerunStale(c))) },
+    { name: 'tend trees', topic: 'tree', every: 5_000, run: alive(c => count(tendTrees(c))) },
     { name: 'compose reports', topic: 'compose', every: 2_000, run: alive(c => count(composeReports(c))) },
     {
       name: 'sweep statuses',

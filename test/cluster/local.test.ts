@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -167,6 +167,7 @@ describe('the log and the exit code', () => {
 
 describe('what a job finds', () => {
   test('its variables, parameters and checkout, hostile values as they are', async () => {
+    const parentRunId = randomUUID()
     const hostile = `$(touch pwned)\`id\`'"\\\n#SBATCH --uid=0 -rf {a,b} é`
     const { request, log, code } = await run(
       {
@@ -181,7 +182,7 @@ describe('what a job finds', () => {
         env: { MINE: hostile },
         params: { problem: hostile, degree: 12 },
       },
-      { branch: hostile, parentBranch: 'calc/base', parentDir: '/scratch/parent', attempt: 2 },
+      { branch: hostile, parentBranch: 'calc/base', parentRunId, attempt: 2 },
     )
     expect(code).toBe(0)
     const value = (name: string) => new RegExp(`(?:^|\\x01|\\n)${name}=([^\\x01]*)`).exec(log)?.[1]
@@ -195,7 +196,7 @@ describe('what a job finds', () => {
     expect(value('COMPOPS_PROJECT')).toBe('physics/ising')
     expect(value('COMPOPS_SHA')).toBe('b'.repeat(40))
     expect(value('COMPOPS_PARENT_BRANCH')).toBe('calc/base')
-    expect(value('COMPOPS_PARENT_DIR')).toBe('/scratch/parent')
+    expect(value('COMPOPS_PARENT_DIR')).toBe(`${root}/42/runs/${parentRunId}/work`)
     expect(value('COMPOPS_ARRAY_INDEX')).toBe('')
     expect(log).toContain(`"problem": ${JSON.stringify(hostile)}`)
     expect(log).toContain(`\n${join(root, '42/runs', request.runId, 'work')}\n`)

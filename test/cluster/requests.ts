@@ -64,7 +64,7 @@ export function submitRequest(
     branch: 'calc/4d',
     sha: 'b'.repeat(40),
     parentBranch: null,
-    parentDir: null,
+    parentRunId: null,
     person: 'ada',
     origin: {
       gitlab: 'https://gitlab.example.org',

@@ -16,6 +16,7 @@ const old: RetentionFacts = {
   branchLives: true,
   shown: false,
   headOf: null,
+  usedBy: null,
   child: null,
   reusedBy: null,
 }
@@ -27,6 +28,7 @@ test.each<[string, Partial<RetentionFacts>, string | null]>([
   ['of the future, by a clock that was wrong', { endedAt: ago(-1) }, 'it is younger than 30 days'],
   ['never before its evidence is committed', { committed: false }, 'its evidence is not committed'],
   ['never before its results are here', { uncollected: true }, 'its results have not been fetched'],
+  ['never while a branch computes from it', { usedBy: 'calc/4d' }, 'calc/4d computes from it'],
   ['never while it goes on', { endedAt: null }, 'it goes on'],
   ['never while one of its jobs does', { underWay: true }, 'it goes on'],
   ['never one that was pinned', { keptBy: 'ada' }, 'kept by ada'],

@@ -21,12 +21,20 @@ import {
   sweep,
 } from './sample.ts'
 
-const failed = run([mesh, sweep], { endedAt: at('14:33:02') })
-const parentRun = { id: '0190e1aa-0000-7abc-8def-0123456789ab', sha: '62a2ce6f0011223344556677889900aabbccddee' }
+const failed = run([mesh, sweep], {
+  endedAt: at('14:33:02'),
+  parent: {
+    branch: 'calc/heat',
+    why: 'target of merge request !7',
+    by: 'merge request',
+    sha: '62a2ce6f0011223344556677889900aabbccddee',
+  },
+  parentRunId: '0190e1aa-0000-7abc-8def-0123456789ab',
+})
 
 describe('the record of a run', () => {
   test('whole', async () => {
-    await expect(renderEvidence(failed, { parentRun })).toMatchFileSnapshot('./expected/evidence.yml')
+    await expect(renderEvidence(failed)).toMatchFileSnapshot('./expected/evidence.yml')
   })
 
   test('a wrong file', async () => {
@@ -61,8 +69,8 @@ describe('the record of a run', () => {
         })),
       })),
     }
-    expect(renderEvidence(again, { parentRun })).toBe(renderEvidence(failed, { parentRun }))
-    expect(renderEvidence(structuredClone(failed), { parentRun })).toBe(renderEvidence(failed, { parentRun }))
+    expect(renderEvidence(again)).toBe(renderEvidence(failed))
+    expect(renderEvidence(structuredClone(failed))).toBe(renderEvidence(failed))
   })
 
   test('units that can be copied back, and fits of a second', () => {

@@ -80,6 +80,11 @@ describe('one status for each job', () => {
   // GitLab's `pending` lasts from waiting to the queue, and keeps its first words.
   test.each<[string, Parameters<typeof job>, string]>([
     ['waiting for nobody', ['x', 'waiting'], 'pending · falcon · waits for its turn'],
+    [
+      'waiting for another branch',
+      ['x', 'waiting', { message: 'waits for calc/heat' }],
+      'pending · waits for calc/heat, then for falcon',
+    ],
     ['submitting', ['x', 'submitting'], 'pending · falcon · waits for its turn'],
     [
       'held',

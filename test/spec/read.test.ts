@@ -41,6 +41,7 @@ test('the file of the manual becomes two jobs with every default applied and eve
     sha256: createHash('sha256').update(manual).digest('hex'),
     includes: [],
     notices: ['simulate: jobs/simulate.sh, line 6: `--output=x` is left out: the service writes the log'],
+    parentPlace: { line: manual.split('\n').indexOf('parent: calc/base') + 1, column: 1 },
     spec: {
       parent: 'calc/base',
       jobs: [
