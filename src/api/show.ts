@@ -22,7 +22,8 @@ export function showBranch(project: string, branch: ListedBranch): BranchAnswer 
     name: shortBranch(branch.ref),
     state: branch.state,
     head: branch.headSha,
-    parent: showParent(branch.run?.parent ?? null),
+    parent: branch.parent,
+    stale: branch.stale === null ? null : { branch: branch.stale.branch, sha: branch.stale.sha, run: branch.stale.run },
     run: branch.run === null ? null : showListed(project, branch.run),
   }
 }

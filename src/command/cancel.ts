@@ -1,24 +1,17 @@
-import { and, eq, isNull } from 'drizzle-orm'
 import { code, prose } from '../render/markdown.ts'
 import { stopJobs } from '../run/stop.ts'
-import { runs } from '../store/schema.ts'
+import { branchesMeant, openRunsOf } from './subtree.ts'
 import type { Verb } from './verb.ts'
 
 export const cancelVerb: Verb = {
   also: [],
-  usage: '[job|branch]',
+  usage: '[job|branch] [--subtree]',
   summary: 'ends the job, or all that is unfinished of the branch, also what runs; the cluster says when it is gone',
   right: 'stop',
   target: 'job or branch',
   async obey(context, order, place, within) {
-    const open =
-      place.branch === null
-        ? []
-        : await context.db
-            .select({ id: runs.id })
-            .from(runs)
-            .where(and(eq(runs.branchId, place.branch.id), isNull(runs.endedAt)))
-    const which = place.job === null ? { runs: open.map(run => run.id) } : { jobs: [place.job.id] }
+    const open = await openRunsOf(context, await branchesMeant(context, order, place))
+    const which = place.job === null ? { runs: open } : { jobs: [place.job.id] }
     const names = await stopJobs(context, which, `canceled by ${order.person.username}`, within)
     if (names.length === 0)
       return {

@@ -2,21 +2,24 @@ import type { Context } from '../context.ts'
 import { code, oneLine } from '../render/markdown.ts'
 import { holdJobs, releaseJobs } from '../run/hold.ts'
 import { transact } from '../store/open.ts'
+import type { Order } from './order.ts'
 import type { Place } from './place.ts'
+import { branchesMeant, jobsOfRuns, openRunsOf } from './subtree.ts'
 import type { Verb } from './verb.ts'
 
 export const holdVerb: Verb = {
   also: [],
-  usage: '[job|branch] [--why "…"]',
+  usage: '[job|branch] [--subtree] [--why "…"]',
   summary: 'nothing further of it begins: what waits stays, what is queued comes out of the queue, what runs goes on',
   right: 'change',
   target: 'job or branch',
   async obey(context, order, place, within) {
     const given = order.args.options.why
     const why = typeof given === 'string' ? oneLine(given, 200) : ''
+    const which = await meant(context, order, place)
     const { held, withdrawn } = await transact(context.db, async tx => {
       await context.lease.assertHeld(tx)
-      const done = await holdJobs(tx, meant(place), {
+      const done = await holdJobs(tx, which, {
         ...{ kind: 'person', by: order.person.username, since: context.clock.now().toISOString() },
         reason: `held by ${order.person.username}${why === '' ? '' : `: ${why}`}`,
       })
@@ -37,17 +40,15 @@ export const holdVerb: Verb = {
 
 export const unholdVerb: Verb = {
   also: ['release'],
-  usage: '[job|branch]',
+  usage: '[job|branch] [--subtree]',
   summary: 'lets go on what a person holds, or what was tried often enough and asks for one',
   right: 'change',
   target: 'job or branch',
-  async obey(context, _order, place, within) {
+  async obey(context, order, place, within) {
+    const which = await meant(context, order, place)
     const released = await transact(context.db, async tx => {
       await context.lease.assertHeld(tx)
-      const done = [
-        ...(await releaseJobs(tx, meant(place), 'person')),
-        ...(await releaseJobs(tx, meant(place), 'paused')),
-      ]
+      const done = [...(await releaseJobs(tx, which, 'person')), ...(await releaseJobs(tx, which, 'paused'))]
       if (done.length > 0) await within(tx, `goes on: ${done.join(', ')}`)
       return done
     })
@@ -58,7 +59,11 @@ export const unholdVerb: Verb = {
   },
 }
 
-const meant = (place: Place) => (place.job === null ? place.jobs.map(job => job.id) : [place.job.id])
+async function meant(context: Context, order: Order, place: Place): Promise<readonly string[]> {
+  if (place.job !== null) return [place.job.id]
+  if (order.args.options.subtree !== true) return place.jobs.map(job => job.id)
+  return jobsOfRuns(context, await openRunsOf(context, await branchesMeant(context, order, place)))
+}
 
 const listed = (names: readonly string[]) =>
   `${names

@@ -20,6 +20,7 @@ export interface Written {
 
 const aliases: ReadonlySet<string> = new Set(['test', 'retest', 'cancel', 'hold', 'unhold', 'ok-to-test'])
 const valued: ReadonlySet<string> = new Set(['why', 'lines', 'task', 'mem', 'time'])
+const switches: ReadonlySet<string> = new Set(['subtree'])
 /** Of one note. */
 export const mostCommands = 10
 const longestLine = 1_000
@@ -70,11 +71,13 @@ export function readWords(line: string, text: string): Written {
       else values[name] = value!
     } else if (!quoted && /^--[a-z]/.test(word)) {
       const [, name = '', value] = /^--([a-z-]+)(?:=([\s\S]*))?$/.exec(word) ?? []
-      if (valued.has(name)) {
+      if (switches.has(name) && value === undefined) options[name] = true
+      else if (valued.has(name)) {
         const next = value ?? rest[++at]?.word
         if (next === undefined) problem ??= `\`--${name}\` wants a value.`
         else options[name] = next
-      } else problem ??= `There is no such option; there are ${[...valued].map(one => `\`--${one}\``).join(', ')}.`
+      } else
+        problem ??= `There is no such option; there are ${[...valued, ...switches].map(one => `\`--${one}\``).join(', ')}.`
     } else words.push(word)
   }
   const [target = null, ...further] = words

@@ -1,8 +1,11 @@
+import { eq } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { code } from '../render/markdown.ts'
-import { shortBranch } from '../store/runs.ts'
+import { type BranchRow, type RunRow, shortBranch } from '../store/runs.ts'
+import { runs } from '../store/schema.ts'
 import type { Order } from './order.ts'
 import type { Place } from './place.ts'
+import { branchesMeant } from './subtree.ts'
 
 /** Roles as GitLab counts them. */
 const roles = { guest: 10, reporter: 20, developer: 30, maintainer: 40 } as const
@@ -17,6 +20,32 @@ export const onlyMembers = 'Only members of the project may give commands here.'
 
 /** Why the person may not, for people; null where they may. Asked of GitLab each time. */
 export async function refusal(context: Context, order: Order, right: Right, place: Place): Promise<string | null> {
+  const no = await refusalAt(context, order, right, place)
+  if (no !== null || order.args.options.subtree !== true) return no
+  // Each branch below asks for its own rights.
+  const below = (await branchesMeant(context, order, place)).filter(branch => branch.id !== place.branch?.id)
+  if (below.length > mostBelow) return refusalAt(context, order, 'allow', place)
+  for (const branch of below) {
+    const theirs = await refusalAt(context, order, right, {
+      ...place,
+      ref: branch.ref,
+      branch,
+      run: await runOf(context, branch),
+    })
+    if (theirs !== null) return theirs
+  }
+  return null
+}
+
+/** Of more branches than these at once a Maintainer decides: each is a question to GitLab. */
+const mostBelow = 50
+
+async function runOf(context: Context, branch: BranchRow): Promise<RunRow | null> {
+  if (branch.latestRunId === null) return null
+  return (await context.db.select().from(runs).where(eq(runs.id, branch.latestRunId)))[0] ?? null
+}
+
+async function refusalAt(context: Context, order: Order, right: Right, place: Place): Promise<string | null> {
   const gitlab = context.gitlabOf(order.project.path)
   const access = await gitlab.memberAccess(order.project.id, order.person.id)
   if (access < roles.guest) return onlyMembers

@@ -128,6 +128,12 @@ export const BranchAnswer = z.object({
   state: z.enum(['active', 'gone']),
   head: z.string().nullable(),
   parent: Parent.nullable(),
+  stale: z
+    .object({ branch: z.string(), sha: z.string(), run: Id })
+    .nullable()
+    .describe(
+      'The newer result of an ancestor than the one that it was computed from; null: it is computed from the newest.',
+    ),
   run: RunSummary.nullable().describe('The run that the branch shows.'),
 })
 

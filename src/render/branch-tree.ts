@@ -86,7 +86,7 @@ function rowsOf(
     run === null ? '' : jobsOf(run),
     run === null ? '' : run.sha.slice(0, 8),
     run === null ? '' : ago(run.created_at, style.now),
-    run?.problem == null ? '' : ['bad', safe(run.problem, 100)],
+    remarkOf(node),
   ]
   const last = node.children.length - 1
   return [
@@ -95,4 +95,10 @@ function rowsOf(
       rowsOf(child, `${after}${i === last ? '└─ ' : '├─ '}`, `${after}${i === last ? '   ' : '│  '}`, style),
     ),
   ]
+}
+
+function remarkOf({ branch }: Node): Cell {
+  if (branch?.run?.problem != null) return ['bad', safe(branch.run.problem, 100)]
+  if (branch?.stale == null) return ''
+  return ['warn', `stale: ${safe(branch.stale.branch, 100)} has a newer result, ${branch.stale.sha.slice(0, 8)}`]
 }

@@ -1,6 +1,7 @@
 /** Lists for people: runs and branches of a project, page by page. */
 import { type SQL, sql } from 'drizzle-orm'
 import { type JobState, runStateOrder } from '../model/job-state.ts'
+import type { StaleMark } from '../model/parent.ts'
 import { type Db, rows } from './open.ts'
 import { finalStates } from './runs.ts'
 
@@ -100,6 +101,9 @@ export interface ListedBranch {
   readonly ref: string
   readonly state: 'active' | 'gone'
   readonly headSha: string | null
+  /** Its place in the tree; null where it has no parent, or nobody has looked yet. */
+  readonly parent: { readonly branch: string; readonly why: string } | null
+  readonly stale: StaleMark | null
   readonly run: ListedRun | null
 }
 
@@ -131,12 +135,15 @@ type BranchFields = Omit<RunFields, 'id'> & {
   readonly branch_ref: string
   readonly branch_state: 'active' | 'gone'
   readonly head_sha: string | null
+  readonly parent_branch: string | null
+  readonly parent_why: string | null
+  readonly stale: StaleMark | null
 }
 
 async function branchesWhere(db: Db, condition: SQL, limit: number): Promise<ListedBranch[]> {
   const found = await rows<BranchFields>(
     db,
-    sql`select b.ref as branch_ref, b.state as branch_state, b.head_sha, ${runColumns}
+    sql`select b.ref as branch_ref, b.state as branch_state, b.head_sha, b.parent_branch, b.parent_why, b.stale, ${runColumns}
       from branches b left join runs r on r.id = b.latest_run_id ${withStates}
       where ${condition} and exists (select 1 from runs one where one.branch_id = b.id)
       order by b.ref collate "C" limit ${limit}`,
@@ -145,6 +152,8 @@ async function branchesWhere(db: Db, condition: SQL, limit: number): Promise<Lis
     ref: row.branch_ref,
     state: row.branch_state,
     headSha: row.head_sha,
+    parent: row.parent_branch === null ? null : { branch: row.parent_branch, why: row.parent_why ?? '' },
+    stale: row.stale,
     run: row.id === null ? null : toListed({ ...row, id: row.id }),
   }))
 }

@@ -103,7 +103,7 @@ describe('a run in a terminal', () => {
 
 describe('the tree in a terminal', () => {
   const branch = (name: string, parent: string | null): BranchAnswer => ({
-    ...{ name, state: 'active', head: null, run: { ...summary, branch: name } },
+    ...{ name, state: 'active', head: null, stale: null, run: { ...summary, branch: name } },
     parent: parent === null ? null : { branch: parent, why: '' },
   })
   const tree = (...branches: BranchAnswer[]) => ({ project: 'physics/heat', branches, whole: true })
@@ -131,6 +131,13 @@ describe('the tree in a terminal', () => {
 
 `)
     expect(renderTree(all, { now, from: 'calc/none' })).toBe('')
+  })
+
+  test('what was computed from an older result says so', () => {
+    const stale = { branch: 'calc/base', sha: '62a2ce6f'.repeat(5), run: id }
+    expect(renderTree(tree({ ...branch('calc/heat', null), stale }), { now })).toContain(
+      'stale: calc/base has a newer result, 62a2ce6f',
+    )
   })
 
   test('branches that name each other, or themselves, as parent are still all shown', () => {
