@@ -67,6 +67,7 @@ export function cacheKey({ spec, files, needs, parent }: CacheInputs): string | 
     resources: Object.fromEntries(telling.map(name => [name, spec.resources[name] ?? null])),
     files: files.map(({ path, mode, oid }) => [path, mode, oid]).toSorted((a, b) => compare(a[0]!, b[0]!)),
     needs: needed,
+    inputs: spec.inputs ?? [],
     parent,
   })
   return createHash('sha256').update(text).digest('hex')

@@ -8,7 +8,7 @@ import { jobNeeds } from '../model/needs.ts'
 import type { Collected } from '../model/observation.ts'
 import { findProject } from '../store/projects.ts'
 import { type AttemptRow, attemptsOf, type JobRow, jobsOf, type RunRow } from '../store/runs.ts'
-import { attempts, branches, jobs, runDirectories, runs } from '../store/schema.ts'
+import { attempts, jobs, runDirectories, runs } from '../store/schema.ts'
 
 export type Lookup =
   /** It runs. `key` is kept for those that come later; null: of something that it depends on there is no digest. */
@@ -38,7 +38,7 @@ export async function lookForResult(context: Context, job: JobRow, own: readonly
     return { kind: 'waits', message: `waits for the results of ${late.map(one => one.name).join(', ')}` }
   const byJob = Map.groupBy(found, row => row.jobId)
   const files = await treeOf(context, run)
-  const parent = await parentOf(context, run)
+  const parent = parentOf(run)
   const key = keyOf(job, { all, files, parent, results: one => resultsOf(one, byJob.get(one.id) ?? []) })
   const runsAnyway = run.force || own.some(attempt => attempt.state === 'completed' || attempt.reused !== null)
   const from = key === null || runsAnyway ? null : await findResult(context, job, key)
@@ -106,14 +106,10 @@ async function treeOf(context: Context, run: RunRow): Promise<readonly InputFile
   return files
 }
 
-/** Whatever a parent has computed may be read: with a new run of it everything is new. */
-async function parentOf(context: Context, run: RunRow): Promise<string | null> {
-  if (run.parent === null) return null
-  const found = await context.db
-    .select({ latest: branches.latestRunId })
-    .from(branches)
-    .where(and(eq(branches.projectId, run.projectId), eq(branches.ref, `refs/heads/${run.parent.branch}`)))
-  return `${run.parent.branch} ${found[0]?.latest ?? '-'}`
+/** Whatever the run of the parent that it computes from has left may be read; a repair of it is something new. */
+function parentOf({ parent, parentGate, parentRunId, parentEndedAt }: RunRow): string | null {
+  if (parent === null || parentGate !== 'passed' || parentRunId === null) return null
+  return `${parent.branch} ${parentRunId} ${parentEndedAt?.toISOString() ?? '-'}`
 }
 
 async function findResult(context: Context, job: JobRow, key: string): Promise<ReusedFrom | null> {

@@ -58,6 +58,7 @@ describe('the key of a result', () => {
     ],
     ['an output of what it needs', cacheKey(inputs({ needs: [{ job: 'mesh', outputs: [output('mesh/a.msh')] }] }))],
     ['what it needs, where that names no outputs', cacheKey(inputs({ needs: [{ job: 'mesh', key: 'k' }] }))],
+    ['what it takes from its parent', withSpec({ inputs: [{ from: 'parent', paths: ['*.msh'] }] })],
     ['the run of its parent', cacheKey(inputs({ parent: 'calc/base 1' }))],
   ])('changes with %s', (_, other) => {
     expect(other).toMatch(/^[0-9a-f]{64}$/)
