@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { CiJob } from './ci-config.ts'
-import { readCiConfig } from './ci-config.ts'
+import { readCiOf } from './ci-include.ts'
+import { runScript } from './ci-run.ts'
 import type { Commit } from './git.ts'
 import { findCommit, readBlob } from './git.ts'
 import { LIMITS } from './limits.ts'
@@ -23,16 +24,24 @@ export function compositeStatus(
   const seen = new Set(
     jobs
       .filter(job => !job.retried)
-      .map(job => (job.allowFailure && ['failed', 'canceled'].includes(job.status) ? 'warning' : job.status)),
+      .map(job => {
+        if (!job.allowFailure) return job.status
+        if (job.status === 'manual') return 'ignored'
+        return ['failed', 'canceled'].includes(job.status) ? 'warning' : job.status
+      }),
   )
   if (seen.size === 0) return null
   const onlyOf = (...names: string[]) => [...seen].every(status => names.includes(status))
-  if (onlyOf('skipped')) return 'skipped'
-  if (onlyOf('success', 'skipped', 'warning')) return 'success'
-  if (onlyOf('created', 'warning')) return 'created'
-  if (onlyOf('canceled', 'success', 'skipped', 'warning')) return 'canceled'
-  if (onlyOf('pending', 'created', 'skipped', 'warning')) return 'pending'
-  if (seen.has('running') || seen.has('pending') || seen.has('created')) return 'running'
+  if (onlyOf('skipped', 'ignored')) return 'skipped'
+  if (onlyOf('success', 'skipped', 'warning', 'ignored')) return 'success'
+  if (onlyOf('created', 'warning', 'ignored')) return 'created'
+  if (onlyOf('canceled', 'success', 'skipped', 'warning', 'ignored')) return 'canceled'
+  if (seen.has('canceling')) return 'canceling'
+  if (onlyOf('pending', 'created', 'skipped', 'warning', 'ignored')) return 'pending'
+  if (seen.has('running') || seen.has('pending')) return 'running'
+  // Nothing goes on before somebody plays it.
+  if (seen.has('manual')) return 'manual'
+  if (seen.has('created')) return 'running'
   return 'failed'
 }
 
@@ -95,6 +104,7 @@ export function addJob(
     coverage: null,
     allowFailure: false,
     failureReason: null,
+    exitCode: null,
     retried: false,
     createdAt: world.now(),
     queuedAt: null,
@@ -174,7 +184,7 @@ export function releaseCi(world: World): void {
 export async function createCiPipeline(world: World, o: CiTrigger): Promise<CiOutcome> {
   const file = await readBlob(o.project.directory, o.sha, '.gitlab-ci.yml')
   if (file === null) return { refused: 'Missing CI config file' }
-  const config = readCiConfig(file.bytes.toString())
+  const config = await readCiOf(world, o.project, o.sha, file.bytes.toString())
   const wanted = config.jobs.filter(job => (o.source === 'merge_request_event' ? job.mergeRequest : job.push))
   if (config.error !== null) {
     if (o.source === 'merge_request_event') return { refused: config.error }
@@ -196,28 +206,49 @@ export async function createCiPipeline(world: World, o: CiTrigger): Promise<CiOu
 }
 
 function startJobs(world: World, pipeline: SimPipeline, jobs: CiJob[]): void {
-  for (const { name, stage, stageIndex, allowFailure } of jobs) {
-    addJob(world, pipeline, { type: 'build', name, stage, stageIndex, allowFailure, userId: pipeline.userId })
+  for (const ci of jobs) {
+    const { name, stage, stageIndex, allowFailure } = ci
+    const job = addJob(world, pipeline, {
+      ...{ type: 'build', name, stage, stageIndex, allowFailure },
+      userId: pipeline.userId,
+    })
+    world.ciJobs.set(job.id, ci)
   }
   advance(world, pipeline)
 }
 
-/** Lets the next stage begin when the one before it has ended, as a runner without limits would see it. */
+/** The jobs that a job waits for, and how they stand together: `needs`, else all earlier stages. */
+function before(world: World, builds: readonly SimJob[], job: SimJob): { jobs: SimJob[]; status: JobStatus } {
+  const needs = world.ciJobs.get(job.id)?.needs ?? null
+  const jobs = builds.filter(other => (needs === null ? other.stageIndex < job.stageIndex : needs.includes(other.name)))
+  return { jobs, status: compositeStatus(jobs) ?? 'success' }
+}
+
+/** Lets begin what waits for nothing any more, as a runner without limits would see it. */
 export function advance(world: World, pipeline: SimPipeline): void {
   const builds = pipeline.jobs.filter(job => job.type === 'build' && !job.retried)
-  const stages = [...new Set(builds.map(job => job.stageIndex))].sort((a, b) => a - b)
   const begun: SimJob[] = []
-  for (const stage of stages) {
-    const before = compositeStatus(builds.filter(job => job.stageIndex < stage)) ?? 'success'
-    if (!isFinal(before)) break
-    for (const job of builds.filter(b => b.stageIndex === stage && b.status === 'created')) {
-      const runs = before === 'success'
-      setJobStatus(world, pipeline, job, runs ? 'pending' : 'skipped')
-      if (runs) begun.push(job)
+  for (let moved = true; moved; ) {
+    moved = false
+    for (const job of builds.filter(one => one.status === 'created').sort((a, b) => a.stageIndex - b.stageIndex)) {
+      const { status } = before(world, builds, job)
+      if (!isFinal(status)) continue
+      moved = true
+      const runs = status === 'success' || (status === 'skipped' && world.ciJobs.get(job.id)?.needs == null)
+      if (!runs) setJobStatus(world, pipeline, job, 'skipped')
+      else if (world.ciJobs.get(job.id)?.manual === true) setJobStatus(world, pipeline, job, 'manual')
+      else {
+        setJobStatus(world, pipeline, job, 'pending')
+        begun.push(job)
+      }
     }
   }
   refreshPipeline(world, pipeline)
-  if (world.settings.ciJobs !== 'wait') for (const job of begun) world.track(runJob(world, pipeline, job))
+  begin(world, pipeline, begun)
+}
+
+function begin(world: World, pipeline: SimPipeline, jobs: readonly SimJob[]): void {
+  if (world.settings.ciJobs !== 'wait') for (const job of jobs) world.track(runJob(world, pipeline, job))
 }
 
 async function runJob(world: World, pipeline: SimPipeline, job: SimJob): Promise<void> {
@@ -225,6 +256,14 @@ async function runJob(world: World, pipeline: SimPipeline, job: SimJob): Promise
   if (job.status !== 'pending') return
   setJobStatus(world, pipeline, job, 'running')
   refreshPipeline(world, pipeline)
+  const ci = world.ciJobs.get(job.id)
+  if (world.settings.ciJobs === 'run' && ci !== undefined) {
+    world.traces.set(job.id, { parts: [], hidden: [] })
+    const builds = pipeline.jobs.filter(other => other.type === 'build' && !other.retried)
+    const status = await runScript(world, pipeline, job, ci, before(world, builds, job).jobs)
+    if (!world.closed.aborted) finishBuild(world, pipeline, job, status)
+    return
+  }
   await pause(world, world.settings.ciJobMs)
   if (isRunning(job)) finishBuild(world, pipeline, job, world.settings.ciJobs === 'fail' ? 'failed' : 'success')
 }
@@ -232,6 +271,36 @@ async function runJob(world: World, pipeline: SimPipeline, job: SimJob): Promise
 // The state moves under our feet while we sleep, which the type checker cannot know.
 function isRunning(job: SimJob): boolean {
   return job.status === 'running'
+}
+
+/** app/services/ci/play_build_service.rb; the caller has asked for the right. */
+export function playJob(world: World, pipeline: SimPipeline, job: SimJob, user: SimUser): void {
+  job.userId = user.id
+  setJobStatus(world, pipeline, job, 'pending')
+  refreshPipeline(world, pipeline)
+  begin(world, pipeline, [job])
+}
+
+/** A new row takes its place; what was skipped behind it waits anew. */
+export function retryBuild(world: World, pipeline: SimPipeline, job: SimJob, user: SimUser): SimJob {
+  job.retried = true
+  const { name, stage, stageIndex, allowFailure } = job
+  const again = addJob(world, pipeline, { type: 'build', name, stage, stageIndex, allowFailure, userId: user.id })
+  const ci = world.ciJobs.get(job.id)
+  if (ci !== undefined) world.ciJobs.set(again.id, ci)
+  for (const other of pipeline.jobs)
+    if (other.type === 'build' && other.status === 'skipped' && !other.retried) other.status = 'created'
+  advance(world, pipeline)
+  return again
+}
+
+/** What runs gets its `after_script` first, as GitLab has it since 17.0. */
+export function cancelBuild(world: World, pipeline: SimPipeline, job: SimJob): void {
+  const running = world.running.get(job.id)
+  if (running !== undefined && job.status === 'running') {
+    setJobStatus(world, pipeline, job, 'canceling')
+    running.cancel()
+  } else if (!isFinal(job.status) && job.status !== 'canceling') setJobStatus(world, pipeline, job, 'canceled')
 }
 
 export function finishBuild(
@@ -247,7 +316,7 @@ export function finishBuild(
 }
 
 export function cancelPipeline(world: World, pipeline: SimPipeline): void {
-  for (const job of pipeline.jobs) if (!isFinal(job.status)) setJobStatus(world, pipeline, job, 'canceled')
+  for (const job of pipeline.jobs) cancelBuild(world, pipeline, job)
   refreshPipeline(world, pipeline)
 }
 

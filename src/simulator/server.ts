@@ -32,6 +32,15 @@ export function createSimulatorServer(world: World, faults: FaultBook): Server {
       return c.json({ error: 'invalid_token', error_description: 'The access token is invalid' }, 401)
     }
   })
+  // What readers of `id_tokens` need: where the keys are, and the keys.
+  app.get('/.well-known/openid-configuration', c =>
+    c.json({
+      issuer: world.url,
+      jwks_uri: `${world.url}/oauth/discovery/keys`,
+      id_token_signing_alg_values_supported: ['RS256'],
+    }),
+  )
+  app.get('/oauth/discovery/keys', c => c.json(world.signingKeys.jwks()))
   app.all('/api/*', c => c.json({ error: '404 Not Found' }, 404))
   const lfs = createLfs(world)
   app.use('*', async function splitLfs(c, next) {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { artifactFolder, traceOf } from './ci-run.ts'
 import type { Faults } from './faults.ts'
 import { createFaults } from './faults.ts'
 import type { Commit } from './git.ts'
@@ -16,12 +17,14 @@ import {
   resolveRef,
   updateRef,
 } from './git.ts'
+import { claimsOf, signToken } from './id-tokens.ts'
 import { mergeMergeRequest } from './merge.ts'
 import type { MergeRequestUpdate } from './merge-requests.ts'
 import { closeMergeRequest, createMergeRequest, reopenMergeRequest, updateMergeRequest } from './merge-requests.ts'
 import { createNote, deleteNote, editNote, findNote } from './notes.ts'
-import { finishBuild, releaseCi } from './pipelines.ts'
+import { cancelBuild, finishBuild, playJob, refreshPipeline, releaseCi, retryBuild } from './pipelines.ts'
 import { afterPush } from './pushes.ts'
+import { badRequest } from './refusal.ts'
 import type { NewHook } from './rest/hooks.ts'
 import { createHook } from './rest/hooks.ts'
 import { createSimulatorServer, listen } from './server.ts'
@@ -178,6 +181,21 @@ export interface Simulator {
 
   /** Lets held CI pipelines be made (`settings.ciHold`). */
   releasePipelines(): void
+  setVariable(projectId: number, v: { key: string; value: string; masked?: boolean; protected?: boolean }): void
+  /** What a person would press on the page of a CI job. @throws Refusal */
+  cancelJob(jobId: number): void
+  playJob(jobId: number, userId: number): void
+  retryJob(jobId: number, userId: number): SimJob
+  /** The CI jobs of a commit's pipelines, those that were retried too. */
+  ciJobs(projectId: number, sha: string): SimJob[]
+  /** What the page of a CI job shows, masked; null before it runs. */
+  trace(jobId: number): string | null
+  /** The directory of the files that a CI job left as its artifacts. */
+  artifacts(jobId: number): string
+  /** An `id_token` as that CI job would get it, with claims of the test's own above. */
+  idToken(jobId: number, audience: string, claims?: Record<string, unknown>): string
+  /** The instance signs with another key from now on. */
+  rotateSigningKey(): void
   /** Ends a CI job that waits (`settings.ciJobs = 'wait'`). */
   finishJob(jobId: number, status: 'success' | 'failed' | 'canceled'): void
 
@@ -378,6 +396,14 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     user: userOf(world, o.userId),
   })
 
+  const buildOf = (jobId: number) => {
+    for (const pipeline of [...world.pipelines.values()].flat()) {
+      const job = pipeline.jobs.find(j => j.id === jobId && j.type === 'build')
+      if (job) return { pipeline, job }
+    }
+    throw new Error(`there is no CI job ${jobId} in the simulator`)
+  }
+
   return {
     url: world.url,
     settings: world.settings,
@@ -501,12 +527,39 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       ),
     releasePipelines: () => releaseCi(world),
     finishJob: (jobId, status) => {
-      for (const pipeline of [...world.pipelines.values()].flat()) {
-        const job = pipeline.jobs.find(j => j.id === jobId && j.type === 'build')
-        if (job) return finishBuild(world, pipeline, job, status)
-      }
-      throw new Error(`there is no CI job ${jobId} in the simulator`)
+      const { pipeline, job } = buildOf(jobId)
+      finishBuild(world, pipeline, job, status)
     },
+    setVariable: (projectId, { key, value, masked = false, protected: isProtected = false }) => {
+      const known = world.variables.get(projectOf(world, projectId).id) ?? new Map()
+      world.variables.set(projectId, known.set(key, { key, value, masked, protected: isProtected }))
+    },
+    cancelJob: jobId => {
+      const { pipeline, job } = buildOf(jobId)
+      cancelBuild(world, pipeline, job)
+      refreshPipeline(world, pipeline)
+    },
+    playJob: (jobId, userId) => {
+      const { pipeline, job } = buildOf(jobId)
+      if (job.status !== 'manual') throw badRequest('Unplayable Job')
+      playJob(world, pipeline, job, userOf(world, userId))
+    },
+    retryJob: (jobId, userId) => {
+      const { pipeline, job } = buildOf(jobId)
+      return retryBuild(world, pipeline, job, userOf(world, userId))
+    },
+    ciJobs: (projectId, sha) =>
+      pipelinesOf(world, projectId)
+        .filter(pipeline => pipeline.sha === sha)
+        .flatMap(pipeline => pipeline.jobs)
+        .filter(job => job.type === 'build'),
+    trace: jobId => traceOf(world, jobId),
+    artifacts: jobId => artifactFolder(world, jobId),
+    idToken: (jobId, audience, claims = {}) => {
+      const { pipeline, job } = buildOf(jobId)
+      return signToken(world, { ...claimsOf(world, pipeline, job, [audience]), ...claims })
+    },
+    rotateSigningKey: () => world.signingKeys.rotate(),
     deliveries: (filter = {}) =>
       world.deliveries.filter(
         d =>

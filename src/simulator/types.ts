@@ -5,7 +5,16 @@ import type { Commit } from './git.ts'
 export type AccessLevel = 10 | 20 | 30 | 40 | 50
 export const ACCESS = { guest: 10, reporter: 20, developer: 30, maintainer: 40, owner: 50 } as const
 
-export type JobStatus = 'created' | 'pending' | 'running' | 'success' | 'failed' | 'canceled' | 'skipped'
+export type JobStatus =
+  | 'created'
+  | 'manual'
+  | 'pending'
+  | 'running'
+  | 'canceling'
+  | 'success'
+  | 'failed'
+  | 'canceled'
+  | 'skipped'
 export type MergeRequestState = 'opened' | 'closed' | 'merged'
 export type PipelineSource = 'push' | 'merge_request_event' | 'external' | 'api' | 'web'
 
@@ -88,6 +97,8 @@ export interface SimJob {
   coverage: number | null
   allowFailure: boolean
   failureReason: string | null
+  /** Of a script that ran (`settings.ciJobs = 'run'`). */
+  exitCode: number | null
   retried: boolean
   createdAt: Date
   queuedAt: Date | null
@@ -218,6 +229,14 @@ export interface SimDelivery {
   at: Date
 }
 
+/** A CI/CD variable of a project. */
+export interface SimVariable {
+  key: string
+  value: string
+  masked: boolean
+  protected: boolean
+}
+
 export interface SimUpload {
   secret: string
   filename: string
@@ -248,10 +267,15 @@ export interface SimSettings {
   ciDelayMs: number
   /** Keep CI pipelines back until `releasePipelines()`. */
   ciHold: boolean
-  /** What CI jobs do by themselves: end well, end badly, or stay pending until `finishJob`. */
-  ciJobs: 'succeed' | 'fail' | 'wait'
+  /** What CI jobs do by themselves: end well, end badly, stay pending until `finishJob`, or run their script on this machine. */
+  ciJobs: 'succeed' | 'fail' | 'wait' | 'run'
   /** Time a CI job spends in each state. */
   ciJobMs: number
+  /** Seconds; an id token is good for as long. */
+  ciJobTimeout: number
+  /** What runs scripts, e.g. `['busybox', 'sh']`, and where it finds programs; null: as this process. */
+  ciShell: string[]
+  ciPath: string | null
   /** How often and how long a status post waits for another one on the same sha. GitLab: 20 times 500 ms. */
   statusLeaseTries: number
   statusLeaseSleepMs: number
@@ -280,6 +304,9 @@ export const DEFAULT_SETTINGS: SimSettings = {
   ciHold: false,
   ciJobs: 'succeed',
   ciJobMs: 25,
+  ciJobTimeout: 3_600,
+  ciShell: ['sh'],
+  ciPath: null,
   statusLeaseTries: 20,
   statusLeaseSleepMs: 10,
   statusWorkMs: 0,

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import type { CiJob } from './ci-config.ts'
+import type { RunningJob } from './ci-run.ts'
 import type { Hooks } from './hooks.ts'
 import { createHooks } from './hooks.ts'
+import { createSigningKeys, type SigningKeys } from './id-tokens.ts'
 import type {
   SimArrival,
   SimDelivery,
@@ -14,6 +17,7 @@ import type {
   SimToken,
   SimUpload,
   SimUser,
+  SimVariable,
 } from './types.ts'
 import { DEFAULT_SETTINGS } from './types.ts'
 
@@ -41,6 +45,12 @@ export interface World {
   readonly webhooks: Hooks
   /** CI pipelines that wait for `releaseCi`. */
   readonly heldCi: (() => Promise<unknown>)[]
+  /** What a CI job does, by its id. */
+  readonly ciJobs: Map<number, CiJob>
+  readonly running: Map<number, RunningJob>
+  readonly traces: Map<number, { readonly parts: Buffer[]; readonly hidden: string[] }>
+  readonly variables: Map<number, Map<string, SimVariable>>
+  readonly signingKeys: SigningKeys
   readonly requests: SimRequest[]
   readonly arrivals: SimArrival[]
   nextId(kind: string): number
@@ -84,6 +94,11 @@ export function createWorld(options: WorldOptions): World {
     requests: [],
     arrivals: [],
     heldCi: [],
+    ciJobs: new Map(),
+    running: new Map(),
+    traces: new Map(),
+    variables: new Map(),
+    signingKeys: createSigningKeys(),
     closed: options.closed,
     nextId(kind) {
       const id = (counters.get(kind) ?? 0) + 1

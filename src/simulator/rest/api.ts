@@ -3,6 +3,7 @@ import { LIMITS, remember } from '../limits.ts'
 import { Refusal } from '../refusal.ts'
 import type { World } from '../world.ts'
 import { addHookRoutes } from './hooks.ts'
+import { addJobRoutes } from './jobs.ts'
 import { addMergeRequestRoutes } from './merge-requests.ts'
 import { addNoteRoutes } from './notes.ts'
 import { addPipelineRoutes } from './pipelines.ts'
@@ -55,6 +56,7 @@ export function createApi(world: World): Hono<RestEnv> {
   addStatusRoutes(api, world)
   addRepositoryRoutes(api, world)
   addPipelineRoutes(api, world)
+  addJobRoutes(api, world)
   addMergeRequestRoutes(api, world)
   addNoteRoutes(api, world)
   addUploadRoutes(api, world)

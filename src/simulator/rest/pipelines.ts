@@ -87,16 +87,6 @@ export function addPipelineRoutes(api: Hono<RestEnv>, world: World): void {
     return c.json(paginate(c, jobs.toReversed()).map(job => showJob(world, pipeline, job)))
   })
 
-  api.get('/projects/:id/jobs/:job_id', c => {
-    const project = requireCode(world, c)
-    const id = pathInteger(c, 'job_id')
-    for (const pipeline of pipelinesOf(world, project.id)) {
-      const job = pipeline.jobs.find(j => j.id === id && j.type === 'build')
-      if (job) return c.json(showJob(world, pipeline, job))
-    }
-    throw notFound()
-  })
-
   api.post('/projects/:id/pipeline', async c => {
     const project = requireProject(world, c, ACCESS.developer)
     const user = requireUser(c)
