@@ -1,5 +1,6 @@
 import { Hono, type Context as HonoContext } from 'hono'
 import { createApi } from './api/api.ts'
+import { createBridge } from './bridge/bridge.ts'
 import { matchGlob, projectFor } from './config/index.ts'
 import type { Context } from './context.ts'
 import { describeError } from './errors.ts'
@@ -68,6 +69,7 @@ export async function createApp(context: Context): Promise<Hono> {
   }
 
   app.route('/', createApi(context))
+  app.route('/', createBridge(context))
   app.get('/', c => c.html(frontPage(config.gitlab.url)))
   app.notFound(c => c.json({ error: `nothing is at ${c.req.path}` }, 404))
   app.onError((error, c) => {

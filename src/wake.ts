@@ -12,6 +12,7 @@ export interface Wake {
 export type Topic =
   | 'deliveries'
   | 'comments'
+  | 'ci'
   | 'heads'
   | 'prepare'
   | 'submit'

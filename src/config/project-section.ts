@@ -49,6 +49,7 @@ const projectKeys = [
   'policy',
   'commands',
   'supersede',
+  'ci',
 ]
 
 export interface LocatedProject extends ProjectConfig {
@@ -86,6 +87,7 @@ export function readProject(
   const collect = section.read('collect', readCollect) ?? usualCopyLimits
   const notify = section.read('notify', choice(['failed', 'finished', 'never'])) ?? 'failed'
   const supersede = section.read('supersede', choice(supersedeModes)) ?? 'queued'
+  const ci = section.read('ci', choice(['all', 'protected', 'none']))
   const submodules = section.read('submodules', someOf(asGlob)) ?? []
   const commands = section.read('commands', readCommands) ?? { notes: true, aliases: true }
   const includes = section.read('includes', someOf(asGlob)) ?? []
@@ -107,6 +109,7 @@ export function readProject(
     collect,
     notify,
     supersede,
+    ...(ci === undefined ? {} : { ci }),
     submodules,
     commands,
     includes,

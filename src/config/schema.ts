@@ -153,6 +153,8 @@ export interface ProjectConfig {
   readonly notify: 'failed' | 'finished' | 'never'
   /** What a newer commit does to older runs of its branch, where the branch's file does not say. */
   readonly supersede: Supersede
+  /** Which CI jobs may ask for computations; left out: `all`. `protected`: only those of protected branches. */
+  readonly ci?: 'all' | 'protected' | 'none'
   /** Whether notes on merge requests may hold commands, and whether `/test`, `/hold` and the like count beside `/compops`. */
   readonly commands: { readonly notes: boolean; readonly aliases: boolean }
   /** Globs of other projects that may come in as submodules: they are read with the service's token, which may see more than the person who pushed. */

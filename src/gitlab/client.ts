@@ -1,6 +1,7 @@
 import {
   Branches,
   Commits,
+  Jobs,
   MergeRequestNoteAwardEmojis,
   MergeRequestNotes,
   MergeRequests,
@@ -40,6 +41,7 @@ export function createClient(options: RequesterOptions) {
     noteEmojis: new MergeRequestNoteAwardEmojis(over),
     personalAccessTokens: new PersonalAccessTokens(over),
     pipelines: new Pipelines(over),
+    jobs: new Jobs(over),
     hooks: new ProjectHooks(over),
     projects: new Projects(over),
     protectedBranches: new ProtectedBranches(over),

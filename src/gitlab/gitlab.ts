@@ -3,6 +3,7 @@ import type { Reachability } from './circuit.ts'
 import { createClient } from './client.ts'
 import { fileCalls } from './file.ts'
 import { hookCalls } from './hook.ts'
+import { jobCalls } from './job.ts'
 import { memberCalls } from './member.ts'
 import { mergeRequestCalls } from './merge-request.ts'
 import { noteCalls } from './note.ts'
@@ -65,6 +66,7 @@ export function createGitLab(options: GitLabOptions) {
     ...mergeRequestCalls(client),
     ...memberCalls(client, now),
     ...hookCalls(client),
+    ...jobCalls(client),
     ...fileCalls(client),
     ...noteCalls(client),
     ...commitStatusCalls(client),
@@ -89,6 +91,7 @@ export {
   letsPush,
   type ProtectedBranch,
 } from './hook.ts'
+export type { CiJob } from './job.ts'
 export type { MergeRequest } from './merge-request.ts'
 export type { Note } from './note.ts'
 export { choosePipeline, type Pipeline } from './pipeline.ts'

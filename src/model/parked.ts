@@ -1,5 +1,5 @@
 /** The tables whose rows are work and can be parked. */
-export const parkingTables = ['deliveries', 'reports', 'attempts', 'runs', 'comments', 'schedules'] as const
+export const parkingTables = ['deliveries', 'reports', 'attempts', 'runs', 'comments', 'schedules', 'ci_jobs'] as const
 
 export type ParkingTable = (typeof parkingTables)[number]
 

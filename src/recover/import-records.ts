@@ -3,6 +3,7 @@ import type { ProjectConfig } from '../config/index.ts'
 import { type Context, connectionName } from '../context.ts'
 import { type EvidenceFile, listEvidence, readBlobs } from '../git/evidence.ts'
 import { fetchMirror, hasCommit, type Mirror } from '../git/mirror.ts'
+import { ciJobOfRef } from '../model/ci.ts'
 import { newId } from '../model/id.ts'
 import type { JobSpec } from '../model/job-spec.ts'
 import type { Collected } from '../model/observation.ts'
@@ -98,7 +99,8 @@ async function take(
   }
   const sha = record.commit.sha
   const specs = await specsAt(context, { rule, project, mirror, sha, includes: record.includes }, record)
-  const ref = iidOfForkRef(record.branch) === null ? `refs/heads/${record.branch}` : record.branch
+  const isBranch = iidOfForkRef(record.branch) === null && ciJobOfRef(record.branch) === null
+  const ref = isBranch ? `refs/heads/${record.branch}` : record.branch
   const branch = await rememberBranch(context, project.id, ref)
   return transact(context.db, async tx => {
     await context.lease.assertHeld(tx)

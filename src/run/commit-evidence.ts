@@ -13,6 +13,7 @@ import { evidenceParts } from '../render/evidence.ts'
 import { branchPath, copiesFolder, evidencePath } from '../render/links.ts'
 import { coreSeconds, verdictOf } from '../render/outcome.ts'
 import { type ReadmeNode, renderReadme } from '../render/readme.ts'
+import { ofCiJob } from '../store/ci-jobs.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { type Db, rows, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
@@ -267,7 +268,7 @@ async function indexNodes(context: Context, projectId: number): Promise<ReadmeNo
   const newest = await rows<{ ref: string; parent: string | null; stale: boolean; id: string | null }>(
     context.db,
     sql`select b.ref, b.parent_branch as parent, b.stale is not null as stale, (select r.id from runs r where r.branch_id = b.id and r.ended_at is not null order by (r.id = b.latest_run_id) desc, r.created_at desc limit 1) as id
-      from branches b where b.project_id = ${projectId} and b.latest_run_id is not null order by b.updated_at desc limit 100`,
+      from branches b where b.project_id = ${projectId} and b.latest_run_id is not null and not ${ofCiJob(sql`b.ref`)} order by b.updated_at desc limit 100`,
   )
   const nodes: ReadmeNode[] = []
   for (const { ref, parent, stale, id } of newest) {

@@ -3,6 +3,7 @@ import { and, eq, gt, lt, sql } from 'drizzle-orm'
 import { type ProjectConfig, projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
+import { ciJobOfRef, ciStatusName } from '../model/ci.ts'
 import type { Run } from '../model/run.ts'
 import { type NoteView, renderNote } from '../render/note.ts'
 import { renderReply } from '../render/reply.ts'
@@ -79,7 +80,7 @@ async function compose(context: Context, row: RunRow): Promise<void> {
   }
   const run = await loadRun(context.db, row.id, 'collected')
   let open = await mergeRequestsOf(context.db, run.projectId, row.ref)
-  if (open.length === 0 && iidOfForkRef(row.ref) === null && isTimeToAsk(row)) {
+  if (open.length === 0 && row.ref.startsWith('refs/heads/') && isTimeToAsk(row)) {
     await learnMergeRequests(context, run)
     open = await mergeRequestsOf(context.db, run.projectId, row.ref)
   }
@@ -185,7 +186,14 @@ async function isLatest(db: Db, row: RunRow): Promise<boolean> {
 export function statusReports(context: Context, run: Run, rule: ProjectConfig): ReportToWrite[] {
   if (rule.statuses === 'none') return []
   const options = { publicUrl: context.config.publicUrl, timeZone: context.config.timeZone }
-  return renderStatuses(run, options)
+  const ciJob = ciJobOfRef(run.branch)
+  const all = renderStatuses(run, options)
+  // What a CI job brought has one status, under its own name: others of its pipeline may have jobs of the same names.
+  const own =
+    ciJob === null
+      ? all
+      : all.flatMap(one => (one.name === 'compops/tree' ? [{ ...one, name: ciStatusName(ciJob) }] : []))
+  return own
     .filter(status => rule.statuses === 'all' || (status.state !== 'pending' && status.state !== 'running'))
     .map(status => ({
       key: `status ${run.projectId} ${run.sha} ${run.branch} ${status.name}`,

@@ -43,6 +43,7 @@ async function finishRun(context: Context, runId: string): Promise<void> {
   if (closed === undefined) return
   context.wake.call('tree')
   context.wake.call('compose')
+  context.wake.call('ci')
   context.log.info({ step: 'finish', run: runId, state }, `run ${state}`)
   context.audit.record({
     act: 'run ended',

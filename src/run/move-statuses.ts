@@ -1,7 +1,8 @@
-import { and, eq, inArray, isNotNull, lt } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, lt, not } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { findPipelineAnew } from '../gitlab/gitlab.ts'
 import type { PipelineEvent } from '../model/event.ts'
+import { ofCiJob } from '../store/ci-jobs.ts'
 import { openMergeRequests } from '../store/merge-requests.ts'
 import { transact } from '../store/open.ts'
 import { sendAgain } from '../store/reports.ts'
@@ -59,5 +60,13 @@ async function runsElsewhere(context: Context, event: PipelineEvent): Promise<Ru
   return context.db
     .select()
     .from(runs)
-    .where(and(eq(runs.projectId, event.projectId), inArray(runs.sha, shas), lt(runs.pipelineId, event.pipelineId)))
+    .where(
+      and(
+        eq(runs.projectId, event.projectId),
+        inArray(runs.sha, shas),
+        lt(runs.pipelineId, event.pipelineId),
+        // A CI job's own stays in the pipeline of that job.
+        not(ofCiJob(runs.ref)),
+      ),
+    )
 }

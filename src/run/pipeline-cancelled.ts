@@ -1,6 +1,7 @@
 import { and, eq, inArray, isNull, or, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { readHead } from '../git/mirror.ts'
+import { ciJobOfRef } from '../model/ci.ts'
 import { cancelledPipeline, type PipelineEvent } from '../model/event.ts'
 import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
@@ -65,7 +66,8 @@ async function toldAsUnfinished(
 
 async function cancelRun(context: Context, run: RunRow, pipelineId: number, projectPath: string): Promise<string> {
   const project = (await findProject(context.db, run.projectId))!
-  const head = await readHead(await context.mirror(project), run.ref)
+  // What a CI job brought belongs to its pipeline, wherever the branch is by now.
+  const head = ciJobOfRef(run.ref) !== null ? run.sha : await readHead(await context.mirror(project), run.ref)
   if (head !== run.sha) return `pipeline ${pipelineId} is canceled; its branch has moved on from ${run.sha.slice(0, 8)}`
   const reason = `pipeline ${pipelineId} was cancelled in GitLab`
   const count = await transact(context.db, async tx => {

@@ -1,5 +1,6 @@
 import { and, eq } from 'drizzle-orm'
 import { matchGlob } from '../config/index.ts'
+import { ciJobOfRef } from '../model/ci.ts'
 import { newId } from '../model/id.ts'
 import type { Schedule } from '../model/job-spec.ts'
 import { nextTick } from '../spec/index.ts'
@@ -14,8 +15,10 @@ export async function rememberSchedule(
   schedule: Schedule | null,
   now: Date,
 ): Promise<void> {
+  // What a CI job brought is computed when CI says so.
   const isFor = (one: Schedule) =>
-    one.branches === undefined || one.branches.some(glob => matchGlob(glob, shortBranch(branch.ref)))
+    ciJobOfRef(branch.ref) === null &&
+    (one.branches === undefined || one.branches.some(glob => matchGlob(glob, shortBranch(branch.ref))))
   const tickAt = schedule === null || !isFor(schedule) ? null : nextTick(schedule, now)
   if (schedule === null || tickAt === null) {
     await tx.delete(schedules).where(eq(schedules.branchId, branch.id))

@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import { connectionName } from '../context.ts'
 import { CompopsError } from '../errors.ts'
 import type { Mirror } from '../git/mirror.ts'
+import { ciJobOfRef } from '../model/ci.ts'
 import { type Approval, costOf, isAbove } from '../model/cost.ts'
 import { newId } from '../model/id.ts'
 import type { JobHold } from '../model/job-hold.ts'
@@ -63,7 +64,9 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   const noJobs = `no job of .compops.yml is for this (${read.notices.join('; ')})`
   const approval = approvalFor(start.rule, specs)
   const hold = approval === null ? null : holdFor(context, approval, start.by)
-  const facts = read.spec === null ? null : await parentFacts(context, start, read.spec.parent)
+  // What a CI job brought is no branch, and has no place in the tree.
+  const inTree = read.spec !== null && ciJobOfRef(start.branch.ref) === null
+  const facts = inTree ? await parentFacts(context, start, read.spec?.parent ?? null) : null
   const needs = await refuseNeeds(context, start, read)
 
   const written = await transact(context.db, async tx => {

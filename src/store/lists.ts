@@ -2,6 +2,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { type JobState, runStateOrder } from '../model/job-state.ts'
 import type { StaleMark } from '../model/parent.ts'
+import { ofCiJob } from './ci-jobs.ts'
 import { type Db, rows } from './open.ts'
 import { finalStates } from './runs.ts'
 
@@ -121,7 +122,7 @@ export async function listBranches(
   const { projectId, gone = false, after = '', limit } = asked
   return branchesWhere(
     db,
-    sql`b.project_id = ${projectId} and b.ref collate "C" > ${after} ${gone ? sql`` : sql`and b.state = 'active'`}`,
+    sql`b.project_id = ${projectId} and b.ref collate "C" > ${after} and not ${ofCiJob(sql`b.ref`)} ${gone ? sql`` : sql`and b.state = 'active'`}`,
     limit,
   )
 }

@@ -18,6 +18,8 @@ export async function parkedRows(db: Db, limit = 1_000): Promise<ParkedRow[]> {
           from runs where parked_at is not null
         union all select 'comments', id, 'the commands of note ' || note_id || ' on !' || iid, tries, last_error, parked_at, project_id, null
           from comments where parked_at is not null
+        union all select 'ci_jobs', id, 'what CI job ' || ci_job_id || ' (' || name || ') left to us', tries, last_error, parked_at, project_id, null
+          from ci_jobs where parked_at is not null
         union all select 'schedules', s.id, 'the schedule ' || s.cron || coalesce(' of ' || b.ref, ''), s.tries, s.last_error, s.parked_at, s.project_id, null
           from schedules s left join branches b on b.id = s.branch_id where s.parked_at is not null
       ) p left join projects j on j.id = p.project_id order by p."parkedAt", p.id limit ${limit}`,

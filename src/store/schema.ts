@@ -15,6 +15,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import type { AttemptArray } from '../model/array.ts'
 import type { ReusedFrom } from '../model/cache-key.ts'
+import type { CiOrder } from '../model/ci.ts'
 import type { CopyKind } from '../model/copies.ts'
 import type { Approval } from '../model/cost.ts'
 import type { Event } from '../model/event.ts'
@@ -501,6 +502,53 @@ export const comments = pgTable(
     index('comments_author').on(t.projectId, t.iid, t.authorId),
   ],
 )
+
+/** CI jobs that asked for a computation: each once, however often it asks. */
+export const ciJobs = pgTable(
+  'ci_jobs',
+  {
+    id: uuid('id').primaryKey(),
+    projectId: gitlabId('project_id').notNull(),
+    ciJobId: gitlabId('ci_job_id').notNull(),
+    pipelineId: gitlabId('pipeline_id').notNull(),
+    /** GitLab's, as in `.gitlab-ci.yml`. */
+    name: text('name').notNull(),
+    branch: text('branch').notNull(),
+    sha: text('sha').notNull(),
+    by: jsonb('by').$type<Person>().notNull(),
+    asked: jsonb('asked').$type<CiOrder>().notNull(),
+    createdAt: at('created_at').notNull().default(sql`now()`),
+    /** Written in the transaction that starts the run, or finds it. */
+    runId: uuid('run_id'),
+    /** Whose end counts; null: every job of the run. */
+    wanted: jsonb('wanted').$type<readonly string[]>(),
+    /** When an attached job last asked. */
+    heardAt: at('heard_at').notNull().default(sql`now()`),
+    /** When it must have begun. */
+    beginsBy: at('begins_by'),
+    /** Its manual job asked before the end and was sent away: then playing it takes a retry. */
+    gateEarly: boolean('gate_early').notNull().default(false),
+    /** What came of looking after it, in words; set when nothing is left to do. */
+    result: text('result'),
+    endedAt: at('ended_at'),
+    ...work,
+  },
+  t => [
+    unique('ci_jobs_job').on(t.projectId, t.ciJobId),
+    index('ci_jobs_open').on(t.nextAt).where(sql`ended_at is null and parked_at is null`),
+    index('ci_jobs_pipeline').on(t.projectId, t.pipelineId),
+    index('ci_jobs_run').on(t.runId),
+  ],
+)
+
+/** Tokens of CI jobs that were shown, each with a digest of its holder's secret: whoever else shows one is refused. */
+export const ciTokens = pgTable('ci_tokens', {
+  jti: text('jti').primaryKey(),
+  holder: text('holder').notNull(),
+  projectId: gitlabId('project_id').notNull(),
+  ciJobId: gitlabId('ci_job_id').notNull(),
+  expiresAt: at('expires_at').notNull(),
+})
 
 /** One row per account on a cluster: what it told about itself, and since when it has been silent. */
 export const connections = pgTable('connections', {

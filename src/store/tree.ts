@@ -3,6 +3,7 @@ import { type JobState, runState } from '../model/job-state.ts'
 import type { ParentBy, ParentChoice, StaleMark } from '../model/parent.ts'
 import type { BranchNode, ComputedFrom } from '../tree/node.ts'
 import { type Around, around } from '../tree/shape.ts'
+import { ofCiJob } from './ci-jobs.ts'
 import { type Db, rows } from './open.ts'
 import { shortBranch } from './runs.ts'
 import { branches, projects } from './schema.ts'
@@ -51,7 +52,7 @@ const timeOrNull = (value: Date | string | null) => (value === null ? null : new
 export async function loadTree(db: Db, projectId: number): Promise<StoredNode[]> {
   return loadNodes(
     db,
-    sql`b.project_id = ${projectId} and (b.latest_run_id is not null
+    sql`b.project_id = ${projectId} and not ${ofCiJob(sql`b.ref`)} and (b.latest_run_id is not null
         or exists (select 1 from branches c where c.project_id = b.project_id and c.parent_branch = substr(b.ref, 12)))`,
   )
 }

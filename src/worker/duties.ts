@@ -1,3 +1,4 @@
+import { lookAfterCiJobs } from '../bridge/look-after.ts'
 import { lookForNotes } from '../command/look-for-notes.ts'
 import { obeyComments } from '../command/obey.ts'
 import { takeNote } from '../command/take-note.ts'
@@ -29,6 +30,7 @@ import { sweepRuns } from '../run/sweep.ts'
 import { tendTrees } from '../run/tend-tree.ts'
 import { startScheduledRuns } from '../run/tick.ts'
 import { uploadPlots } from '../run/upload-plots.ts'
+import { pruneTokens } from '../store/ci-jobs.ts'
 import { pruneDeliveries } from '../store/deliveries.ts'
 import { holdOf } from '../store/holds.ts'
 import { pruneLeases } from '../store/leases.ts'
@@ -68,6 +70,7 @@ export function duties(context: Context, leases: Leases, load: LoadCount): Duty[
       }),
     ),
     { name: 'obey comments', topic: 'comments', every: 2_000, run: alive(c => count(obeyComments(c))) },
+    { name: 'look after CI jobs', topic: 'ci', every: 2_000, run: alive(c => count(lookAfterCiJobs(c))) },
     { name: 'finish runs', topic: 'finish', every: 5_000, run: alive(c => count(finishRuns(c))) },
     {
       name: 'follow parents',
@@ -130,6 +133,7 @@ export function duties(context: Context, leases: Leases, load: LoadCount): Duty[
       run: async c => {
         await pruneDeliveries(c.db, 30)
         await pruneLeases(c.db)
+        await pruneTokens(c.db)
         await pruneLoad(c.db)
         await prunePacks(c, 24)
         await pruneBundles(c, 24 * 14)

@@ -1,0 +1,149 @@
+import { and, eq, isNotNull, isNull, sql } from 'drizzle-orm'
+import type { Context } from '../context.ts'
+import { describeError } from '../errors.ts'
+import { type GitLab, isGitLabError } from '../gitlab/gitlab.ts'
+import { ciJobOfRef } from '../model/ci.ts'
+import { notBegun } from '../model/job-state.ts'
+import { asOutage, retryAfterOf } from '../run/outage.ts'
+import { stopJobs } from '../run/stop.ts'
+import { type CiJobRow, wantedJobs } from '../store/ci-jobs.ts'
+import { findProject } from '../store/projects.ts'
+import { finalStates } from '../store/runs.ts'
+import { ciJobs, runs } from '../store/schema.ts'
+import { claim, putBack, putOff, sideBySide, stillClaimed } from '../store/work.ts'
+
+/** An attached CI job that has said nothing for so long may be dead: GitLab is asked. */
+const silence = 60
+
+/** Every job whose end counts has ended, and its results are here. */
+const ended = sql`not exists (select 1 from jobs j left join attempts a on a.job_id = j.id and not (a.final and (a.collected is not null or a.collect_problem is not null))
+  where j.run_id = ${ciJobs.runId} and (${ciJobs.wanted} is null or ${ciJobs.wanted} ? j.name) and (j.state not in ${finalStates} or a.id is not null))`
+const silent = sql`(${ciJobs.asked}->>'mode' = 'attach' and ${ciJobs.heardAt} < now() - make_interval(secs => ${silence}))`
+const late = sql`(${ciJobs.beginsBy} is not null and ${ciJobs.beginsBy} <= now())`
+
+/**
+ * What CI jobs have left to us: gates are played when their jobs have ended, what waits longer than it may is cancelled, and so is what a CI job followed that is no more. Rows that only wait are
+ * passed over by one statement, whatever their number, and cost GitLab nothing. Returns how many were looked at.
+ */
+export async function lookAfterCiJobs(context: Context): Promise<number> {
+  if (context.gitlabs().every(gitlab => gitlab.pause() > 0)) return 0
+  const claimed = await claim(context.db, ciJobs, {
+    claimant: context.claimant,
+    seconds: 120,
+    limit: 40,
+    condition: and(isNull(ciJobs.endedAt), isNotNull(ciJobs.runId), sql`(${ended} or ${silent} or ${late})`),
+  })
+  // One pipeline's gates in turn: its list of jobs is asked for once.
+  const pipelines = Map.groupBy(claimed, row => `${row.projectId} ${row.pipelineId}`)
+  await sideBySide(
+    [...pipelines.values()].map(async rows => {
+      const lists = new Map<string, ReturnType<GitLab['ciJobs']>>()
+      for (const row of rows) {
+        try {
+          await lookAfter(context, row, lists)
+        } catch (error) {
+          const fate = await putBack(context.db, ciJobs, row, asOutage(error), retryAfterOf(error))
+          context.log.warn(
+            { step: 'bridge', ciJob: row.ciJobId, fate, err: describeError(error) },
+            'a CI job could not be looked after',
+          )
+        }
+      }
+    }),
+  )
+  return claimed.length
+}
+
+async function lookAfter(
+  context: Context,
+  row: CiJobRow,
+  lists: Map<string, ReturnType<GitLab['ciJobs']>>,
+): Promise<void> {
+  const project = await findProject(context.db, row.projectId)
+  if (project === null) return close(context, row, 'its project is not known any more')
+  const gitlab = context.gitlabOf(project.path)
+  const jobs = await wantedJobs(context.db, row)
+  const open = jobs.filter(job => !finalStates.includes(job.state))
+  if (open.length > 0) {
+    const waiting = open.filter(job => notBegun.includes(job.state))
+    if (row.beginsBy !== null && row.beginsBy <= (await nowOf(context))) {
+      const why = `it has waited longer than max_wait (${row.asked.maxWait} s)`
+      if (waiting.length > 0) await stopJobs(context, { jobs: waiting.map(job => job.id) }, why)
+      await context.db.update(ciJobs).set({ beginsBy: null }).where(eq(ciJobs.id, row.id))
+    }
+    if (row.asked.mode === 'attach' && row.heardAt.getTime() < (await nowOf(context)).getTime() - silence * 1_000) {
+      const { status } = await gitlab.ciJob(row.projectId, row.ciJobId)
+      const [run] = await context.db.select({ ref: runs.ref }).from(runs).where(eq(runs.id, row.runId!))
+      // Cancelled: a person wants the end. Failed (its runner died, its time was up): what a push had started goes on.
+      if (status === 'failed' && ciJobOfRef(run?.ref ?? '') === null)
+        return close(context, row, 'its CI job has failed')
+      if (['canceled', 'canceling', 'failed'].includes(status)) {
+        await stopJobs(
+          context,
+          { jobs: open.map(job => job.id) },
+          `CI job ${row.ciJobId} (${row.name}) is ${status} in GitLab`,
+        )
+        return close(context, row, `its CI job is ${status}`)
+      }
+      if (status === 'success') return close(context, row, 'its CI job has ended')
+    }
+    return putOff(context.db, ciJobs, row, 30_000, 'it goes on')
+  }
+  if (!jobs.every(job => job.settled)) return putOff(context.db, ciJobs, row, 1_000, 'results are on their way')
+  if (row.asked.gate === null) return close(context, row, 'ended')
+  await openGate(context, row, row.asked.gate, gitlab, lists)
+}
+
+/** Plays the manual job; before it is ready, or while GitLab refuses, that is tried again. */
+async function openGate(
+  context: Context,
+  row: CiJobRow,
+  gate: string,
+  gitlab: GitLab,
+  lists: Map<string, ReturnType<GitLab['ciJobs']>>,
+): Promise<void> {
+  const key = `${row.projectId} ${row.pipelineId}`
+  const list = lists.get(key) ?? gitlab.ciJobs(row.projectId, row.pipelineId)
+  lists.set(key, list)
+  const job = (await list).find(one => one.name === gate)
+  if (job === undefined) return close(context, row, `the pipeline has no job ${gate}`)
+  switch (job.status) {
+    case 'created':
+    case 'waiting_for_resource':
+    case 'preparing':
+      return putOff(context.db, ciJobs, row, 5_000, `${gate} is ${job.status}: GitLab has not come to it yet`)
+    case 'manual':
+      try {
+        await gitlab.playCiJob(row.projectId, job.id)
+      } catch (error) {
+        // Somebody was quicker, or the answer of the first time was lost.
+        if (!isGitLabError(error, 'invalid') || !/unplayable/i.test(error.said)) throw error
+      }
+      return close(context, row, `${gate} was played (job ${job.id})`)
+    case 'failed':
+    case 'canceled': {
+      if (!row.gateEarly) return close(context, row, `${gate} is ${job.status} already`)
+      const again = await gitlab.retryCiJob(row.projectId, job.id)
+      await context.db.update(ciJobs).set({ gateEarly: false }).where(eq(ciJobs.id, row.id))
+      lists.delete(key)
+      // GitLab sets some versions' retried manual jobs going at once, others' wait to be played.
+      return putOff(context.db, ciJobs, row, 1_000, `${gate} was played too early: it goes again as job ${again.id}`)
+    }
+    default:
+      return close(context, row, `${gate} is ${job.status}`)
+  }
+}
+
+async function close(context: Context, row: CiJobRow, result: string): Promise<void> {
+  await context.db
+    .update(ciJobs)
+    .set({ endedAt: sql`now()`, result, leaseUntil: null, attempts: 0, lastError: null })
+    .where(stillClaimed(ciJobs, row))
+  context.log.info({ step: 'bridge', ciJob: row.ciJobId, run: row.runId }, result)
+}
+
+/** Of the database, whose times the row has. */
+async function nowOf(context: Context): Promise<Date> {
+  const [row] = await context.db.select({ now: sql<string>`now()` }).from(sql`(select 1) one`)
+  return new Date(row!.now)
+}

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { SimJob } from '../../src/simulator/simulator.ts'
+import { until } from './until.ts'
+import type { World } from './world.ts'
+
+/** CI pipelines of a world, run for real on this machine. */
+
+const templates = fileURLToPath(new URL('../../ci-templates/templates/', import.meta.url))
+export const template = (name: string) => readFileSync(`${templates}${name}.yml`, 'utf8')
+
+/** What a person writes to include one, with the template beside it in the repository. */
+export function included(
+  world: World,
+  name: string,
+  inputs: Record<string, unknown>,
+  more = '',
+): Record<string, string> {
+  const given = { url: world.url, ...inputs }
+  return {
+    [`ci/${name}.yml`]: template(name),
+    '.gitlab-ci.yml': `include:\n  - local: ci/${name}.yml\n    inputs: ${JSON.stringify(given)}\n${more}`,
+  }
+}
+
+export function runsCi(world: World, shell: string[] = ['sh'], path: string | null = null): void {
+  Object.assign(world.simulator.settings, { ciJobs: 'run', ciShell: shell, ciPath: path, ciDelayMs: 0, ciJobMs: 1 })
+}
+
+/** The newest CI job of that name. */
+export const ciJob = (world: World, sha: string, name: string): SimJob | undefined =>
+  world.simulator.ciJobs(world.project.id, sha).findLast(job => job.name === name)
+
+export async function ciJobEnds(world: World, sha: string, name: string, seconds = 60): Promise<SimJob> {
+  return ciJobIs(world, sha, name, ['success', 'failed', 'canceled', 'skipped'], seconds)
+}
+
+export async function ciJobIs(
+  world: World,
+  sha: string,
+  name: string,
+  states: readonly string[],
+  seconds = 60,
+): Promise<SimJob> {
+  try {
+    return await until(
+      `CI job ${name} to be ${states.join(' or ')}`,
+      () => {
+        const job = ciJob(world, sha, name)
+        return job !== undefined && states.includes(job.status) && job
+      },
+      seconds,
+    )
+  } catch (error) {
+    const all = world.simulator.ciJobs(world.project.id, sha)
+    const shown = all.map(job => `${job.name}: ${job.status}\n${world.simulator.trace(job.id) ?? ''}`).join('\n')
+    throw new Error(`${String(error)}\n${shown}`, { cause: error })
+  }
+}
+
+export const traceOf = (world: World, job: SimJob) => world.simulator.trace(job.id) ?? ''
