@@ -41,14 +41,12 @@ export async function startForCi(context: Context, caller: CiCaller, form: Form)
   const known = await findCiJob(context.db, project.id, caller.jobId)
   if (known?.runId != null) return known
   await mayStart(context, caller, project, rule)
-  const asked = known?.asked ?? readOrder(context, rule, form)
-  const row =
-    known ??
-    (await keepCiJob(context.db, {
-      ...{ projectId: project.id, ciJobId: caller.jobId, pipelineId: caller.pipelineId, asked },
-      ...{ name: (form.name ?? '').slice(0, 255) || String(caller.jobId), branch: caller.ref, sha: caller.sha },
-      by: caller.person,
-    }))
+  const row = await keepCiJob(context.db, {
+    ...{ projectId: project.id, ciJobId: caller.jobId, pipelineId: caller.pipelineId },
+    asked: readOrder(context, rule, form),
+    ...{ name: (form.name ?? '').slice(0, 255) || String(caller.jobId), branch: caller.ref, sha: caller.sha },
+    by: caller.person,
+  })
   try {
     await refuseWhileRecovering(context, project, rule)
     const joined = row.asked.own === null ? await join(context, row, project, rule) : false

@@ -1,4 +1,4 @@
-import { and, desc, eq, lt, type SQL, type SQLWrapper, sql } from 'drizzle-orm'
+import { and, desc, eq, isNull, lt, type SQL, type SQLWrapper, sql } from 'drizzle-orm'
 import { type CiOrder, ciRefPrefix, type JobEnd } from '../model/ci.ts'
 import { newId } from '../model/id.ts'
 import type { Person } from '../model/run.ts'
@@ -37,14 +37,18 @@ export interface CiJobToKeep {
   readonly asked: CiOrder
 }
 
-/** The row of a CI job; the first time that it asks says what it wants, whatever it says later. */
+/** The row of a CI job. Once it has a run it keeps what it asked for, whatever it says later. */
 export async function keepCiJob(db: Db, job: CiJobToKeep): Promise<CiJobRow> {
   const { maxWait } = job.asked
   const beginsBy = maxWait === null ? null : sql`now() + make_interval(secs => ${maxWait})`
   await db
     .insert(ciJobs)
     .values({ id: newId(), ...job, beginsBy })
-    .onConflictDoNothing()
+    .onConflictDoUpdate({
+      target: [ciJobs.projectId, ciJobs.ciJobId],
+      set: { asked: job.asked, name: job.name, beginsBy },
+      setWhere: isNull(ciJobs.runId),
+    })
   return (await findCiJob(db, job.projectId, job.ciJobId))!
 }
 
