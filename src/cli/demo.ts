@@ -12,6 +12,7 @@ import { type Io, UsageError } from './command.ts'
 import { checkDemo, type DemoCheck } from './demo/check.ts'
 import { runGit } from './demo/git.ts'
 import { type Line, openTerminal } from './demo/terminal.ts'
+import { growTree } from './demo/tree.ts'
 
 /**
  * `compops demo`: the whole path on this machine, without a GitLab and without a cluster. Stays up until Ctrl-C. `--once` ends by itself, with exit
@@ -62,7 +63,7 @@ function options(args: readonly string[]): { once?: boolean; verbose?: boolean }
   }
 }
 
-interface Seeded {
+export interface Seeded {
   readonly projectId: number
   readonly clone: string
   readonly aliceId: number
@@ -190,6 +191,7 @@ async function tell(
     await new Promise(resolve => setTimeout(resolve, 200))
   }
   jobs.end(`${Math.round((performance.now() - from) / 100) / 10} s`)
+  check = [...check, ...(await growTree(simulator, seeded, terminal))]
   for (const one of check) terminal.line(one.what).end(one.ok ? one.found : `missing: ${one.found}`)
   return check
 }

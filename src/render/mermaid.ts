@@ -32,6 +32,8 @@ export interface Neighbourhood {
   readonly children: readonly Neighbour[]
   /** Other children of the parent; as many are drawn as there is room for. */
   readonly siblings?: readonly Neighbour[]
+  /** How many more of them there are. */
+  readonly moreSiblings?: number
   /** All branches of a small tree, ours among them: drawn whole where that fits. */
   readonly tree?: readonly TreeNode[] | null
 }
@@ -109,7 +111,11 @@ function placedAround(
   const more = [
     { id: 'more', count: view.children.length - children, of: view.branch },
     // With none of them drawn, nobody misses their number.
-    { id: 'others', count: siblings === 0 ? 0 : beside.length - siblings, of: parent?.branch ?? '' },
+    {
+      id: 'others',
+      count: siblings === 0 ? 0 : beside.length + (view.moreSiblings ?? 0) - siblings,
+      of: parent?.branch ?? '',
+    },
   ].filter(({ count }) => count > 0)
   return { placed, more }
 }

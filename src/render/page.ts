@@ -1,6 +1,6 @@
 /** What a page about a run is made from: the note and the branch page share it. */
 import type { Run } from '../model/run.ts'
-import type { Neighbour } from './mermaid.ts'
+import type { Neighbour, TreeNode } from './mermaid.ts'
 
 /** Everything a page about a run needs to know. What is left out is not shown. */
 export interface PageView {
@@ -11,6 +11,14 @@ export interface PageView {
   readonly publicUrl: string
   readonly parent?: Neighbour | null
   readonly children?: readonly Neighbour[]
+  /** Other children of the parent, the first few. */
+  readonly siblings?: readonly Neighbour[]
+  /** How many more there are. */
+  readonly moreSiblings?: number
+  /** All branches of a small tree. */
+  readonly tree?: readonly TreeNode[] | null
+  /** Whose newer result, at which commit, made it stale. */
+  readonly staleBy?: { readonly branch: string; readonly sha: string } | null
   /** This branch was computed from an older result of its parent. */
   readonly stale?: boolean
   /** The parent's latest results first, then the target branch's. */

@@ -131,11 +131,32 @@ export function treeSection(view: PageView, effort: Effort): string | null {
       stale: view.stale ?? false,
       jobs: run.jobs.map(job => ({ name: job.name, state: job.state, needs: job.spec.needs })),
       children: view.children ?? [],
+      siblings: view.siblings ?? [],
+      moreSiblings: view.moreSiblings ?? 0,
+      tree: view.tree ?? null,
     },
     effort.diagram,
   )
   // A fence of our own text: fence() would put zero-width characters into the labels.
   return diagram === null ? null : `\`\`\`mermaid\n${diagram}\n\`\`\``
+}
+
+/** From which result of its parent a run was computed, and why that is its parent; that it is stale, and by which commit. */
+export function lineageSection({ run, stale, staleBy }: PageView) {
+  const { parent } = run
+  const at = parent?.sha === undefined ? '' : ` at ${code(parent.sha.slice(0, 8))}`
+  return {
+    lineage:
+      parent === null
+        ? null
+        : `Child of ${code(parent.branch, 'paragraph', 200)}${parent.why === '' ? '' : ` (${prose(parent.why, 'paragraph', 200)})`}${at === '' ? '' : `, computed from it${at}`}.`,
+    stale:
+      stale !== true
+        ? null
+        : staleBy == null
+          ? 'Stale: the parent has a newer result than the one this was computed from.'
+          : `Stale: ${code(staleBy.branch, 'paragraph', 200)} has a newer result, at ${code(staleBy.sha.slice(0, 8))}, than the one this was computed from.`,
+  }
 }
 
 export function failuresSection(view: PageView, effort: Effort) {

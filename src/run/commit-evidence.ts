@@ -20,10 +20,11 @@ import { findProject, type ProjectRow } from '../store/projects.ts'
 import { fromEvidence, upToDate } from '../store/recovery.ts'
 import { loadRun, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { attempts, copies, projects, reports, runs } from '../store/schema.ts'
+import { loadTree } from '../store/tree.ts'
 import { claim, putBack } from '../store/work.ts'
 import { type CopyHead, contentOf, copiesOf, uncommittedBytes } from './copies.ts'
 import { asOutage, isTokenTrouble, retryAfterOf } from './outage.ts'
-import { pageOf } from './page.ts'
+import { pageOf, toTreeNode } from './page.ts'
 
 type Report = typeof reports.$inferSelect
 
@@ -263,36 +264,28 @@ async function shownRun(
   return { row, run: await loadRun(context.db, id, 'collected') }
 }
 
-/** One node a branch, the hundred newest: more nobody reads, and each commit would load them all. */
+/** Every branch, since the index shows the whole tree; what its last run came to for the hundred newest, since each commit would load them all. */
 async function indexNodes(context: Context, projectId: number): Promise<ReadmeNode[]> {
-  const newest = await rows<{ ref: string; parent: string | null; stale: boolean; id: string | null }>(
+  const tree = await loadTree(context.db, projectId)
+  const newest = await rows<{ ref: string; id: string }>(
     context.db,
-    sql`select b.ref, b.parent_branch as parent, b.stale is not null as stale, (select r.id from runs r where r.branch_id = b.id and r.ended_at is not null order by (r.id = b.latest_run_id) desc, r.created_at desc limit 1) as id
-      from branches b where b.project_id = ${projectId} and b.latest_run_id is not null and not ${ofCiJob(sql`b.ref`)} order by b.updated_at desc limit 100`,
+    sql`select b.ref, r.id from (select * from branches where project_id = ${projectId} and latest_run_id is not null and not ${ofCiJob(sql`ref`)} order by updated_at desc limit 100) b
+      join lateral (select r.id from runs r where r.branch_id = b.id and r.ended_at is not null order by (r.id = b.latest_run_id) desc, r.created_at desc limit 1) r on true`,
   )
+  const ended = new Map(newest.map(({ ref, id }) => [shortBranch(ref), id]))
   const nodes: ReadmeNode[] = []
-  for (const { ref, parent, stale, id } of newest) {
-    const branch = shortBranch(ref)
-    if (id === null) {
-      nodes.push({ branch, parent, state: null, stale, latest: null })
-      continue
-    }
-    const run = await loadRun(context.db, id)
-    nodes.push({
-      branch,
-      parent,
-      state: run.state,
-      stale,
-      latest: {
-        id: run.id,
-        branch,
-        sha: run.sha,
-        createdAt: run.createdAt,
-        endedAt: run.endedAt,
-        words: verdictOf(run).words,
-        coreSeconds: coreSeconds(run, run.endedAt ?? run.createdAt),
-      },
-    })
+  for (const node of tree) {
+    const id = ended.get(node.branch)
+    const run = id === undefined ? null : await loadRun(context.db, id)
+    // What is under way may be over when this is read: the page says how the last run ended.
+    const known = node.run?.endedAt == null ? (node.result === null ? null : 'completed') : node.run.state
+    nodes.push({ ...toTreeNode(node), state: run?.state ?? known, latest: run === null ? null : latestOf(run) })
   }
   return nodes
+}
+
+function latestOf(run: Run): NonNullable<ReadmeNode['latest']> {
+  const { id, branch, sha, createdAt, endedAt } = run
+  const words = verdictOf(run).words
+  return { id, branch, sha, createdAt, endedAt, words, coreSeconds: coreSeconds(run, endedAt ?? createdAt) }
 }

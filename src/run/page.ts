@@ -4,7 +4,7 @@ import type { Context } from '../context.ts'
 import { isFinal } from '../model/job-state.ts'
 import type { Run } from '../model/run.ts'
 import { copiesFolder, evidencePath, pathUrl } from '../render/links.ts'
-import type { Neighbour } from '../render/mermaid.ts'
+import type { Neighbour, TreeNode } from '../render/mermaid.ts'
 import { verdictOf } from '../render/outcome.ts'
 import type { Comparison, PageView, PastRun, Plot } from '../render/sections.ts'
 import type { Db } from '../store/open.ts'
@@ -18,6 +18,7 @@ export async function pageOf(context: Context, row: RunRow, run: Run): Promise<P
   const history = (await latestRunsOf(context.db, row.branchId, 9)).filter(other => other.id !== run.id)
   const rule = projectFor(context.config, run.projectPath)
   const around = await loadAround(context.db, run.projectId, run.branch)
+  const stale = around?.node.stale != null && around.node.run?.id === run.id
   const evidenceBranch = rule?.evidence.branch ?? 'compops/evidence'
   return {
     run,
@@ -27,8 +28,12 @@ export async function pageOf(context: Context, row: RunRow, run: Run): Promise<P
     dashboard: false,
     parent: around?.parent == null ? null : toNeighbour(around.parent),
     children: (around?.children ?? []).map(toNeighbour),
+    siblings: (around?.siblings ?? []).map(toNeighbour),
+    moreSiblings: around === null ? 0 : around.siblingCount - around.siblings.length,
+    tree: around?.whole?.map(toTreeNode) ?? null,
     // An older run of the branch is what it is.
-    stale: around?.node.stale != null && around.node.run?.id === run.id,
+    stale,
+    staleBy: stale ? (around?.node.stale ?? null) : null,
     clustersAway: await clustersAway(context.db, run),
     specText: row.specText,
     evidenceRefused: await evidenceRefused(context.db, run),
@@ -98,8 +103,12 @@ export function toPastRun(run: Run): PastRun {
   }
 }
 
-export function toNeighbour({ branch, run, stale }: BranchNode): Neighbour {
-  return { branch, state: run?.state ?? null, stale: stale !== null }
+export function toNeighbour({ branch, run, stale, life }: BranchNode): Neighbour {
+  return { branch, state: run?.state ?? null, stale: stale !== null, ...(life === 'active' ? {} : { life }) }
+}
+
+export function toTreeNode(node: BranchNode): TreeNode {
+  return { ...toNeighbour(node), parent: node.parent?.branch ?? null }
 }
 
 /** The metrics of the parent's result that it was computed from, else its newest, and of the target branch's latest run, to stand beside ours. */

@@ -9,7 +9,7 @@ import { branches, projects } from '../store/schema.ts'
 import { loadTree } from '../store/tree.ts'
 import { eachInTurn } from '../store/work.ts'
 import type { BranchNode } from '../tree/node.ts'
-import { aroundInBrief, childrenByParent } from '../tree/shape.ts'
+import { aroundInBrief, aroundNode, childrenByParent } from '../tree/shape.ts'
 import { staleBranches } from '../tree/stale.ts'
 
 /**
@@ -84,8 +84,7 @@ export function changesIn(loaded: readonly (BranchNode & { readonly around: stri
   const byName = new Map(nodes.map(node => [node.branch, node]))
   const children = childrenByParent(nodes)
   return nodes.flatMap((node, i) => {
-    const parent = node.parent === null ? null : (byName.get(node.parent.branch) ?? null)
-    const brief = aroundInBrief({ node, parent, children: children.get(node.branch) ?? [] })
+    const brief = aroundInBrief(aroundNode(node, nodes, children, { byName }))
     const around = brief === null ? null : createHash('sha256').update(brief).digest('base64url').slice(0, 16)
     const was = loaded[i]!.stale
     if (around === node.around && was?.run === node.stale?.run) return []

@@ -2,9 +2,9 @@ import { and, eq, type SQL, sql } from 'drizzle-orm'
 import { type JobState, runState } from '../model/job-state.ts'
 import type { ParentBy, ParentChoice, StaleMark } from '../model/parent.ts'
 import type { BranchNode, ComputedFrom } from '../tree/node.ts'
-import { type Around, around } from '../tree/shape.ts'
+import { type Around, around, aroundNode, childrenByParent, mostSiblings, smallTree } from '../tree/shape.ts'
 import { ofCiJob } from './ci-jobs.ts'
-import { type Db, rows } from './open.ts'
+import { type Db, first, rows } from './open.ts'
 import { shortBranch } from './runs.ts'
 import { branches, projects } from './schema.ts'
 
@@ -50,21 +50,38 @@ const timeOrNull = (value: Date | string | null) => (value === null ? null : new
  * One statement, whatever the size of the tree.
  */
 export async function loadTree(db: Db, projectId: number): Promise<StoredNode[]> {
-  return loadNodes(
-    db,
-    sql`b.project_id = ${projectId} and not ${ofCiJob(sql`b.ref`)} and (b.latest_run_id is not null
-        or exists (select 1 from branches c where c.project_id = b.project_id and c.parent_branch = substr(b.ref, 12)))`,
-  )
+  return loadNodes(db, inTree(projectId))
 }
 
-/** A branch with its parent and its children, without the rest of the tree; null where nothing is known of it. */
+/** A branch with what its pages show around it: a small tree whole, of a large one its parent, its children and some siblings. null where nothing is known of it. */
 export async function loadAround(db: Db, projectId: number, branch: string): Promise<Around | null> {
+  const ref = `refs/heads/${branch}`
+  const size = await first<{ nodes: number | string; siblings: number | string }>(
+    db,
+    sql`select (select count(*) from branches b where ${inTree(projectId)}) as nodes,
+        (select count(*) from branches s join branches o on o.project_id = s.project_id and o.parent_branch = s.parent_branch and o.ref <> s.ref
+          where o.project_id = ${projectId} and o.ref = ${ref}) as siblings`,
+  )
+  if (Number(size?.nodes ?? 0) <= smallTree) {
+    const mine = sql`(b.project_id = ${projectId} and b.ref = ${ref})`
+    return around(branch, await loadNodes(db, sql`(${inTree(projectId)} or ${mine})`))
+  }
   const nodes = await loadNodes(
     db,
-    sql`b.project_id = ${projectId} and (b.ref = ${`refs/heads/${branch}`} or b.parent_branch = ${branch}
-        or b.ref = (select 'refs/heads/' || s.parent_branch from branches s where s.project_id = ${projectId} and s.ref = ${`refs/heads/${branch}`}))`,
+    sql`b.project_id = ${projectId} and (b.ref = ${ref} or b.parent_branch = ${branch}
+        or b.ref = (select 'refs/heads/' || s.parent_branch from branches s where s.project_id = ${projectId} and s.ref = ${ref})
+        or b.ref in (select s.ref from branches s join branches o on o.project_id = s.project_id and o.parent_branch = s.parent_branch and o.ref <> s.ref
+          where o.project_id = ${projectId} and o.ref = ${ref} order by s.ref limit ${mostSiblings}))`,
   )
-  return around(branch, nodes)
+  const node = nodes.find(one => one.branch === branch)
+  const siblingCount = Number(size?.siblings ?? 0)
+  return node === undefined ? null : aroundNode(node, nodes, childrenByParent(nodes), { siblingCount, isWhole: false })
+}
+
+/** Branches of which there is a run, and those that are somebody's parent. */
+function inTree(projectId: number): SQL {
+  return sql`(b.project_id = ${projectId} and not ${ofCiJob(sql`b.ref`)} and (b.latest_run_id is not null
+        or exists (select 1 from branches c where c.project_id = b.project_id and c.parent_branch = substr(b.ref, 12))))`
 }
 
 async function loadNodes(db: Db, chosen: SQL): Promise<StoredNode[]> {

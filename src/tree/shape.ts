@@ -1,24 +1,56 @@
 import type { BranchNode } from './node.ts'
 
-/** What stands around a branch: its parent, and its children in the order of their names. */
+/** What stands around a branch: its parent, its children and other children of its parent, each in the order of their names. */
 export interface Around {
   readonly node: BranchNode
   readonly parent: BranchNode | null
   readonly children: readonly BranchNode[]
-}
-
-export function around(branch: string, nodes: readonly BranchNode[]): Around | null {
-  const node = nodes.find(one => one.branch === branch)
-  if (node === undefined) return null
-  const parent = node.parent === null ? null : (nodes.find(one => one.branch === node.parent?.branch) ?? null)
-  return { node, parent, children: nodes.filter(one => one.parent?.branch === branch).sort(byName) }
+  /** The first few of them. */
+  readonly siblings: readonly BranchNode[]
+  /** How many there are. */
+  readonly siblingCount: number
+  /** All branches, where the tree is so small that pages show it whole; null elsewhere. */
+  readonly whole: readonly BranchNode[] | null
 }
 
 /** How many children a page names. */
 export const mostChildren = 20
+/** How many siblings. */
+export const mostSiblings = 4
+/** Up to so many branches a page shows the whole tree. */
+export const smallTree = 12
+
+export function around(branch: string, nodes: readonly BranchNode[]): Around | null {
+  const node = nodes.find(one => one.branch === branch)
+  return node === undefined ? null : aroundNode(node, nodes, childrenByParent(nodes))
+}
+
+/** The same, where children are known. `siblingCount`: where not all of them are among the nodes. */
+export function aroundNode(
+  node: BranchNode,
+  nodes: readonly BranchNode[],
+  children: ReadonlyMap<string, readonly BranchNode[]>,
+  known: {
+    readonly siblingCount?: number
+    readonly isWhole?: boolean
+    readonly byName?: ReadonlyMap<string, BranchNode>
+  } = {},
+): Around {
+  const parentName = node.parent?.branch ?? null
+  const find = (name: string) => known.byName?.get(name) ?? nodes.find(one => one.branch === name) ?? null
+  const siblings = (parentName === null ? [] : (children.get(parentName) ?? [])).filter(one => one !== node)
+  return {
+    node,
+    parent: parentName === null ? null : find(parentName),
+    children: children.get(node.branch) ?? [],
+    siblings: siblings.slice(0, mostSiblings),
+    siblingCount: known.siblingCount ?? siblings.length,
+    whole: (known.isWhole ?? true) && nodes.length <= smallTree ? nodes : null,
+  }
+}
 
 /** What pages of a branch say of those around it, shortened: equal while nothing of it has changed. null where nobody is around. */
-export function aroundInBrief({ node, parent, children }: Around): string | null {
+export function aroundInBrief({ node, parent, children, siblings, siblingCount, whole }: Around): string | null {
   if (node.parent === null && children.length === 0 && node.stale === null) return null
   const brief = (one: BranchNode) =>
     `${one.branch} ${one.life} ${one.run === null ? '-' : one.run.endedAt === null ? 'goes on' : one.run.state} ${one.stale?.run ?? ''}`
@@ -27,6 +59,8 @@ export function aroundInBrief({ node, parent, children }: Around): string | null
     parent === null ? '-' : `${brief(parent)} ${parent.result?.id ?? ''} ${parent.result?.endedAt.getTime() ?? ''}`,
     ...children.slice(0, mostChildren).map(brief),
     String(children.length),
+    ...(whole ?? siblings).map(one => `${brief(one)} ${one.parent?.branch ?? '-'}`),
+    whole === null ? String(siblingCount) : 'whole',
   ].join('\n')
 }
 

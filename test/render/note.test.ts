@@ -85,6 +85,29 @@ const noteOf = (
   view: Partial<NoteView> = {},
 ) => renderNote({ ...base, run: run(of, more), at: at('15:00:00'), ...view })
 
+describe('lineage', () => {
+  const parent = {
+    branch: 'calc/heat',
+    why: 'target of merge request !7',
+    sha: '62a2ce6f0011223344556677889900aabbccddee',
+  }
+  test('whose child it is, why, and from which commit of it', () => {
+    expect(noteOf([job('a', 'completed')], { parent })).toContain(
+      '\n\nChild of `calc/heat` (target of merge request \\!7), computed from it at `62a2ce6f`.\n\n',
+    )
+    expect(noteOf([job('a', 'completed')], { parent: null })).not.toContain('Child of')
+  })
+
+  test('what made it stale', () => {
+    const staleBy = { branch: 'calc/base', sha: '7f3e2c1a99887766554433221100ffeeddccbbaa' }
+    const text = noteOf([job('a', 'completed')], { parent }, { stale: true, staleBy })
+    expect(text).toContain(
+      '\n\n> **Stale: `calc/base` has a newer result, at `7f3e2c1a`, than the one this was computed from.**\n\n',
+    )
+    expect(noteOf([job('a', 'completed')], { parent }, { stale: false })).not.toContain('Stale')
+  })
+})
+
 describe('metrics beside those of the parent and the target', () => {
   const change = (value: number, others: readonly (number | null)[], better?: 'lower' | 'higher', noise?: number) => {
     const wishes = {

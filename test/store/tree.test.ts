@@ -68,6 +68,58 @@ describe('a tree of 1,000 branches, 20 deep', () => {
       node: { branch: 'calc/3/7', parent: { branch: 'calc/3/6', by: 'fork' }, stale: null },
       parent: { branch: 'calc/3/6', run: { state: 'completed' } },
       children: [{ branch: 'calc/3/8' }],
+      ...{ siblings: [], siblingCount: 0, whole: null },
     })
+  })
+})
+
+describe('what pages show around a branch', () => {
+  const grow = async (projectId: number, children: number) => {
+    const names = ['base', ...Array.from({ length: children }, (_, i) => `child-${String(i).padStart(2, '0')}`)]
+    for (const name of names) {
+      const [id, run] = [newId(), newId()]
+      const place = name === 'base' ? {} : { parentBranch: 'base', parentBy: 'fork' as const, parentWhy: 'forked' }
+      const ref = `refs/heads/${name}`
+      const sha = 'b'.repeat(40)
+      await world.db.insert(branches).values({ id, projectId, ref, headSha: sha, latestRunId: run, ...place })
+      await world.db.insert(runs).values({
+        ...{ id: run, projectId, branchId: id, ref, sha, cause: 'head:1', causedHow: 'push' },
+        ...{ state: 'completed', endedAt: new Date() },
+      })
+    }
+  }
+
+  it('is the whole of a small tree', async () => {
+    await grow(2, 3)
+    const around = await loadAround(world.db, 2, 'child-01')
+    expect(around?.whole?.map(node => node.branch)).toEqual(['base', 'child-00', 'child-01', 'child-02'])
+    expect(await loadAround(world.db, 2, 'nobody')).toBeNull()
+  })
+
+  it('is of a large one the first few siblings, and how many there are', async () => {
+    await grow(3, 15)
+    const around = await loadAround(world.db, 3, 'child-01')
+    expect(around).toMatchObject({
+      ...{ whole: null, siblingCount: 14, parent: { branch: 'base' } },
+      siblings: [{ branch: 'child-00' }, { branch: 'child-02' }, { branch: 'child-03' }, { branch: 'child-04' }],
+    })
+  })
+
+  it('is told anew when a sibling that it shows has another result, and not when one does that it does not show', async () => {
+    const nodes = await loadTree(world.db, 3)
+    const told = changesIn(nodes).reduce(
+      (known, { branch, around }) => known.set(branch, around),
+      new Map<string, string | null>(),
+    )
+    const settled = nodes.map(node => ({ ...node, around: told.get(node.branch) ?? null }))
+    expect(changesIn(settled)).toEqual([])
+    const failed = (name: string) =>
+      changesIn(
+        settled.map(node =>
+          node.branch === name ? { ...node, run: { ...node.run!, state: 'failed' as const } } : node,
+        ),
+      ).map(change => change.branch)
+    expect(failed('child-02')).toContain('child-01')
+    expect(failed('child-09')).toEqual(['base'])
   })
 })

@@ -54,6 +54,7 @@ export function openTerminal(out: NodeJS.WriteStream = process.stdout) {
       out.write(`
   Look:
     ${url}/physics/heat/-/merge_requests/1
+    ${url}/physics/heat/-/merge_requests/2
     ${url}/physics/heat/-/tree/compops/evidence
 
   Try it yourself:
