@@ -47,7 +47,8 @@ const planned: readonly Planned[] = [
     change: ['diffusivity: 0.4', 'diffusivity: 0.15'],
   },
 ]
-const patience = 60_000
+// A machine on which much else runs is slow, not broken.
+const patience = 180_000
 
 /**
  * Five more branches grow out of calc/heat, level by level; then copper is computed anew, which makes
