@@ -20,7 +20,7 @@ export function contextFor(cluster: Cluster, store: Engine['store'], clock: Cloc
     connections: () => [cluster.name],
     clusterOf: () => cluster,
     clusterConfig: () => ({ pollInterval: 15_000, maxPollInterval: 120_000 }) as ReturnType<Context['clusterConfig']>,
-    config: { intervals: { accounting: 60_000, heads: 300_000 } } as Context['config'],
+    config: { intervals: { accounting: 60_000, heads: 300_000 }, gitlab: { webhook: true } } as Context['config'],
   }
   return parts as Context
 }
