@@ -7,6 +7,7 @@ import { openDirectories } from './directories.ts'
 import { listenForEvents } from './events.ts'
 import { examineCluster } from './examine.ts'
 import { openRunFiles } from './files.ts'
+import { openInputs } from './inputs.ts'
 import { observeAttempts } from './observe.ts'
 import { openReach } from './reach.ts'
 import { reuseResult } from './reuse.ts'
@@ -42,6 +43,7 @@ export function openCluster(options: ClusterOptions): Cluster {
     removeTrial: () => removeTrial(reach),
     directories: openDirectories(reach),
     files: openRunFiles(reach),
+    inputs: openInputs(reach),
     stats: reach.stats,
     needsSession: async () => (await options.remote.needsSession?.()) ?? null,
     async close() {

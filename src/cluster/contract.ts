@@ -55,6 +55,8 @@ export interface Cluster {
   readonly directories: Directories
   /** What jobs left behind, piece by piece. */
   readonly files: RunFiles
+  /** What jobs here take that was computed elsewhere. */
+  readonly inputs: InputsFromElsewhere
   /** Why a person must sign in before anything can be asked, and how; null where nobody must. */
   needsSession(): Promise<string | null>
   stats(): ClusterStats
@@ -87,6 +89,17 @@ export interface RunFiles {
   read(attempt: WatchedAttempt, asked: readonly PieceAsked[]): Promise<readonly Piece[]>
   /** A piece of what the job printed, or a task of an array (`native`: its number with the scheduler, where it has another there); a negative offset counts from the end. */
   log(attempt: WatchedAttempt, asked: { offset: number; bytes: number; task?: number; native?: number }): Promise<Piece>
+}
+
+export interface InputsFromElsewhere {
+  /** Where it lies when it was brought. */
+  pathOf(projectId: number, sha256: string): string
+  /** Brings it, unless it is there; `local` gives it as a file of this machine, and is only asked where something is missing. Asked again, it goes on. */
+  bring(
+    projectId: number,
+    file: Pick<InputFile, 'path' | 'size'> & { readonly sha256: string },
+    local: () => Promise<string>,
+  ): Promise<void>
 }
 
 export interface PieceAsked {

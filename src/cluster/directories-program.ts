@@ -90,7 +90,7 @@ done
 echo "end $n"
 `
 
-/** Input: PATH prefix, root, days. Output: `removed` for each tar of sources or packages that is older, and what broken uploads left a day ago; then `end`, or `absent`. */
+/** Input: PATH prefix, root, days. Output: `removed` for each tar of sources or packages, and each input from elsewhere, that is older, and what broken uploads left a day ago; then `end`, or `absent`. */
 export const removeSourcesProgram = `${preamble}${enter}
 IFS= read -r days || exit 97
 case $days in '' | *[!0-9]*) exit 97 ;; esac
@@ -101,12 +101,12 @@ for folder in */src; do
   find "./$folder/." ! -name . -prune -type f -name '*[0-9a-f].tar' ! -name 'new.*' -mtime +"$days" -exec rm -f {} \\; -exec echo removed \\;
   find "./$folder/." ! -name . -prune -type f -name 'new.*' -mtime +1 -exec rm -f {} \\; -exec echo removed \\;
 done
-# Packages are asked for, and so made young, with each job that needs them.
-for folder in */cache/bundles; do
+# Packages and inputs from elsewhere are asked for, and so made young, with each job that needs them.
+for folder in */cache/bundles */cache/inputs; do
   project=\${folder%%/*}
   case $project in *[!0-9]*) continue ;; esac
   [ -d "./$folder" ] && [ ! -L "./$project" ] && [ ! -L "./$project/cache" ] && [ ! -L "./$folder" ] || continue
-  find "./$folder/." ! -name . -prune -type f '(' -name '*.tar' -o -name '*.part' ')' -mtime +"$days" -exec rm -f {} \\; -exec echo removed \\;
+  find "./$folder/." ! -name . -prune -type f '(' -name '*.tar' -o -name '*.part' -o -path '*/cache/inputs/*' ')' -mtime +"$days" -exec rm -f {} \\; -exec echo removed \\;
 done
 echo end
 `

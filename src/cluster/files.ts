@@ -45,6 +45,11 @@ export function placeOf({ at, path }: Pick<OutputFile, 'at' | 'path'>): 'checkou
   return at.slice(0, at.length - path.length - 1).endsWith('/work') ? 'checkout' : 'output'
 }
 
+/** Whose output directory it lies in; null of the checkout, which the whole run shares. */
+export function attemptOfOutput(at: string): string | null {
+  return /\/jobs\/[0-9a-f-]{36}\/([0-9a-f-]{36})\/output\//.exec(at)?.[1] ?? null
+}
+
 /** Indexes of what is asked, in commands that bring no more than is good. */
 function* groupsOf(asked: readonly PieceAsked[]): Generator<[PieceAsked['in'], number[]]> {
   for (const place of ['checkout', 'output', 'attempt'] as const) {

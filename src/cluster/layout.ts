@@ -6,6 +6,7 @@ import { CompopsError } from '../errors.ts'
  *     <root>/<project id>/src/<sha>.tar
  *     <root>/<project id>/cache/                                 COMPOPS_CACHE: environments and images, made by jobs for later ones
  *     <root>/<project id>/cache/bundles/<sha256>.tar            packages that the service has fetched; .part while it is brought
+ *     <root>/<project id>/cache/inputs/<sha256>                 files that another cluster has computed; .part while one is brought
  *     <root>/<project id>/runs/<run>/work                       the checkout, shared by the jobs of the run
  *     <root>/<project id>/runs/<run>/jobs/<job>/<attempt>/
  *       script commands params.json      what was submitted
@@ -53,9 +54,7 @@ export function checkRoot(root: string): string {
 }
 
 export function pathsOf(root: string, ids: AttemptIds): AttemptPaths {
-  if (!Number.isSafeInteger(ids.projectId) || ids.projectId < 1)
-    throw new CompopsError(`${ids.projectId} is not the id of a project`)
-  const project = `${root}/${ids.projectId}`
+  const project = projectDirectory(root, ids.projectId)
   const run = `${project}/runs/${uuid(ids.runId)}`
   const attempt = `${run}/jobs/${uuid(ids.jobId)}/${uuid(ids.attemptId)}`
   return {
@@ -64,8 +63,18 @@ export function pathsOf(root: string, ids: AttemptIds): AttemptPaths {
   }
 }
 
+function projectDirectory(root: string, projectId: number): string {
+  if (!Number.isSafeInteger(projectId) || projectId < 1)
+    throw new CompopsError(`${projectId} is not the id of a project`)
+  return `${root}/${projectId}`
+}
+
 /** Where packages lie that the service has brought; images see the cache, and so this. */
 export const bundlesDirectory = (paths: AttemptPaths): string => `${paths.cache}/bundles`
+
+/** Where files lie that were brought from other clusters. */
+export const inputsDirectory = (root: string, projectId: number): string =>
+  `${projectDirectory(root, projectId)}/cache/inputs`
 
 /** Where jobs leave news. */
 export const eventsDirectory = (root: string): string => `${root === '/' ? '' : root}/events`

@@ -6,7 +6,7 @@ import { packagesReader } from './packages-section.ts'
 import { type ClusterConfig, type Intervals, schedulers } from './schema.ts'
 import { openSection } from './section.ts'
 import { asTransport, sshReader } from './ssh-section.ts'
-import { asInterval, readableFile, remoteDirectory, type Surroundings, wholeNumber } from './values.ts'
+import { asInterval, readableFile, remoteDirectory, type Surroundings, sizeUpTo, wholeNumber } from './values.ts'
 import { type Located, quote } from './yaml.ts'
 
 const clusterKeys = [
@@ -23,7 +23,10 @@ const clusterKeys = [
   'keep',
   'path',
   'packages',
+  'transfer_limit',
 ]
+
+const gibi = 1024 ** 3
 
 export function readCluster(
   name: string,
@@ -71,6 +74,7 @@ export function readCluster(
   const defaults = section.read('defaults', readDefaults) ?? {}
   const searchPath = section.read('path', asSearchPath)
   const keepDays = section.read('keep', readKeep)
+  const transferLimit = section.read('transfer_limit', sizeUpTo(1024 * gibi)) ?? gibi
   const packages = section.read('packages', packagesReader(around)) ?? null
   if (scheduler === undefined || ssh === undefined || root === undefined) return undefined
   return {
@@ -81,6 +85,7 @@ export function readCluster(
     pollInterval,
     maxPollInterval,
     maxSubmitted,
+    transferLimit,
     events,
     allowDirectives,
     defaults,

@@ -58,6 +58,8 @@ export interface ClusterConfig {
   readonly pollInterval: number
   readonly maxPollInterval: number
   readonly maxSubmitted: number
+  /** Bytes of files from other clusters that are brought for one job. */
+  readonly transferLimit: number
   /** Whether jobs leave news beside what polls find. */
   readonly events: boolean
   readonly allowDirectives: readonly string[]

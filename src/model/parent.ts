@@ -38,4 +38,6 @@ export interface InputTaken {
   readonly sha256: string | null
   /** Which of the parent's jobs had computed it. */
   readonly job: string
+  /** The cluster that it was brought from; left out where it lay on the job's own. */
+  readonly cluster?: string
 }

@@ -82,7 +82,10 @@ function jobRecord(job: Job, run: Run): Node {
     // The lineage: which bytes of the parent's run went in.
     inputs: (job.attempts.findLast(attempt => attempt.inputs !== undefined)?.inputs ?? [])
       .toSorted((a, b) => (a.path < b.path ? -1 : 1))
-      .map(({ path, size, sha256, job: from }) => flow({ path, size, sha256, from: text(`${from} of the parent`) })),
+      .map(({ path, size, sha256, job: from, cluster }) => {
+        const where = cluster === undefined ? '' : `, brought from ${cluster}`
+        return flow({ path, size, sha256, from: text(`${from} of the parent${where}`) })
+      }),
     array: flow({ tasks: job.spec.array?.tasks, throttle: job.spec.array?.throttle }),
     tasks: tasksRecord(job),
     attempts: job.attempts.map(attempt =>

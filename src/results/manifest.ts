@@ -1,4 +1,4 @@
-import { placeOf } from '../cluster/files.ts'
+import { attemptOfOutput, placeOf } from '../cluster/files.ts'
 import { branchFile } from '../model/branch-file.ts'
 import { copyFolder } from '../model/copies.ts'
 import type { ResultFile, Results, ResultsOfJob } from '../model/results.ts'
@@ -63,7 +63,7 @@ function resultsOfJob(job: Job): ResultsOfJob {
     const place = placeOf(output)
     const local = `${folder}/${place === 'output' ? 'output-directory' : 'outputs'}/${branchFile(output.path)}`
     const { path, size, sha256 } = output
-    files.push({ attempt: attemptOf(output.at) ?? attempt!.id, in: place, path, size, sha256, local })
+    files.push({ attempt: attemptOfOutput(output.at) ?? attempt!.id, in: place, path, size, sha256, local })
   }
   const omitted = attempt?.collected?.outputsOmitted ?? 0
   if (omitted > 0) left.push(`${omitted} more outputs that were not listed`)
@@ -77,9 +77,4 @@ function resultsOfJob(job: Job): ResultsOfJob {
     files,
     left,
   }
-}
-
-/** Whose output directory it lies in; null of the checkout, which the whole run shares. */
-function attemptOf(at: string): string | null {
-  return /\/jobs\/[0-9a-f-]{36}\/([0-9a-f-]{36})\/output\//.exec(at)?.[1] ?? null
 }

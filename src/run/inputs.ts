@@ -1,20 +1,16 @@
 import { posix } from 'node:path'
+import { eq } from 'drizzle-orm'
 import type { InputFile } from '../cluster/contract.ts'
 import type { Context } from '../context.ts'
-import { CompopsError } from '../errors.ts'
+import { CompopsError, describeError } from '../errors.ts'
 import type { InputTaken } from '../model/parent.ts'
 import { type JobRow, jobsOf, loadRun, type RunRow } from '../store/runs.ts'
-
-/** A file of the parent's, and which of its jobs has it. */
-interface Offered extends InputFile {
-  readonly job: string
-  readonly connection: string
-  readonly cluster: string
-}
+import { runs } from '../store/schema.ts'
+import { attemptThatHas, broughtTo, type Offered } from './bring-inputs.ts'
 
 /**
  * The files that a job takes from the run that its own was computed from, out of what that run's jobs have listed as their outputs. Throws where one is not
- * there: the job is not submitted, and says so.
+ * there: the job is not submitted, and says so. What lies on another cluster is brought first; until then a transient error says that.
  */
 export async function inputsOf(context: Context, run: RunRow, job: JobRow): Promise<(InputFile & InputTaken)[]> {
   const asked = (job.spec.inputs ?? []).flatMap(({ paths }) => paths)
@@ -31,12 +27,25 @@ export async function inputsOf(context: Context, run: RunRow, job: JobRow): Prom
     for (const file of found) taken.set(file.path, file)
   }
   const files = [...taken.values()]
-  const away = files.find(file => file.connection !== job.connection)
-  if (away !== undefined)
-    throw new CompopsError(
-      `${away.path} of ${from} lies on ${away.cluster}, where ${job.name} cannot read it: run ${job.name} there, or have the parent compute on ${job.cluster}`,
-    )
-  return files
+  const away = files.filter(file => file.connection !== job.connection)
+  if (away.length === 0) return files
+  const brought = new Map(broughtTo(context, job, away, from).map(file => [file.path, file.from]))
+  return files.map(file =>
+    brought.has(file.path) ? { ...file, from: brought.get(file.path)!, broughtFrom: file.cluster } : file,
+  )
+}
+
+/** Why a job cannot be handed over yet: its inputs are brought from another cluster, or cannot be at present. null: they are there, or it takes none, or the attempt shall tell what is wrong with them. */
+export async function waitsForInputs(context: Context, job: JobRow): Promise<string | null> {
+  if ((job.spec.inputs ?? []).length === 0) return null
+  const [run] = await context.db.select().from(runs).where(eq(runs.id, job.runId))
+  try {
+    await inputsOf(context, run!, job)
+    return null
+  } catch (error) {
+    if (!(error instanceof CompopsError)) throw error
+    return error.transient ? describeError(error) : null
+  }
 }
 
 /** As it is kept with the attempt, for the lineage. */
@@ -44,7 +53,8 @@ export function inputsTaken(inputs: readonly InputFile[]): InputTaken[] | null {
   if (inputs.length === 0) return null
   return inputs.map(({ path, size, sha256, ...more }) => {
     const job = 'job' in more && typeof more.job === 'string' ? more.job : ''
-    return { path, size, sha256, job }
+    const cluster = 'broughtFrom' in more && typeof more.broughtFrom === 'string' ? more.broughtFrom : null
+    return { path, size, sha256, job, ...(cluster === null ? {} : { cluster }) }
   })
 }
 
@@ -56,9 +66,14 @@ async function outputsOf(context: Context, runId: string): Promise<Offered[]> {
   const offered = new Map<string, Offered>()
   for (const job of parent.jobs) {
     if (job.state !== 'completed' || gone.has(job.cluster)) continue
-    for (const { path, size, sha256, at } of job.attempts.at(-1)?.collected?.outputs ?? [])
+    const attempt = job.attempts.at(-1)
+    for (const { path, size, sha256, at } of attempt?.collected?.outputs ?? [])
       offered.set(path, {
         ...{ path, size, sha256, from: at, job: job.name },
+        attempt: attemptThatHas(at, {
+          ...{ projectId: parent.projectId, runId, jobId: job.id },
+          ...{ id: attempt!.id, nativeId: attempt!.nativeId },
+        }),
         connection: connections.get(job.name) ?? '',
         cluster: job.cluster,
       })

@@ -21,6 +21,7 @@ import { type Lookup, lookForResult } from './cache.ts'
 import { setUnreachable } from './connection.ts'
 import { heldAsDrafts } from './draft.ts'
 import { jobsToFence } from './fence-lost.ts'
+import { waitsForInputs } from './inputs.ts'
 import { isStillThere } from './reuse.ts'
 
 /** Moves jobs whose needs are met to `submitting`, with an attempt row; those that can never run are skipped, with the reason. Returns how many moved. */
@@ -123,6 +124,11 @@ async function prepareRun(
     } else if (job.spec.array !== undefined) {
       const mayBegin = job.spec.array.throttle === null || !(attemptsByJob.get(job.id) ?? []).some(one => !one.final)
       if (!mayBegin) continue
+      const awaited = waits ? await waitsForInputs(context, job) : null
+      if (awaited !== null) {
+        if (await settle(context, job, 'held', awaited)) count.moved++
+        continue
+      }
       const begun = await prepareArray(context, job, native(), limit, limit - count.submitted)
       changed = begun !== 0
       count.submitted += begun === 'said' ? 0 : begun
@@ -133,8 +139,12 @@ async function prepareRun(
       else if (found?.kind === 'reuse') changed = await beginAttempt(context, job, [], null, found)
       else if (count.submitted >= limit) changed = await settle(context, job, 'held', heldBy(job, limit))
       else {
-        changed = await beginAttempt(context, job, native(), null, found)
-        if (changed) count.submitted++
+        const awaited = await waitsForInputs(context, job)
+        if (awaited !== null) changed = await settle(context, job, 'held', awaited)
+        else if (await beginAttempt(context, job, native(), null, found)) {
+          changed = true
+          count.submitted++
+        }
       }
     }
     if (changed) count.moved++

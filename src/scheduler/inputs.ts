@@ -2,7 +2,7 @@ import { quote } from './quote.ts'
 
 /** One file that a job takes from elsewhere on its cluster. */
 export interface InputFile {
-  /** Where it lies. */
+  /** Where it lies; what was brought from elsewhere under `/cache/inputs/`. */
   readonly from: string
   /** Where it goes, relative to the checkout. */
   readonly path: string
@@ -39,6 +39,14 @@ export function bringInputs(directory: string): string {
     fi
     if ! compops_same "$new"; then
       rm -f -- "$new"
+      case $from in
+        */cache/inputs/*)
+          # The next attempt has it brought anew.
+          rm -f -- "$from"
+          printf 'compops: the input %s is damaged: it is not what was brought here\\n' "$to"
+          return 1
+          ;;
+      esac
       printf 'compops: the input %s is not what the parent had computed: it was written again since\\n' "$to"
       return 1
     fi

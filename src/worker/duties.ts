@@ -6,6 +6,7 @@ import type { Context } from '../context.ts'
 import { recoverConnection } from '../recover/connection.ts'
 import { lookBack } from '../recover/look-back.ts'
 import { recoverProjects } from '../recover/project.ts'
+import { pruneInputs } from '../run/bring-inputs.ts'
 import { pruneBundles } from '../run/bundle.ts'
 import { cancelJobs } from '../run/cancel.ts'
 import { collectResults } from '../run/collect.ts'
@@ -137,6 +138,7 @@ export function duties(context: Context, leases: Leases, load: LoadCount): Duty[
         await pruneLoad(c.db)
         await prunePacks(c, 24)
         await pruneBundles(c, 24 * 14)
+        await pruneInputs(c, 24 * 2)
         return { more: false, notBefore: 600_000 }
       },
     },

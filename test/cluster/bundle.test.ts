@@ -136,6 +136,32 @@ test('that cannot be stored say so in the words of the machine', async () => {
   })
 })
 
+test('inputs from another cluster come the same way: once, by digest, an empty file too, and go on where they stopped', async () => {
+  const { cluster, sent } = open(100_000)
+  const one = bundleOf(Buffer.alloc(300_000, 'a mesh '))
+  const input = { path: 'mesh/heat.msh', size: one.size, sha256: one.sha256 }
+  const local = async () => one.path
+  await expect(cluster.inputs.bring(42, input, local)).rejects.toMatchObject({
+    transient: true,
+    message: expect.stringContaining('the input mesh/heat.msh arrived cut: '),
+  })
+  const there = cluster.inputs.pathOf(42, one.sha256)
+  expect(there).toBe(join(root, '42/cache/inputs', one.sha256))
+  expect(existsSync(there)).toBe(false)
+  await cluster.inputs.bring(42, input, local)
+  expect(readFileSync(there)).toEqual(readFileSync(one.path))
+  expect(sent[0]! - sent[1]!).toBeGreaterThan(90_000)
+  await cluster.inputs.bring(42, input, () => Promise.reject(new Error('it is there')))
+  expect(sent).toHaveLength(2)
+  const empty = bundleOf(Buffer.alloc(0))
+  await cluster.inputs.bring(42, { path: 'empty', size: 0, sha256: empty.sha256 }, async () => empty.path)
+  expect(statSync(cluster.inputs.pathOf(42, empty.sha256)).size).toBe(0)
+  const old = new Date(Date.now() - 40 * 86_400_000)
+  utimesSync(there, old, old)
+  expect(await cluster.directories.removeSources(30)).toBe(1)
+  expect(readdirSync(join(root, '42/cache/inputs'))).toEqual([empty.sha256])
+})
+
 test('that nobody has asked for are removed with old sources', async () => {
   const { cluster } = open()
   mkdirSync(bundles, { recursive: true })

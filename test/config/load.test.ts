@@ -211,6 +211,7 @@ test('the whole file, read', async () => {
       pollInterval: 15_000,
       maxPollInterval: 120_000,
       maxSubmitted: 100,
+      transferLimit: 1024 ** 3,
       events: false,
       allowDirectives: ['--hint=*'],
       defaults: { partition: 'main', time: 3_600 },
@@ -224,6 +225,7 @@ test('the whole file, read', async () => {
       pollInterval: 500,
       maxPollInterval: 120_000,
       maxSubmitted: 500,
+      transferLimit: 1024 ** 3,
       events: true,
       allowDirectives: [],
       defaults: {},
@@ -269,6 +271,11 @@ test('the whole file, read', async () => {
 test('after how many days run directories are removed', () => {
   const result = readConfig(full.replace('events: off', 'keep: { days: 30 }'), join(folder, 'compops.config.yml'), env)
   expect('config' in result && result.config.clusters.map(cluster => cluster.keepDays)).toEqual([30, undefined])
+  const other = readConfig(full.replace('events: off', 'transfer_limit: 300M'), join(folder, 'compops.config.yml'), env)
+  expect('config' in other && other.config.clusters.map(cluster => cluster.transferLimit)).toEqual([
+    300 * 1024 ** 2,
+    1024 ** 3,
+  ])
 })
 
 test('what the service fetches for nodes without a network', () => {

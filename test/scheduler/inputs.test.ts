@@ -51,6 +51,17 @@ describe('inputs of a job', () => {
     expect(readdirSync(join(dir, 'work/mesh'))).toEqual([])
   })
 
+  it('that were brought from another cluster and are damaged there are taken away, so that they are brought anew', () => {
+    mkdirSync(join(dir, 'cache/inputs'), { recursive: true })
+    const from = join(dir, 'cache/inputs', 'a'.repeat(64))
+    writeFileSync(from, 'FINE')
+    expect(bring([{ ...computed('heat.msh', 'fine'), from }])).toEqual({
+      code: 78,
+      said: 'compops: the input heat.msh is damaged: it is not what was brought here\n',
+    })
+    expect(readdirSync(join(dir, 'cache/inputs'))).toEqual([])
+  })
+
   it('that are gone are told by name', () => {
     const input = computed('heat.msh', 'fine')
     rmSync(input.from)
