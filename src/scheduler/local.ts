@@ -1,12 +1,15 @@
 import { CompopsError, UnreadableError } from '../errors.ts'
+import { readTasks, toRanges, writeTasks } from '../model/array.ts'
 import type { AccountingRow, QueueRow } from '../model/observation.ts'
 import type { Dialect, JobRequest, PastRow } from './dialect.ts'
 import { fieldMark, recordMark } from './dialect.ts'
+import { localArray } from './local-array.ts'
 import { processStart } from './process.ts'
 
 /**
  * Jobs as processes of this machine, in sessions of their own, for laptops, workstations and tests. The native id is `<pid>.<start>`, so that a
- * process which later gets the same pid is a stranger. What is alive is the queue; there is no accounting. `/proc` on Linux, else ps(1).
+ * process which later gets the same pid is a stranger. What is alive is the queue; there is no accounting. `/proc` on Linux, else ps(1). An array is one
+ * process that starts its tasks (local-array.ts); they have its id.
  */
 export const local: Dialect = {
   name: 'local',
@@ -16,8 +19,13 @@ export const local: Dialect = {
   pastWithoutAccounting: true,
   shell: localShell(),
   identify: `${processStart}
-compops_index=
-compops_native=$$.$(process_start $$)
+if [ $# -eq 3 ]; then
+  compops_index=$1
+  compops_native=$2
+else
+  compops_index=
+  compops_native=$$.$(process_start $$)
+fi
 compops_restarts=0
 compops_nodes=$(command uname -n)
 `,
@@ -34,9 +42,9 @@ compops_nodes=$(command uname -n)
   submitArguments(request: JobRequest) {
     if (request.dependsOn.length > 0)
       throw new CompopsError('local has no dependencies of its own: the service waits instead')
-    if (request.array !== null)
-      throw new CompopsError('array: local runs no arrays yet; loop in the script, or choose another cluster')
-    return [request.name, request.work]
+    const { array } = request
+    if (array === null) return [request.name, request.work]
+    return [request.name, request.work, writeTasks(array.numbers), String(array.throttle ?? '')]
   },
   readSubmit(answer) {
     const id = /^(\d{1,10}\.[A-Za-z0-9]{1,40})\n?$/.exec(answer)?.[1]
@@ -61,33 +69,60 @@ compops_nodes=$(command uname -n)
   },
   *readQueue(text) {
     const [before = '', head, ...records] = text.split(recordMark)
-    if (before !== '' || head !== `ID${fieldMark}STATE${fieldMark}NAME\n`)
+    if (before !== '' || head !== `${['ID', 'STATE', 'TASKS', 'NEXT', 'NAME'].join(fieldMark)}\n`)
       throw new UnreadableError(`the list of processes is not whole: ${JSON.stringify(text.slice(0, 200))}`)
     for (const record of records) {
-      const [id = '', state = '', name = ''] = record.trimEnd().split(fieldMark)
+      const [id = '', state = '', list = '', next = '', name = ''] = record.trimEnd().split(fieldMark)
       const word = states[state]
-      if (!local.nativeId.test(id) || word === undefined)
+      if (
+        !local.nativeId.test(id) ||
+        word === undefined ||
+        !/^[0-9,:-]{0,16000}$/.test(list) ||
+        !/^\d{0,7}$/.test(next)
+      )
         throw new UnreadableError(`not a line of the list of processes: ${JSON.stringify(record.slice(0, 200))}`)
-      yield { ...blank, nativeId: id, name, state: word, nativeState: state }
+      const row = { ...blank, nativeId: id, name, state: word, nativeState: state }
+      if (list === '') {
+        yield row
+        continue
+      }
+      // What was started has rows of its own while it runs.
+      const tasks = toRanges(readTasks(list).filter(task => state !== 'WAITING' || task >= Number(next)))
+      if (tasks.length > 0) yield { ...row, tasks, reason: state === 'WAITING' ? atOnce : null }
     }
   },
   *readPast(text): Generator<PastRow> {
     for (const line of text.split('\n')) {
       if (line === '') continue
-      const [id = '', name = '', why = '', epoch = ''] = line.split(fieldMark)
-      if (!local.nativeId.test(id) || why !== 'timeout' || !/^\d{1,12}$/.test(epoch))
+      const [id = '', name = '', why = '', epoch = '', task = ''] = line.split(fieldMark)
+      if (!local.nativeId.test(id) || why !== 'timeout' || !/^\d{1,12}$/.test(epoch) || !/^\d{0,7}$/.test(task))
         throw new UnreadableError(`not a line about an ended process: ${JSON.stringify(line.slice(0, 200))}`)
       const endAt = new Date(Number(epoch) * 1000)
       yield {
         kind: 'queue',
-        row: { ...blank, nativeId: id, name, state: 'ended', nativeState: 'TIMEOUT', verdict: 'timeout', endAt },
+        row: {
+          ...blank,
+          nativeId: id,
+          name,
+          tasks: task === '' ? null : [{ from: Number(task), to: Number(task), step: 1 }],
+          state: 'ended',
+          nativeState: 'TIMEOUT',
+          verdict: 'timeout',
+          endAt,
+        },
       }
     }
   },
-  reasonInWords: reason => reason,
+  reasonInWords: reason => (reason === atOnce ? 'as many of its tasks run as may at once' : reason),
 }
 
-const states: Readonly<Record<string, QueueRow['state']>> = { RUNNING: 'running', STOPPED: 'suspended' }
+const atOnce = 'AtOnce'
+
+const states: Readonly<Record<string, QueueRow['state']>> = {
+  RUNNING: 'running',
+  STOPPED: 'suspended',
+  WAITING: 'queued',
+}
 
 const blank = {
   tasks: null,
@@ -106,6 +141,8 @@ function localShell(): string {
 
 scheduler_probe() { echo "local $(uname -sr)"; }
 
+${localArray}
+
 # setsid(1), or where there is none (macOS) the job control of bash, gives the job a process group of its own: it outlives us and the service.
 scheduler_submit() {
   (
@@ -113,11 +150,17 @@ scheduler_submit() {
     trap - PIPE
     _log=\${1%/*}/scheduler.log
     cd "$3" || exit
+    if [ -n "\${4-}" ]; then
+      local_array >"\${1%/*}/array" || exit
+      set -- "\${1%/*}/array" "$1" "\${5:-$(local_processors)}" "$4" "$2"
+    else
+      set -- -l "$1" "$2"
+    fi
     if command -v setsid >/dev/null; then
-      setsid /bin/bash -l "$1" "$2" </dev/null >>"$_log" 2>&1 &
+      setsid /bin/bash "$@" </dev/null >>"$_log" 2>&1 &
       _pid=$!
     else
-      _pid=$(/bin/bash -c 'set -m; _log=$1; shift; /bin/bash -l "$@" </dev/null >>"$_log" 2>&1 & echo $!' bash "$_log" "$1" "$2")
+      _pid=$(/bin/bash -c 'set -m; _log=$1; shift; /bin/bash "$@" </dev/null >>"$_log" 2>&1 & echo $!' bash "$_log" "$@")
     fi
     _start=$(process_start "$_pid") && echo "$_pid.$_start"
   )
@@ -130,62 +173,104 @@ scheduler_submitted() {
 
 scheduler_judge() { cat >/dev/null; echo transient; }
 
-# Leaders that were started by us, one line each: <pid>.<start> <state> <name>
+# What was started by us, one line each: <native id> <state> <name>, and of an array <list> <next> for what waits, <task> for each that runs.
+# local_line PID START STATE leads|no GROUP SCRIPT BEFORE LAST NAME: the last words of its command line
+local_line() {
+  case $9 in *[!a-z0-9-]*) return ;; compops-*) ;; *) return ;; esac
+  case $4$8 in
+    # Leads its session: a subshell of a job has the same command line.
+    leads*/*) echo "$1.$2 $3 $9" ;;
+    */*) ;;
+    *.*)
+      # A task; also one whose array was killed.
+      case $7 in '' | *[!0-9]*) return ;; esac
+      case $8 in *.*.* | *[!0-9A-Za-z.]*) return ;; esac
+      [ "$5" != "\${8%%.*}" ] || echo "$8 $3 $9 $7"
+      ;;
+    leads*)
+      case $8 in '' | *[!0-9,:-]*) return ;; esac
+      _next=
+      { IFS= read -r _next <"\${6%/*}/next"; } 2>/dev/null
+      case $_next in '' | *[!0-9]*) _next=0 ;; esac
+      echo "$1.$2 WAITING $9 $8 $_next"
+      ;;
+  esac
+}
 local_jobs() {
   if [ -r /proc/self/stat ]; then
     grep -ls compops- /proc/[0-9]*/cmdline | while IFS=/ read -r _ _ _pid _; do
       [ -O "/proc/$_pid" ] || continue
-      _name=$(tr '\\000\\n' '\\n ' <"/proc/$_pid/cmdline" 2>/dev/null | tail -n 1)
-      case $_name in *[!a-z0-9-]*) continue ;; compops-*) ;; *) continue ;; esac
+      _words=$(tr '\\000\\n' '\\n ' <"/proc/$_pid/cmdline" 2>/dev/null | tail -n 4)
+      { IFS= read -r _script && IFS= read -r _before && IFS= read -r _last && IFS= read -r _name; } <<WORDS || continue
+$_words
+WORDS
       { IFS= read -r _stat <"/proc/$_pid/stat"; } 2>/dev/null || continue
       set -- \${_stat##*) }
       case $1 in Z | X) continue ;; T | t) _state=STOPPED ;; *) _state=RUNNING ;; esac
-      # Leads its session: a subshell of a job has the same command line.
-      [ "$4" = "$_pid" ] || continue
+      [ "$4" = "$_pid" ] && _leads=leads || _leads=no
+      _group=$3
       shift 19
-      echo "$_pid.$1 $_state $_name"
+      local_line "$_pid" "$1" "$_state" "$_leads" "$_group" "$_script" "$_before" "$_last" "$_name"
     done
   else
     ps -U "$(id -u)" -o pid=,pgid=,state=,args= | while read -r _pid _group _letter _args; do
-      [ "$_pid" = "$_group" ] || continue
-      _name=\${_args##* }
-      case $_name in *[!a-z0-9-]*) continue ;; compops-*) ;; *) continue ;; esac
+      case $_args in *' compops-'*) ;; *) continue ;; esac
       case $_letter in Z*) continue ;; T*) _state=STOPPED ;; *) _state=RUNNING ;; esac
-      _start=$(process_start "$_pid") && echo "$_pid.$_start $_state $_name"
+      [ "$_pid" = "$_group" ] && _leads=leads || _leads=no
+      _name=\${_args##* }
+      _args=\${_args% *}
+      _last=\${_args##* }
+      _args=\${_args% *}
+      _before=\${_args##* }
+      _args=\${_args% *}
+      _start=$(process_start "$_pid") &&
+        local_line "$_pid" "$_start" "$_state" "$_leads" "$_group" "\${_args#*/array }" "$_before" "$_last" "$_name"
     done
   fi
 }
 
-scheduler_find() { local_jobs | awk -v name="$1" '$3 == name { print $1 }'; }
+scheduler_find() { local_jobs | awk -v name="$1" '$3 == name && !seen[$1]++ { print $1 }'; }
 
 scheduler_queue() {
-  printf '\\036ID\\037STATE\\037NAME\\n'
-  local_jobs | while read -r _id _state _name; do printf '\\036%s\\037%s\\037%s\\n' "$_id" "$_state" "$_name"; done
+  printf '\\036ID\\037STATE\\037TASKS\\037NEXT\\037NAME\\n'
+  local_jobs | while read -r _id _state _name _list _next; do
+    printf '\\036%s\\037%s\\037%s\\037%s\\037%s\\n' "$_id" "$_state" "$_list" "$_next" "$_name"
+  done
 }
 
 scheduler_past() {
   while read -r _id _name _dir; do
-    [ -f "$_dir/killed.0" ] || continue
-    # The job could write that file, too: what our watcher did not write says nothing, and must not spoil the answer about the others.
-    _when=$(head -c 64 "$_dir/killed.0" 2>/dev/null)
-    case $_when in timeout\\ [0-9]*) _when=\${_when#timeout } ;; *) continue ;; esac
-    case $_when in *[!0-9]* | ???????????*) continue ;; esac
-    printf '%s\\037%s\\037timeout\\037%s\\n' "$_id" "$_name" "$_when"
+    for _killed in "$_dir"/killed.*; do
+      [ -f "$_killed" ] || continue
+      _task=
+      [ ! -e "$_dir/started.array" ] || _task=\${_killed##*.}
+      case $_task in *[!0-9]* | ????????*) continue ;; esac
+      # The job could write that file, too: what our watcher did not write says nothing, and must not spoil the answer about the others.
+      _when=$(head -c 64 "$_killed" 2>/dev/null)
+      case $_when in timeout\\ [0-9]*) _when=\${_when#timeout } ;; *) continue ;; esac
+      case $_when in *[!0-9]* | ???????????*) continue ;; esac
+      printf '%s\\037%s\\037timeout\\037%s\\037%s\\n' "$_id" "$_name" "$_when" "$_task"
+    done
   done
   return 0
 }
 
-scheduler_active() { local_jobs | while read -r _id _ _name; do echo "$_id $_name"; done; }
+scheduler_active() { local_jobs | awk '!seen[$1 $3]++ { print $1, $3 }'; }
 
-# Sets $_alive and $_commands: whether the wrapper of the job $1 $2 in $3 lives, and the process group of its commands while that is theirs.
+# Sets $_alive and $_commands: whether the wrapper of the job $1 $2 in $3 lives (of an array: it, or that of a task), and the process groups of commands while
+# those are theirs.
 local_job() {
   _alive=
   case $_left in *"$1 $2"*) _alive=1 ;; esac
   _commands=
-  { read -r _commands <"$3/group.0"; } 2>/dev/null
-  [ "$(process_start "\${_commands%%.*}")" = "\${_commands#*.}" ] && _commands=\${_commands%%.*} || _commands=
-  # The job could write that file: never everybody (-1), never ourselves (-0).
-  case $_commands in 0* | 1 | *[!0-9]*) _commands= ;; esac
+  for _file in "$3"/group.*; do
+    _group=
+    { read -r _group <"$_file"; } 2>/dev/null
+    [ "$(process_start "\${_group%%.*}")" = "\${_group#*.}" ] || continue
+    # The job could write that file: never everybody (-1), never ourselves (-0).
+    case \${_group%%.*} in '' | 0* | 1 | *[!0-9]*) continue ;; esac
+    _commands="$_commands -\${_group%%.*}"
+  done
 }
 
 # First the wrapper is asked (TERM): it passes that on, and writes what it can. After 5 s its commands are killed, and only 5 s later, if it
@@ -203,8 +288,8 @@ scheduler_kill() {
         _busy=1
         case $_try$_phase$_alive in
           0ask1) kill -TERM "-\${_id%%.*}" ;;
-          0ask) kill -TERM "-$_commands" ;;
-          0insist*) [ -z "$_commands" ] || kill -KILL "-$_commands" ;;
+          0ask) for _group in $_commands; do kill -TERM "$_group"; done ;;
+          0insist*) for _group in $_commands; do kill -KILL "$_group"; done ;;
           0force1) kill -KILL "-\${_id%%.*}" ;;
         esac 2>/dev/null
       done <<LIST
@@ -226,11 +311,11 @@ compops_launch() {
   compops_watcher=
   if [ -n "$compops_seconds" ]; then
     "$BASH" -c 'sleep "$1"
-      printf "timeout %s\\n" "$(date +%s)" >"$3/new.killed" && mv -f "$3/new.killed" "$3/killed.0"
+      printf "timeout %s\\n" "$(date +%s)" >"$3/new.killed.$4" && mv -f "$3/new.killed.$4" "$3/killed.$4"
       printf "compops: the time limit of %s s is reached\\n" "$1"
       kill -s TERM -- "-$2"
       sleep 10
-      kill -s KILL -- "-$2"' watch "$compops_seconds" "$compops_child" "$compops_dir" 2>/dev/null &
+      kill -s KILL -- "-$2"' watch "$compops_seconds" "$compops_child" "$compops_dir" "$compops_i" 2>/dev/null &
     compops_watcher=$!
     # Its end is no news.
     disown
@@ -246,6 +331,8 @@ compops_put_down() { kill -s "$1" -- "-$compops_child" 2>/dev/null; }
 compops_after() {
   [ -z "$compops_watcher" ] || kill -s KILL -- "-$compops_watcher"
   kill -s TERM -- "-$compops_child" && command sleep 1 && kill -s KILL -- "-$compops_child"
+  # Who cancels an array of thousands looks at those that run only.
+  [ -z "$compops_array" ] || command rm -f -- "$compops_dir/group.$compops_i"
 } 2>/dev/null
 `
 }

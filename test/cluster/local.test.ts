@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type Cluster, openCluster, type SubmitRequest } from '../../src/cluster/cluster.ts'
+import { type Cluster, openCluster, type SubmitRequest, type WatchedAttempt } from '../../src/cluster/cluster.ts'
+import { type AttemptArray, readTasks } from '../../src/model/array.ts'
 import type { JobSpec } from '../../src/model/job-spec.ts'
 import type { Seen } from '../../src/model/observation.ts'
 import { createLocalRemote } from '../../src/remote/local.ts'
@@ -435,6 +436,166 @@ describe('the service ends while a job runs', () => {
     expect(await service().submit(request)).toMatchObject({ kind: 'accepted', nativeId })
     await cluster.cancel([watched(request, null)])
     expect((await look(cluster, request, nativeId)).queue).toBeNull()
+  })
+})
+
+describe('an array', () => {
+  const work = (request: SubmitRequest) => join(root, '42/runs', request.runId, 'work')
+
+  async function startArray(
+    script: string[],
+    array: AttemptArray,
+    spec: Partial<JobSpec> = {},
+    cluster = service(),
+  ): Promise<{ cluster: Cluster; request: SubmitRequest; attempt: WatchedAttempt }> {
+    const { tasks, throttle } = array
+    const request = submitRequest({ source, array, spec: { script, array: { tasks, throttle }, ...spec } })
+    const nativeId = await start(cluster, request)
+    const list = readTasks(tasks).map(index => ({ index, native: index }))
+    return { cluster, request, attempt: { ...watched(request, nativeId), tasks: list } }
+  }
+
+  const seenOf = async (cluster: Cluster, attempt: WatchedAttempt) =>
+    (await cluster.observe([attempt])).tasks!.get(attempt.id)!
+  const allEnded = (cluster: Cluster, attempt: WatchedAttempt) =>
+    until('all tasks to end', async () => {
+      const seen = await seenOf(cluster, attempt)
+      return [...seen.values()].every(task => task.exit !== null) ? seen : null
+    })
+  const turn = { renumbered: false } as const
+
+  test('runs as many tasks at once as it may, the others wait, and each has its own state, number and exit code', async () => {
+    const { cluster, request, attempt } = await startArray(
+      ['until [ -e "go.$COMPOPS_ARRAY_INDEX" ]; do sleep 0.1; done', 'exit $COMPOPS_ARRAY_INDEX'],
+      { tasks: '0,2-3,7', throttle: 2, ...turn },
+    )
+    const go = (n: number) => writeFileSync(join(work(request), `go.${n}`), '')
+    const states = async () =>
+      Object.fromEntries(
+        [...(await seenOf(cluster, attempt))].map(([n, seen]) => [n, seen.exit?.code ?? seen.queue?.state]),
+      )
+    await until(
+      'two to run',
+      async () => JSON.stringify(await states()) === '{"0":"running","2":"running","3":"queued","7":"queued"}',
+    )
+    const waiting = (await seenOf(cluster, attempt)).get(7)!
+    expect(waiting).toMatchObject({ queue: { nativeId: attempt.nativeId, reason: 'AtOnce' }, started: null })
+    expect(cluster.inWords('AtOnce')).toBe('as many of its tasks run as may at once')
+    go(2)
+    await until(
+      'the next to run',
+      async () => JSON.stringify(await states()) === '{"0":"running","2":2,"3":"running","7":"queued"}',
+    )
+    for (const n of [0, 3, 7]) go(n)
+    const seen = await allEnded(cluster, attempt)
+    expect([...seen].map(([n, task]) => [n, task.exit!.code, task.exit!.nativeId, task.queue])).toEqual(
+      [0, 2, 3, 7].map(n => [n, n, attempt.nativeId, null]),
+    )
+    await until('nothing of it to be left', async () => !(await cluster.observe([])).others!.has(request.attemptId))
+  })
+
+  test('without a limit has as many at once as there are processors', async () => {
+    const { cluster, attempt } = await startArray(['sleep 1000'], { tasks: '1-200', throttle: null, ...turn })
+    const running = await until('some to run', async () => {
+      const seen = [...(await seenOf(cluster, attempt)).values()]
+      const n = seen.filter(task => task.queue?.state === 'running').length
+      return n >= Math.min(200, availableParallelism()) ? n : null
+    })
+    expect(running).toBeLessThanOrEqual(cpus().length)
+    await cluster.cancel([attempt])
+  })
+
+  test('is submitted once, is found by its name, and goes on when the service ends', async () => {
+    const first = service()
+    const started = await startArray(
+      ['echo ran >>"ran.$COMPOPS_ARRAY_INDEX"', 'until [ -e go ]; do sleep 0.1; done'],
+      { tasks: '1-3', throttle: 1, ...turn },
+      {},
+      first,
+    )
+    const { request, attempt } = started
+    await first.close()
+    const second = service()
+    rmSync(join(directory(request), 'id'))
+    await until('its claim', () => existsSync(join(directory(request), 'started.array')))
+    rmSync(join(directory(request), 'started.array'))
+    for (const name of readdirSync(directory(request)).filter(name => name.startsWith('started.')))
+      rmSync(join(directory(request), name))
+    expect(await second.submit(request)).toMatchObject({ kind: 'accepted', nativeId: attempt.nativeId })
+    writeFileSync(join(directory(request), 'started.array'), `${attempt.nativeId} 1700000000\n`)
+    writeFileSync(join(work(request), 'go'), '')
+    await allEnded(second, attempt)
+    for (const n of [1, 2, 3]) expect(readFileSync(join(work(request), `ran.${n}`), 'utf8')).toBe('ran\n')
+  })
+
+  test('that is cancelled starts no more tasks, and those that run can write what they have', async () => {
+    const { cluster, request, attempt } = await startArray(
+      [
+        'trap \'echo saved >"saved.$COMPOPS_ARRAY_INDEX"; exit 3\' TERM',
+        'echo x >"up.$COMPOPS_ARRAY_INDEX"',
+        'while :; do sleep 0.1; done',
+      ],
+      { tasks: '1-4', throttle: 2, ...turn },
+    )
+    await until('two to run', () => [1, 2].every(n => existsSync(join(work(request), `up.${n}`))))
+    expect((await cluster.cancel([attempt])).get(attempt.id)).toBe('gone')
+    const seen = await seenOf(cluster, attempt)
+    expect([1, 2].map(n => seen.get(n)?.exit?.code)).toEqual([3, 3])
+    expect([3, 4].map(n => seen.get(n))).toEqual(
+      Array(2).fill({ queue: null, accounting: 'off', exit: null, started: null }),
+    )
+    expect(
+      readdirSync(work(request))
+        .filter(name => name.startsWith('saved'))
+        .sort(),
+    ).toEqual(['saved.1', 'saved.2'])
+    expect(readdirSync(work(request))).not.toContain('up.3')
+  })
+
+  test('whose tasks do not listen is ended all the same', { timeout: 60_000 }, async () => {
+    const { cluster, request, attempt } = await startArray(
+      ["trap '' TERM", 'echo x >"up.$COMPOPS_ARRAY_INDEX"', 'while :; do sleep 0.1; done'],
+      { tasks: '1-2', throttle: 2, ...turn },
+    )
+    await until('both to run', () => [1, 2].every(n => existsSync(join(work(request), `up.${n}`))))
+    const groups = [1, 2].map(n => Number(readFileSync(join(directory(request), `group.${n}`), 'utf8').split('.')[0]))
+    expect((await cluster.cancel([attempt])).get(attempt.id)).toBe('gone')
+    for (const group of groups)
+      await until('the commands to be gone', () => {
+        try {
+          process.kill(-group, 0)
+          return false
+        } catch {
+          return true
+        }
+      })
+  })
+
+  test('the time limit is that of each task, and only the task that reached it has timed out', {
+    timeout: 60_000,
+  }, async () => {
+    const { cluster, attempt } = await startArray(
+      ['[ "$COMPOPS_ARRAY_INDEX" != 0 ] || sleep 1000'],
+      { tasks: '0-1', throttle: 2, ...turn },
+      { resources: { time: 2 } },
+    )
+    const seen = await allEnded(cluster, attempt)
+    expect(seen.get(0)).toMatchObject({ queue: { verdict: 'timeout', nativeState: 'TIMEOUT' } })
+    expect(seen.get(1)).toMatchObject({ queue: null, exit: { code: 0 } })
+  })
+
+  test('whose own process is killed leaves the tasks that run to their end, and does not show those that waited as ended well', async () => {
+    const { cluster, request, attempt } = await startArray(
+      ['echo x >"up.$COMPOPS_ARRAY_INDEX"', 'until [ -e go ]; do sleep 0.1; done'],
+      { tasks: '1-2', throttle: 1, ...turn },
+    )
+    await until('the first to run', () => existsSync(join(work(request), 'up.1')))
+    process.kill(Number(attempt.nativeId!.split('.')[0]), 'SIGKILL')
+    await until('its process to be gone', async () => (await seenOf(cluster, attempt)).get(2)?.queue === null)
+    expect((await seenOf(cluster, attempt)).get(1)).toMatchObject({ queue: { state: 'running' } })
+    writeFileSync(join(work(request), 'go'), '')
+    await until('the first to end', async () => (await seenOf(cluster, attempt)).get(1)?.exit?.code === 0)
+    expect((await seenOf(cluster, attempt)).get(2)).toMatchObject({ queue: null, exit: null, started: null })
   })
 })
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { retryFailedTasks } from '../../src/run/retry-failed-tasks.ts'
+import { retryJob } from '../../src/run/rerun.ts'
 import { jobs } from '../../src/store/schema.ts'
 import { type Lab, labUp } from '../support/lab.ts'
 import { patience } from '../support/patience.ts'
@@ -106,7 +106,8 @@ esac
 
       const { context } = w.service
       const [job] = await context.db.select().from(jobs)
-      expect(await retryFailedTasks(context, job!.id)).toEqual([4, 5, 10])
+      const retried = await retryJob(context, { runId: job!.runId, name: job!.name }, { completedToo: false })
+      expect(retried).toEqual({ tasks: [4, 5, 10] })
       await w.treeEnds(sha, ['success'], 120)
       const second = parse(
         await until(

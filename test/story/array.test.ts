@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { parse } from 'yaml'
-import { retryFailedTasks } from '../../src/run/retry-failed-tasks.ts'
+import { retryJob } from '../../src/run/rerun.ts'
 import { jobs } from '../../src/store/schema.ts'
 import { compops } from '../support/compops.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World } from '../support/world.ts'
+
+vi.setConfig({ testTimeout: 180_000 })
 
 // One job of many tasks, from the push to the note: some fail, those alone run again.
 let world: World
@@ -79,8 +81,8 @@ it('shows how many of its tasks failed and why, and runs only those again', asyn
   const { context } = world.service
   const rows = await context.db.select().from(jobs)
   const job = rows.find(row => row.name === 'sweep')!
-  await expect(retryFailedTasks(context, rows.find(row => row.name === 'plot')!.id)).rejects.toThrow('is no array')
-  expect(await retryFailedTasks(context, job.id)).toEqual([4, 5])
+  const retry = () => retryJob(context, { runId: job.runId, name: 'sweep' }, { completedToo: false })
+  expect(await retry()).toEqual({ tasks: [4, 5] })
   expect(await world.treeEnds(sha, ['success'])).toMatchObject({
     'compops/sweep': 'success',
     'compops/plot': 'success',
@@ -105,7 +107,7 @@ it('shows how many of its tasks failed and why, and runs only those again', asyn
     metrics: { 'rmse.min': 0, 'rmse.max': 0.5 },
   })
   expect(second.jobs.sweep.outputs).toHaveLength(6)
-  await expect(retryFailedTasks(context, job.id)).rejects.toThrow('all tasks of sweep have completed')
+  await expect(retry()).rejects.toThrow('all tasks of sweep have completed')
 
   const ask = (...args: string[]) => compops([...args, '--config', world.configFile])
   expect(await ask('logs', 'calc/sweep', 'sweep')).toMatchObject({
@@ -139,4 +141,52 @@ it('is handed over in portions where the account takes no more at once, and what
   expect(arrays.length).toBeGreaterThan(1)
   const record = parse(await until('the evidence', () => world.evidenceOf('calc/many', sha)))
   expect(record.jobs.many).toMatchObject({ state: 'completed', tasks: { completed: '1-9' } })
+})
+
+it('needs no scheduler: on a laptop tasks take turns, a comment has the failed ones run again, and a cancelled array starts no more', async () => {
+  world = await startWorld({ database: 'postgres' })
+  const say = (iid: number, body: string) =>
+    world.simulator.createNote({ projectId: world.project.id, mrIid: iid, authorId: world.alice.id, body })
+  const sha = await world.push('calc/sweep', {
+    '.compops.yml': `jobs:
+  sweep:
+    array: 0-5%2
+    script:
+      - mkdir -p at results && touch "at/$COMPOPS_ARRAY_INDEX"
+      - ls at | wc -l > "$COMPOPS_OUTPUT_DIR/at-once"; sleep 0.3; rm "at/$COMPOPS_ARRAY_INDEX"
+      - '[ "$(cat "$COMPOPS_OUTPUT_DIR/at-once")" -le 2 ]'
+      - '[ "$COMPOPS_ATTEMPT" -gt 1 ] || [ "$COMPOPS_ARRAY_INDEX" -lt 4 ] || exit $COMPOPS_ARRAY_INDEX'
+`,
+  })
+  const { iid } = await world.openMergeRequest('calc/sweep')
+  expect(await world.treeEnds(sha, ['failed'])).toMatchObject({ 'compops/sweep': 'failed' })
+  await until('the note to count', () => world.note(iid)?.body.includes('sweep `2/6 failed`'))
+  const record = () => world.evidenceOf('calc/sweep', sha)
+  expect(parse(await until('the evidence', record)).jobs.sweep.tasks).toMatchObject({
+    completed: '0-3',
+    failed: '4-5',
+    failures: [
+      { task: 4, reason: 'exit', exit_code: 4 },
+      { task: 5, reason: 'exit', exit_code: 5 },
+    ],
+  })
+  await say(iid, '/compops retry sweep')
+  await world.treeEnds(sha, ['success'])
+  expect(
+    (
+      await until('the new evidence', async () => {
+        const found = parse((await record()) ?? '')
+        return found?.state === 'completed' && found
+      })
+    ).jobs.sweep,
+  ).toMatchObject({ tasks: { completed: '0-5' }, attempts: [{ tasks: '0-5' }, { tasks: '4-5', state: 'completed' }] })
+
+  const long = await world.push('calc/sweep', {
+    '.compops.yml': `jobs:
+  sweep: { array: 1-4%1, script: ['echo "task $COMPOPS_ARRAY_INDEX is up"', 'sleep 1000'] }
+`,
+  })
+  await until('the first task to run', () => world.statuses(long)['compops/sweep'] === 'running')
+  await say(iid, '/compops cancel sweep')
+  expect(await world.treeEnds(long, ['canceled'])).toMatchObject({ 'compops/sweep': 'canceled' })
 })

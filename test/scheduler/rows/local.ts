@@ -1,7 +1,7 @@
 import { local } from '../../../src/scheduler/local.ts'
 import { type DialectRow, ourName } from './row.ts'
 
-const head = '\x1eID\x1fSTATE\x1fNAME\n'
+const head = '\x1eID\x1fSTATE\x1fTASKS\x1fNEXT\x1fNAME\n'
 
 export const localRow: DialectRow = {
   dialect: local,
@@ -10,10 +10,12 @@ export const localRow: DialectRow = {
   accepted: [{ answer: '4711.88231\n', id: '4711.88231' }],
   judged: [{ rc: 1, stderr: 'sh: cannot fork', meaning: 'transient' }],
   queue: {
-    listed: `${head}\x1e4711.88231\x1fRUNNING\x1f${ourName(8)}\n\x1e4712.88240\x1fSTOPPED\x1f${ourName(7)}\n`,
+    listed: `${head}\x1e4711.88231\x1fRUNNING\x1f\x1f\x1f${ourName(8)}\n\x1e4712.88240\x1fSTOPPED\x1f\x1f\x1f${ourName(7)}\n\x1e4713.88250\x1fWAITING\x1f0-9\x1f4\x1f${ourName(6)}\n\x1e4713.88250\x1fRUNNING\x1f3\x1f\x1f${ourName(6)}\n`,
     rows: [
       [ourName(8), 'running'],
       [ourName(7), 'suspended'],
+      [ourName(6), 'queued'],
+      [ourName(6), 'running'],
     ],
     // Our own list of processes is its own proof.
     empty: head,
