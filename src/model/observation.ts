@@ -110,6 +110,9 @@ export interface ClusterFacts {
   readonly maxArraySize: number | null
 }
 
+/** Bytes: of a larger file no digest is taken while a job holds its nodes. */
+export const largestDigested = 2 ** 30
+
 export interface OutputFile {
   /** Relative to the checkout (or to COMPOPS_OUTPUT_DIR). */
   readonly path: string

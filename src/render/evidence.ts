@@ -5,6 +5,7 @@
 import { Document, type Node, Scalar, YAMLMap, YAMLSeq } from 'yaml'
 import { writeTasks } from '../model/array.ts'
 import type { Resources } from '../model/job-spec.ts'
+import { largestDigested } from '../model/observation.ts'
 import type { Attempt, Job, Run, Task } from '../model/run.ts'
 import { copiesFolder, evidencePath } from './links.ts'
 import { oneLine } from './markdown.ts'
@@ -98,6 +99,9 @@ function jobRecord(job: Job, run: Run): Node {
           path,
           size,
           sha256,
+          no_digest: text(
+            sha256 !== null ? null : size > largestDigested ? 'larger than 1 GiB' : 'the job had no time left for it',
+          ),
           at,
           // Relative to this file.
           copy: copy === undefined ? null : `${folder}/${copy}`,

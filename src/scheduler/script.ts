@@ -1,5 +1,6 @@
 import { CompopsError } from '../errors.ts'
 import type { JobSpec, ParamValue } from '../model/job-spec.ts'
+import { largestDigested } from '../model/observation.ts'
 import { mayRunAgain } from '../model/retry.ts'
 import { checkpointing } from './checkpoint.ts'
 import type { Dialect, JobRequest } from './dialect.ts'
@@ -59,7 +60,7 @@ function headLines(request: JobRequest, dialect: Dialect): ScriptLine[] {
 function valueLines(
   request: JobRequest,
   dialect: Dialect,
-  { hashLimit = 2 ** 30, listLimit = 2_000, watchEvery }: ScriptLimits,
+  { hashLimit = largestDigested, listLimit = 2_000, watchEvery }: ScriptLimits,
 ): string[] {
   const { spec } = request
   for (const { path } of request.inputs ?? []) insideCheckout(path)

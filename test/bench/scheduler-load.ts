@@ -19,6 +19,7 @@ export async function benchLoad(bench: Bench): Promise<Figure[]> {
   const sshd = await startSshd()
   try {
     return [
+      ...(await anHour(bench, engine, sshd, { jobs: 1_000, running: true, busy: false, ms: hour })),
       // Where every poll finds something all are alike: some minutes tell of the hour.
       ...(await anHour(bench, engine, sshd, { jobs: 1_000, busy: true, ms: hour / 4 })),
       ...(await anHour(bench, engine, sshd, { jobs: 10_000, busy: true, ms: hour / 12 })),
@@ -31,17 +32,24 @@ export async function benchLoad(bench: Bench): Promise<Figure[]> {
 
 interface Situation {
   readonly jobs: number
+  /** All of them run; left out: every second one. */
+  readonly running?: boolean
   /** At every poll some job has begun to run: the interval stays the shortest. */
   readonly busy: boolean
   readonly ms: number
 }
 
-async function anHour(bench: Bench, { store }: Engine, sshd: Sshd, { jobs, busy, ms }: Situation): Promise<Figure[]> {
-  const name = `${busy ? 'busy' : 'quiet'}-${jobs}`
+async function anHour(
+  bench: Bench,
+  { store }: Engine,
+  sshd: Sshd,
+  { jobs, running = false, busy, ms }: Situation,
+): Promise<Figure[]> {
+  const name = `${running ? 'running' : busy ? 'busy' : 'quiet'}-${jobs}`
   const slurm = await openRecordedSlurm(bench.place, name, createSsh2Remote(sshd))
   const clock = handClock(new Date())
   const context = contextFor(slurm.cluster, store, clock)
-  const seeded = await seedJobs(store.db, name, jobs)
+  const seeded = await seedJobs(store.db, name, jobs, running ? 1 : 2)
   const now = new Map(seeded.map(job => [job.id, job]))
   const waiting = seeded.filter(job => !job.running).map(job => job.id)
   await slurm.show(seeded)
@@ -78,10 +86,12 @@ async function anHour(bench: Bench, { store }: Engine, sshd: Sshd, { jobs, busy,
   // The version and settings, asked once a connection, are among them.
   const commands = perHour(slurm.cluster.stats().schedulerCommands)
   const connections = sshd.connections() - before
-  const what = `${thousands(jobs)} jobs, ${busy ? 'one begins at each poll' : 'nothing changes'}`
+  const what = `${thousands(jobs)} ${running ? 'running jobs' : 'jobs'}, ${busy ? 'one begins at each poll' : 'nothing changes'}`
   bench.progress(`${what}: ${commands} commands an hour, ${connections} connections`)
   return [
-    counted(`scheduler commands a second, ${what}`, commands / 3600, 0.2, `${round(commands)} commands an hour`),
+    running
+      ? counted(`calls to the scheduler an hour for ${what}`, commands, 720, 'at most 0.2 a second')
+      : counted(`scheduler commands a second, ${what}`, commands / 3600, 0.2, `${round(commands)} commands an hour`),
     counted('  SSH connections an hour', connections, 1, 'counted by sshd'),
   ]
 }

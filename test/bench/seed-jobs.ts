@@ -3,9 +3,9 @@ import { type Db, rows } from '../../src/store/open.ts'
 import type { QueuedJob } from './queue.ts'
 import { runsOn, waitsFor } from './queue.ts'
 
-/** `count` jobs in runs of a hundred, every second one running and the others waiting, as an earlier poll would have left them. */
-export async function seedJobs(db: Db, connection: string, count: number): Promise<QueuedJob[]> {
-  const isRunning = sql`n % 2 = 0`
+/** `count` jobs in runs of a hundred, every `nth` one running and the others waiting, as an earlier poll would have left them. */
+export async function seedJobs(db: Db, connection: string, count: number, nth = 2): Promise<QueuedJob[]> {
+  const isRunning = sql`n % ${sql.raw(String(nth))} = 0`
   await db.execute(sql`
     create temporary table seed as
       select n, gen_random_uuid() as job_id, gen_random_uuid() as attempt_id, md5(${connection} || n / 100)::uuid as run_id
