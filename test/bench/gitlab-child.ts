@@ -92,6 +92,30 @@ const methods = {
     simulator.resetRequests()
     return count
   },
+  /** A pipeline of jobs that hand over, each with a manual one behind it; what each would show as its token. */
+  async pipelineOfGates(branch: string, gates: number, audience: string) {
+    Object.assign(simulator.settings, { ciJobs: 'wait', ciDelayMs: 0 })
+    const jobs = Array.from(
+      { length: gates },
+      (_, n) =>
+        `s${n}:\n  script: [x]\ng${n}:\n  needs: [s${n}]\n  when: manual\n  allow_failure: false\n  script: [x]\n`,
+    )
+    const sha = await methods.push(branch, { '.gitlab-ci.yml': jobs.join('') })
+    await simulator.idle()
+    const made = simulator.ciJobs(project.id, sha).filter(job => job.name.startsWith('s'))
+    return {
+      sha,
+      jobs: made.map(job => ({ id: job.id, name: job.name, token: simulator.idToken(job.id, audience) })),
+    }
+  },
+  /** They have handed over. */
+  endCiJobs: (ids: readonly number[]) => {
+    for (const id of ids) simulator.finishJob(id, 'success')
+  },
+  /** How many manual jobs of a commit were set going. */
+  played: (sha: string) =>
+    simulator.ciJobs(project.id, sha).filter(job => job.name.startsWith('g') && job.status === 'pending').length,
+  manual: (sha: string) => simulator.ciJobs(project.id, sha).filter(job => job.status === 'manual').length,
   idle: () => simulator.idle(),
   close: () => simulator.close(),
 }

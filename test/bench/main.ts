@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchAck } from './ack.ts'
 import { killChildren } from './child.ts'
+import { benchCi } from './ci.ts'
 import { benchElsewhere } from './elsewhere.ts'
 import { benchEvents } from './events.ts'
 import type { Bench, Figure } from './figure.ts'
@@ -34,6 +35,7 @@ const benches: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>> = {
   ack: benchAck,
   events: benchEvents,
   memory: benchMemory,
+  ci: benchCi,
   poll: benchPoll,
   load: benchLoad,
   webhook: benchWebhook,

@@ -1,8 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { sql } from 'drizzle-orm'
 import { describe, expect, it, vi } from 'vitest'
 import { lookAfterCiJobs } from '../../src/bridge/look-after.ts'
-import { runs } from '../../src/store/schema.ts'
+import { ciJobs, jobs, runs } from '../../src/store/schema.ts'
 import { ciJob, ciJobEnds, ciJobIs, included, runsCi, traceOf } from '../support/ci.ts'
 import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
@@ -120,6 +121,24 @@ describe.concurrent('a CI job', () => {
       await until('the status to end', () => world.statuses(sha)['compops/ci/compops'] === 'canceled', 60)
       const [run] = await world.service.context.db.select().from(runs)
       expect(run?.state).toBe('canceled')
+    }))
+
+  it('that died with its runner is asked for after a minute of silence, and its batch job ends where it was cancelled', () =>
+    inWorld({}, async world => {
+      const states = async () => (await world.service.context.db.select().from(jobs)).map(job => job.state)
+      const { job, token } = await waitingJob(world)
+      await ask(world, token(), { ...own, mode: 'attach', script: 'sleep 600' })
+      await until('the batch job to run', async () => (await states()).includes('running'), 60)
+      const { db } = world.service.context
+      const silent = () => db.update(ciJobs).set({ heardAt: new Date(0), nextAt: sql`now()` })
+      world.simulator.resetRequests()
+      await silent()
+      await until('GitLab to be asked', () => world.simulator.requests().some(one => /\/jobs\/\d+$/.test(one.path)))
+      expect(await states()).toEqual(['running'])
+      world.simulator.finishJob(job.id, 'canceled')
+      await silent()
+      await until('it to be cancelled', async () => (await states()).every(state => state === 'canceled'), 60)
+      expect((await db.select().from(ciJobs))[0]?.result).toBe('its CI job is canceled')
     }))
 
   it('goes on where its log was when the service was away, shows no secret of the site, and folds what is long', () =>
