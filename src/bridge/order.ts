@@ -2,47 +2,12 @@ import { Refusal } from '../auth/refusal.ts'
 import type { ProjectConfig } from '../config/index.ts'
 import { type Context, specSite } from '../context.ts'
 import { describeError } from '../errors.ts'
-import { type CiMode, type CiOrder, ciModes } from '../model/ci.ts'
+import { type CiMode, type CiOrder, ciModes, formerNames, ownWorkKeys } from '../model/ci.ts'
 import type { Resources } from '../model/job-spec.ts'
 import { formatWalltime, parseWalltime } from '../model/walltime.ts'
 
 /** What a CI job sent: a form, since that can be written with a shell and `od` alone. */
 export type Form = Readonly<Record<string, string>>
-
-/** Keys of a job in `.compops.yml` that a CI job may say. Lists are written a line each. */
-const textKeys = [
-  'cluster',
-  'file',
-  'template',
-  'image',
-  'metrics',
-  'partition',
-  'account',
-  'qos',
-  'time',
-  'mem',
-  'mem_per_cpu',
-  'gpus',
-  'gpus_per_node',
-  'gres',
-  'constraint',
-  'reservation',
-  'licenses',
-  'array',
-] as const
-const countKeys = ['nodes', 'ntasks', 'ntasks_per_node', 'cpus_per_task'] as const
-const listKeys = ['setup', 'modules', 'outputs', 'secrets', 'directives'] as const
-
-/** Names that jobs for other bridges have (Jacamar at JSC, IT4I and LLNL; CSCS), with the option of Slurm that each stands for. */
-const formerNames: Readonly<Record<string, string>> = {
-  SLURM_PARTITION: 'partition',
-  SLURM_TIMELIMIT: 'time',
-  SLURM_TIME: 'time',
-  SLURM_JOB_NUM_NODES: 'nodes',
-  SLURM_NTASKS: 'ntasks',
-  SLURM_ACCOUNT: 'account',
-  SLURM_GRES: 'gres',
-}
 
 /** What sets a variable of the job: `env.OMP_NUM_THREADS`. */
 const envPrefix = 'env.'
@@ -71,9 +36,9 @@ export function readOrder(context: Pick<Context, 'config'>, rule: ProjectConfig,
 
 const known: ReadonlySet<string> = new Set([
   ...['mode', 'name', 'job', 'script', 'max_wait', 'gate', 'SCHEDULER_PARAMETERS', 'SLURM_EXCLUSIVE'],
-  ...textKeys,
-  ...countKeys,
-  ...listKeys,
+  ...ownWorkKeys.text,
+  ...ownWorkKeys.count,
+  ...ownWorkKeys.list,
   ...Object.keys(formerNames),
 ])
 const ofBoth = new Set(['mode', 'name', 'job', 'max_wait', 'gate'])
@@ -85,9 +50,9 @@ function ownWork(context: Pick<Context, 'config'>, rule: ProjectConfig, form: Fo
   if (script.trim() === '' && (form.file ?? '') === '') return null
   const job: Record<string, unknown> = { ...former(context, rule, form) }
   if (script.trim() !== '') job.script = [script.replaceAll('\r\n', '\n')]
-  for (const key of textKeys) if ((form[key] ?? '') !== '') job[key] = form[key]
-  for (const key of countKeys) if ((form[key] ?? '') !== '') job[key] = countOf(key, form[key]!)
-  for (const key of listKeys) {
+  for (const key of ownWorkKeys.text) if ((form[key] ?? '') !== '') job[key] = form[key]
+  for (const key of ownWorkKeys.count) if ((form[key] ?? '') !== '') job[key] = countOf(key, form[key]!)
+  for (const key of ownWorkKeys.list) {
     const list = (form[key] ?? '')
       .split('\n')
       .map(line => line.trim())

@@ -39,6 +39,8 @@ const commands: Readonly<Record<string, string>> = {
     'run a job again that did not complete: compops retry [BRANCH] JOB [--wait]; as operator, give parked rows another chance: compops retry --all | ID...',
   dump: 'write all data of the database to a file, for backup or for another database: compops dump [--config FILE] [FILE[.gz]]',
   restore: 'read such a file into an empty database: compops restore [--config FILE] FILE[.gz]',
+  executor:
+    "gitlab-runner's custom executor, for sites that have one: compops executor config|prepare|run|cleanup --url URL --builds-dir DIR",
   demo: 'show the main job on this machine, with a simulated GitLab',
   help: 'show this',
 }

@@ -83,3 +83,24 @@ export function ciJobOfRef(ref: string): string | null {
 
 /** GitLab has one list of names for CI jobs and statuses of a pipeline. */
 export const ciStatusName = (ciJob: string): string => `compops/ci/${ciJob}`.slice(0, 255)
+
+/** Keys of a job in `.compops.yml` that a CI job may say of work of its own. Lists are written a line each. */
+export const ownWorkKeys = {
+  text: [
+    ...(['cluster', 'file', 'template', 'image', 'metrics', 'partition', 'account', 'qos', 'time', 'mem'] as const),
+    ...(['mem_per_cpu', 'gpus', 'gpus_per_node', 'gres', 'constraint', 'reservation', 'licenses', 'array'] as const),
+  ],
+  count: ['nodes', 'ntasks', 'ntasks_per_node', 'cpus_per_task'],
+  list: ['setup', 'modules', 'outputs', 'secrets', 'directives'],
+} as const
+
+/** Names that jobs for other bridges have (Jacamar at JSC, IT4I and LLNL; CSCS), with the option of Slurm that each stands for. */
+export const formerNames: Readonly<Record<string, string>> = {
+  SLURM_PARTITION: 'partition',
+  SLURM_TIMELIMIT: 'time',
+  SLURM_TIME: 'time',
+  SLURM_JOB_NUM_NODES: 'nodes',
+  SLURM_NTASKS: 'ntasks',
+  SLURM_ACCOUNT: 'account',
+  SLURM_GRES: 'gres',
+}
