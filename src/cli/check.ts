@@ -160,7 +160,7 @@ function projectRow(project: ProjectConfig): string[] {
     project.notify,
     project.evidence.branch,
     collectOf(project.collect),
-    [...secrets, ...jobSecrets]
+    [...secrets, ['to read CI variables', project.ciVariables ?? null] as const, ...jobSecrets]
       .flatMap(([name, source]) => (source === null ? [] : [`${name} ${source.describe()}`]))
       .join(', ') || '-',
   ]

@@ -295,6 +295,7 @@ export function secretSources(config: Config): SecretSource[] {
       p.webhookSigningToken,
       p.runAs?.passphrase,
       ...Object.values(p.secrets).map(secret => secret.source),
+      p.ciVariables,
     ]),
   ].filter(source => source !== null && source !== undefined)
 }

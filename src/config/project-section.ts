@@ -46,6 +46,8 @@ const projectKeys = [
   'submodules',
   'includes',
   'secrets',
+  'ci_variables_token',
+  'ci_variables_token_file',
   'policy',
   'commands',
   'supersede',
@@ -92,6 +94,7 @@ export function readProject(
   const commands = section.read('commands', readCommands) ?? { notes: true, aliases: true }
   const includes = section.read('includes', someOf(asGlob)) ?? []
   const jobSecrets = section.read('secrets', jobSecretsReader(around)) ?? {}
+  const ciVariables = readSecret(section, 'ci_variables_token', longSecret, around) ?? null
   if (glob === undefined || clusters === undefined || clusters.length === 0) return undefined
   return {
     path: glob,
@@ -114,6 +117,7 @@ export function readProject(
     commands,
     includes,
     secrets: jobSecrets,
+    ...(ciVariables === null ? {} : { ciVariables }),
     place: section.at('path'),
     namesWebhookSecret: namesWebhookSecret(section),
   }

@@ -165,6 +165,8 @@ export interface ProjectConfig {
   readonly includes: readonly string[]
   /** What jobs may have as variables, by name. */
   readonly secrets: Readonly<Record<string, JobSecret>>
+  /** A Maintainer's token, only to read the project's CI variables: jobs may have these as secrets, too. Left out: they may not. */
+  readonly ciVariables?: SecretSource
 }
 
 export interface JobSecret {

@@ -241,15 +241,17 @@ async function seeProject(
   const blank = {
     ...{ path, evidenceBranch, archived: false, bot: 'the user of the token', botId: 0, role: 0, evidence: null },
     ...{ protectedBranches: [], hooks: null, webhookUrl: `${config.publicUrl}/webhooks/gitlab` },
+    ciVariables: null,
   }
   try {
     const me = await gitlab.me()
     const project = await gitlab.project(path)
-    const [role, branch, protectedBranches, hooks] = await Promise.all([
+    const [role, branch, protectedBranches, hooks, ciVariables] = await Promise.all([
       gitlab.memberAccess(project.id, me.id),
       gitlab.branch(project.id, evidenceBranch),
       gitlab.protectedBranches(project.id).catch(failed),
       config.gitlab.webhook ? seeHooks(maintainer ?? gitlab, project.id).catch(failed) : null,
+      rule.ciVariables === undefined ? null : countCiVariables(config, rule.ciVariables, project.id).catch(failed),
     ])
     const evidence = branch === null ? null : { canPush: branch.canPush, protected: branch.protected }
     return {
@@ -262,10 +264,15 @@ async function seeProject(
       evidence,
       protectedBranches,
       hooks,
+      ciVariables,
     }
   } catch (error) {
     return { ...blank, failed: failed(error) }
   }
+}
+
+async function countCiVariables(config: Config, token: SecretSource, projectId: number): Promise<number> {
+  return (await clientFor(config, await token.read()).ciVariables(projectId)).length
 }
 
 async function seeHooks(gitlab: GitLab, projectId: number): Promise<Exclude<ProjectSeen['hooks'], Failed | null>> {

@@ -154,6 +154,8 @@ export interface ProjectSeen {
     | Failed
     | null
   readonly webhookUrl: string
+  /** How many CI variables jobs may have as secrets; null where the site does not read them. */
+  readonly ciVariables: number | Failed | null
 }
 
 const roles: Readonly<Record<number, string>> = {
@@ -195,6 +197,7 @@ export function concludeProject(seen: ProjectSeen): Finding[] {
       say('warn', 'role', `${seen.bot} is ${role} here, which is more than it needs.`, 'Developer is enough.')
     else say('ok', 'role', `${seen.bot} is ${role} here.`)
     concludeEvidence(seen, say)
+    concludeCiVariables(seen, say)
     if (seen.hooks !== null) concludeHooks(seen, seen.hooks, say)
   })
 }
@@ -230,6 +233,23 @@ function concludeEvidence(seen: ProjectSeen, say: Say): void {
       remedy,
     )
   else say('ok', 'evidence', `The branch ${seen.evidenceBranch} is made with the first evidence.`)
+}
+
+function concludeCiVariables({ ciVariables }: ProjectSeen, say: Say): void {
+  if (ciVariables === null) return
+  if (typeof ciVariables === 'number')
+    say(
+      'ok',
+      'CI variables',
+      `Jobs may have ${ciVariables} CI variables as secrets, the protected ones on protected branches.`,
+    )
+  else
+    say(
+      'error',
+      'CI variables',
+      `The CI variables cannot be read: ${ciVariables.error}.`,
+      'The token of `ci_variables_token` must be of a Maintainer of the project, with the scope `api`; without the key jobs have the secrets of the configuration alone.',
+    )
 }
 
 function concludeHooks(seen: ProjectSeen, hooks: NonNullable<ProjectSeen['hooks']>, say: Say): void {

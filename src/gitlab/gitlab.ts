@@ -14,6 +14,7 @@ import { commitStatusCalls } from './status-row.ts'
 import { tokenCalls } from './token.ts'
 import { uploadCalls } from './upload.ts'
 import { type User, userCalls } from './user.ts'
+import { variableCalls } from './variable.ts'
 
 export interface GitLabOptions extends RequesterOptions {
   /** How `sendCommitStatus` waits between tries. */
@@ -71,6 +72,7 @@ export function createGitLab(options: GitLabOptions) {
     ...noteCalls(client),
     ...commitStatusCalls(client),
     ...uploadCalls(client),
+    ...variableCalls(client),
   }
 }
 
@@ -101,3 +103,4 @@ export { type CommitStatus, finalStatusStates, type StatusState } from './status
 export { type Sweep, type Swept, sweepStatuses } from './sweep-statuses.ts'
 export { fixedToken, type TokenInfo, type TokenSource, tokenFromFile } from './token.ts'
 export type { User } from './user.ts'
+export type { CiVariable } from './variable.ts'

@@ -22,6 +22,7 @@ export const routes = [
   'projects/:id/repository/files/:file_path',
   'projects/:id/statuses/:sha',
   'projects/:id/uploads',
+  'projects/:id/variables',
   'projects/:id/merge_requests',
   'projects/:id/merge_requests/:iid',
   'projects/:id/merge_requests/:iid/pipelines',

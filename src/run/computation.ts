@@ -7,6 +7,7 @@ import { storable } from '../model/storable.ts'
 import { describeProblem, parseSpec, specLimits } from '../spec/index.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { shortBranch } from '../store/runs.ts'
+import { ciVariablesFor } from './ci-variables.ts'
 import { occasionOf } from './occasion.ts'
 import { sharedFiles } from './shared-file.ts'
 
@@ -27,7 +28,7 @@ export interface Computation {
 }
 
 export interface ComputationToRead {
-  readonly rule: Pick<ProjectConfig, 'clusters' | 'secrets' | 'policy' | 'includes'>
+  readonly rule: Pick<ProjectConfig, 'clusters' | 'secrets' | 'policy' | 'includes' | 'ciVariables'>
   /** Whose secrets it may name; left out where nothing will be started: all of the rule's. */
   readonly project?: ProjectRow
   readonly branch?: { readonly ref: string; readonly headSha?: string | null }
@@ -113,12 +114,17 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
 }
 
 /** Names that jobs of the branch may use: GitLab says whether a branch is protected, and only where that matters is it asked. */
-async function secretsOf(context: Context, { rule, project, branch }: ComputationToRead): Promise<string[]> {
+async function secretsOf(context: Context, { rule, project, branch, file }: ComputationToRead): Promise<string[]> {
   const all = Object.entries(rule.secrets)
-  if (project === undefined || branch === undefined || !all.some(([, secret]) => secret.protected))
-    return all.map(([name]) => name)
+  if (project === undefined || branch === undefined) return all.map(([name]) => name)
+  // Where no file can name one, GitLab is spared the question.
+  const names = typeof file === 'object' && /secrets|include/.test(file.text)
+  const ofProject = names ? [...(await ciVariablesFor(context, rule, project, branch.ref)).keys()] : []
+  if (!all.some(([, secret]) => secret.protected)) return [...all.map(([name]) => name), ...ofProject]
   const found = await context.gitlabOf(project.path).branch(project.id, shortBranch(branch.ref))
-  return all.flatMap(([name, secret]) => (secret.protected && found?.protected !== true ? [] : [name]))
+  const ofSite = all.flatMap(([name, secret]) => (secret.protected && found?.protected !== true ? [] : [name]))
+  // One that the site keeps for protected branches is not to be had by another way.
+  return [...ofSite, ...ofProject.filter(name => !Object.hasOwn(rule.secrets, name))]
 }
 
 /** The file names a parent that it cannot have. */

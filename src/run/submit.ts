@@ -12,7 +12,7 @@ import type { Asked } from '../model/ladder.ts'
 import { holdOf } from '../store/holds.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { type Db, first, transact } from '../store/open.ts'
-import { findProject } from '../store/projects.ts'
+import { findProject, type ProjectRow } from '../store/projects.ts'
 import { upToDate } from '../store/recovery.ts'
 import { type AttemptRow, attemptsOf, type JobRow, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
@@ -20,6 +20,7 @@ import { settleArrays } from '../store/settle-arrays.ts'
 import { claim, putBack } from '../store/work.ts'
 import { bundleOf } from './bundle.ts'
 import { keepIds } from './cancel.ts'
+import { ciVariablesFor } from './ci-variables.ts'
 import { setReachable, setTroubled, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
 import { inputsOf, inputsTaken } from './inputs.ts'
@@ -213,7 +214,7 @@ export async function submitRequest(
     },
     spec: specFor(job.spec, attempt.asked),
     inputs: await inputsOf(context, run, job),
-    secrets: await secretsFor(context, rule, job),
+    secrets: await secretsFor(context, rule, project, run.ref, job),
     array: attempt.array,
     dependsOn: attempt.dependsOn,
     source: await sourceOf(context, project, run.sha),
@@ -252,14 +253,29 @@ async function parentRunOn(db: Db, run: RunRow, connection: string): Promise<str
 }
 
 /** Read again each time, since a site may replace them. A name that is gone from the configuration is no secret any more. */
-async function secretsFor(context: Context, rule: ProjectConfig, job: JobRow): Promise<Record<string, string>> {
+async function secretsFor(
+  context: Context,
+  rule: ProjectConfig,
+  project: ProjectRow,
+  ref: string,
+  job: JobRow,
+): Promise<Record<string, string>> {
   const values: Record<string, string> = {}
-  for (const name of job.spec.secrets ?? []) {
-    const secret = Object.hasOwn(rule.secrets, name) ? rule.secrets[name] : undefined
-    if (secret === undefined)
-      throw new CompopsError(`the secret ${name}, which ${job.name} needs, stands in the configuration no more`)
-    values[name] = await secret.source.read()
-    context.secrets.add(values[name])
+  const named = job.spec.secrets ?? []
+  const ofSite = (name: string) => (Object.hasOwn(rule.secrets, name) ? rule.secrets[name] : undefined)
+  const ofProject = named.every(name => ofSite(name) !== undefined)
+    ? new Map<string, string>()
+    : await ciVariablesFor(context, rule, project, ref)
+  for (const name of named) {
+    const value = (await ofSite(name)?.source.read()) ?? ofProject.get(name)
+    if (value === undefined)
+      throw new CompopsError(
+        rule.ciVariables === undefined
+          ? `the secret ${name}, which ${job.name} needs, stands in the configuration no more`
+          : `the secret ${name}, which ${job.name} needs, stands neither in the configuration nor among the CI variables of this branch any more`,
+      )
+    values[name] = value
+    context.secrets.add(value)
   }
   return values
 }

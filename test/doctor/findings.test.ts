@@ -267,6 +267,7 @@ const project: ProjectSeen = {
   protectedBranches: [],
   hooks: [{ hook, deliveries: [delivery] }],
   webhookUrl: 'https://compops.example.org/webhooks/gitlab',
+  ciVariables: null,
 }
 const hooked = (changes: object, deliveries = [delivery] as readonly object[]) =>
   ({ ...project, hooks: [{ hook: { ...hook, ...changes }, deliveries }] }) as ProjectSeen
@@ -275,6 +276,7 @@ describe('a project', () => {
   test('that is well', () => {
     expect(bad(concludeProject(project))).toEqual([])
     expect(bad(concludeProject({ ...project, evidence: null }))).toEqual([])
+    expect(bad(concludeProject({ ...project, ciVariables: 3 }))).toEqual([])
     const named = { name: 'compops/*', pushLevels: [0], pushUserIds: [7], allowForcePush: false }
     expect(bad(concludeProject({ ...project, evidence: null, protectedBranches: [named] }))).toEqual([])
   })
@@ -309,6 +311,11 @@ describe('a project', () => {
       'rules that could not be read',
       { ...project, evidence: null, protectedBranches: { error: '403 Forbidden', kind: 'forbidden' } },
       'warn evidence: Whether a rule protects compops/evidence, which is not there yet, could not be looked at: 403 Forbidden.',
+    ],
+    [
+      'CI variables that the token for them may not read',
+      { ...project, ciVariables: { error: '403 Forbidden', kind: 'forbidden' } },
+      'error CI variables: The CI variables cannot be read: 403 Forbidden.',
     ],
     [
       'no webhook',

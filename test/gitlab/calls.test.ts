@@ -531,6 +531,38 @@ describe('notes', () => {
   })
 })
 
+describe('CI variables', () => {
+  test('are those for any environment that can be read, page by page', async () => {
+    const variable = (key: string, more: object = {}) => ({
+      ...{ variable_type: 'env_var', key, value: `value of ${key}`, protected: false, masked: true, hidden: false },
+      ...{ raw: false, environment_scope: '*', description: null, ...more },
+    })
+    server.use(
+      http.get(`${api}/projects/12/variables`, ({ request }) => {
+        const page = new URL(request.url).searchParams.get('page') ?? '1'
+        return page === '1'
+          ? HttpResponse.json(
+              [variable('A'), variable('B', { protected: true }), variable('FILE', { variable_type: 'file' })],
+              {
+                headers: { 'x-next-page': '2', 'x-page': '1' },
+              },
+            )
+          : HttpResponse.json([
+              variable('HIDDEN', { value: null, hidden: true }),
+              variable('OF_PRODUCTION', { environment_scope: 'production' }),
+              // Of a GitLab that does not say: the safer of both.
+              variable('C', { protected: null }),
+            ])
+      }),
+    )
+    expect(await gitlabAt(createTime()).ciVariables(12)).toEqual([
+      { key: 'A', value: 'value of A', protected: false },
+      { key: 'B', value: 'value of B', protected: true },
+      { key: 'C', value: 'value of C', protected: true },
+    ])
+  })
+})
+
 describe('an upload', () => {
   const upload = (gitlab = gitlabAt(createTime())) =>
     gitlab.upload(12, '4f1c2d3e.png', 'image/png', Buffer.from('bytes'))

@@ -80,6 +80,18 @@ export function addProjectRoutes(api: Hono<RestEnv>, world: World): void {
     return c.json({ ...showProject(world, project), permissions: { project_access: access, group_access: null } })
   })
 
+  // lib/api/ci/variables.rb: for Maintainers only, reading too.
+  api.get('/projects/:id/variables', c => {
+    const project = requireProject(world, c, ACCESS.maintainer)
+    const shown = paginate(c, [...(world.variables.get(project.id)?.values() ?? [])])
+    return c.json(
+      shown.map(one => ({
+        ...{ variable_type: 'env_var', key: one.key, value: one.value, hidden: false, protected: one.protected },
+        ...{ masked: one.masked, raw: false, environment_scope: '*', description: null },
+      })),
+    )
+  })
+
   // lib/api/protected_branches.rb: reading is for Developers (since 17), changing for Maintainers.
   api.get('/projects/:id/protected_branches', c => {
     const project = requireProject(world, c, ACCESS.developer)
