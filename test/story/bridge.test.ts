@@ -1,4 +1,5 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { ciJob, ciJobEnds, ciJobIs, included, runsCi, traceOf } from '../support/ci.ts'
@@ -8,6 +9,15 @@ import { inWorld, type World } from '../support/world.ts'
 
 // GitLab CI jobs on the cluster, from `include` to the verdict: the simulated GitLab runs their scripts for real.
 vi.setConfig({ testTimeout: 240_000 * patience })
+
+/** A PATH with the programs of busybox, and none besides. */
+async function busyboxAlone(path: string): Promise<{ busybox: string; path: string }> {
+  const busybox = execFileSync('sh', ['-c', 'command -v busybox']).toString().trim()
+  await mkdir(path)
+  for (const name of execFileSync(busybox, ['--list']).toString().split('\n').filter(Boolean))
+    await symlink(busybox, join(path, name))
+  return { busybox, path }
+}
 
 const statusOf = (world: World, sha: string, name: string, states: readonly string[]) =>
   until(`${name} to be ${states.join(' or ')}`, () => {
@@ -38,6 +48,29 @@ describe.concurrent('a CI job', () => {
         job.pipelineId,
         [job.pipelineId],
       ])
+    }))
+
+  it('needs a shell and wget, as busybox has them: no curl, nothing else', () =>
+    inWorld({}, async world => {
+      const { busybox, path } = await busyboxAlone(join(world.place, 'busybox'))
+      runsCi(world, [busybox, 'sh'], path)
+      const gate = included(world, 'gate', {
+        script: 'mkdir -p out; echo "it is $WHAT" > out/said; echo done',
+        outputs: 'out/*',
+        variables: 'WHAT',
+      })
+      world.simulator.setVariable(world.project.id, { key: 'WHAT', value: 'a & b' })
+      const sha = await world.push('feature/x', gate)
+      const job = await ciJobEnds(world, sha, 'compops', 90)
+      expect([job.status, traceOf(world, job)]).toEqual(['success', expect.stringContaining('completed')])
+      const kept = join(world.simulator.artifacts(job.id), 'compops-outputs')
+      expect(await readFile(join(kept, 'out/said'), 'utf8')).toBe('it is a & b\n')
+
+      world.simulator.removeMember(world.project.id, world.alice.id)
+      world.simulator.addMember(world.project.id, world.alice.id, 20)
+      const refused = await world.push('feature/y', included(world, 'attach', { script: 'echo never' }))
+      const no = await ciJobEnds(world, refused, 'compops')
+      expect([no.status, traceOf(world, no)]).toEqual(['failed', expect.stringContaining('needs the role Developer')])
     }))
 
   it('of a computation branch waits for the run that the push has started; computed once, and again when it is retried', () =>
