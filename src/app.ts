@@ -1,8 +1,10 @@
 import { Hono, type Context as HonoContext } from 'hono'
 import { createApi } from './api/api.ts'
+import { doorOf } from './api/door.ts'
 import { createBridge } from './bridge/bridge.ts'
 import { matchGlob, projectFor } from './config/index.ts'
 import type { Context } from './context.ts'
+import { createDashboard } from './dashboard/dashboard.ts'
 import { describeError } from './errors.ts'
 import { createHealth } from './health.ts'
 import { isId } from './model/id.ts'
@@ -59,18 +61,24 @@ export async function createApp(context: Context): Promise<Hono> {
     return c.text(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType })
   })
 
-  /** Where statuses and notes point: on to the page in GitLab, which knows who may see it. */
-  app.get('/runs/:id/*', toGitLab)
-  app.get('/runs/:id', toGitLab)
+  const door = doorOf(context)
+  /** Where statuses and notes point while there are no pages: on to the page in GitLab, which knows who may see it. */
+  if (config.dashboard === null) {
+    app.get('/runs/:id/*', toGitLab)
+    app.get('/runs/:id', toGitLab)
+  }
   async function toGitLab(c: HonoContext): Promise<Response> {
     const id = c.req.param('id') ?? ''
     const url = isId(id) ? await whereToLook(context, id) : null
     return url === null ? c.json({ error: 'there is no such run' }, 404) : c.redirect(url)
   }
 
-  app.route('/', createApi(context))
+  app.route('/', createApi(context, door))
   app.route('/', createBridge(context))
-  app.get('/', c => c.html(frontPage(config.gitlab.url)))
+  const dashboard = createDashboard(context, door)
+  // Last, so that what it demands of its pages is demanded of nothing else.
+  if (dashboard === null) app.get('/', c => c.html(frontPage(config.gitlab.url)))
+  else app.route('/', dashboard)
   app.notFound(c => c.json({ error: `nothing is at ${c.req.path}` }, 404))
   app.onError((error, c) => {
     context.log.error({ step: 'http', path: c.req.path, err: describeError(error) }, 'request failed')

@@ -67,6 +67,8 @@ export interface Context {
   readonly troubles: Map<string, { readonly since: Date; readonly error: string }>
   /** Reads token files again: git, unlike the API client, cannot tell an expired token from a missing right. */
   renewTokens(): Promise<void>
+  /** Aborts when the service stops: what would go on for ever ends then. */
+  readonly stopping: AbortSignal
   close(): Promise<void>
 }
 
@@ -79,6 +81,7 @@ export interface ContextParts {
   readonly metrics: Metrics
   readonly secrets: Secrets
   readonly wake: Wake
+  readonly stopping?: AbortSignal
 }
 
 /** A cluster's name, with the account where a project has one of its own. */
@@ -213,6 +216,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
   const holder = newId()
   return {
     ...parts,
+    stopping: parts.stopping ?? new AbortController().signal,
     templates: openTemplates(config.templates),
     db: store.db,
     holder,

@@ -66,6 +66,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     log.error({ step: 'audit', err: describeError(error) }, 'the audit log cannot be written'),
   )
   const clock = options.clock ?? systemClock
+  const stopping = new AbortController()
   const context = await createContext({
     config,
     store,
@@ -75,6 +76,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     metrics: createMetrics(),
     secrets,
     wake: createWake(clock),
+    stopping: stopping.signal,
   })
   let worker: Worker | null = null
   let operator: OperatorSocket | null = null
@@ -108,8 +110,11 @@ export async function startService(config: Config, options: ServiceOptions = {})
     url,
     context,
     async stop() {
+      stopping.abort()
       await new Promise<void>(resolve => {
         server.close(() => resolve())
+        // Whoever keeps asking over a connection that is open is not waited for.
+        setTimeout(() => 'closeAllConnections' in server && server.closeAllConnections(), 10_000).unref()
         // GitLab keeps connections open; what is being answered is answered, idle ones are let go.
         if ('closeIdleConnections' in server) server.closeIdleConnections()
       })

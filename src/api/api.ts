@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs'
-import { getConnInfo } from '@hono/node-server/conninfo'
 import { Hono, type Context as HonoContext } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
-import { createProjectAccess } from '../auth/access.ts'
+import { addressOf } from '../auth/address.ts'
+import type { Door } from '../auth/door.ts'
 import { Refusal } from '../auth/refusal.ts'
-import { createSignIn, troubleWithGitLab } from '../auth/sign-in.ts'
+import { troubleWithGitLab } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import type { About } from '../model/api.ts'
 import { commandEndpoints } from './commands.ts'
-import { openDesk } from './desk.ts'
+import { doorOf } from './door.ts'
 import type { Asked, Endpoint } from './endpoint.ts'
 import { openApi } from './openapi.ts'
 import { planEndpoints } from './plan.ts'
@@ -24,19 +24,8 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const largestBody = 2 * 1024 * 1024
 
 /** `/api/v1` and its description at `/openapi.json`. Whoever asks is who GitLab says that their token is, and sees and does what GitLab lets them. */
-export function createApi(context: Context): Hono {
-  const { config, clock, log, secrets } = context
-  const now = () => clock.now().getTime()
-  const signIn = createSignIn({
-    now,
-    gitlabAs: context.gitlabAs,
-    onFailure: (address, why) => log.warn({ step: 'api', address, why }, 'a sign-in failed'),
-  })
-  const access = createProjectAccess({
-    now,
-    memberAccess: (project, userId) => context.gitlabOf(project.path).memberAccess(project.id, userId),
-  })
-  const desk = openDesk(context, access)
+export function createApi(context: Context, { signIn, desk }: Door = doorOf(context)): Hono {
+  const { config, log, secrets } = context
   const endpoints = [
     ...projectEndpoints(context, desk),
     ...runEndpoints(context, desk),
@@ -109,20 +98,6 @@ export function createApi(context: Context): Hono {
     log.error({ step: 'api', endpoint: endpoint.name, err: describeError(error) }, 'a request failed')
     return json({ error: 'this did not work; the log of the service says why' }, 500)
   }
-}
-
-/** Whose sign-ins are counted together. What a proxy says of whom it speaks for is believed on this machine only. */
-function addressOf(c: HonoContext): string {
-  let address = ''
-  try {
-    address = getConnInfo(c).remote.address ?? ''
-  } catch {
-    // Asked without a connection, as tests do.
-  }
-  if (address !== '' && !/^(::ffff:)?127\.|^::1$/.test(address)) return address
-  // The last is what the proxy itself has seen; the others anybody may have written.
-  const forwarded = c.req.header('x-forwarded-for')?.split(',').at(-1)?.trim() ?? ''
-  return forwarded === '' ? address : forwarded.slice(0, 64)
 }
 
 function keyOf(headers: Headers): string | null {

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import type { Desk, Seen } from '../auth/desk.ts'
 import { Refusal } from '../auth/refusal.ts'
 import type { Caller } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
@@ -13,7 +14,6 @@ import { readComputation, readSpecFile } from '../run/computation.ts'
 import { planJob, valuesOf } from '../run/plan.ts'
 import { explainProblems } from '../spec/index.ts'
 import { fullRef } from '../why/find.ts'
-import type { Desk, Seen } from './desk.ts'
 import { type Endpoint, endpoint, projectParam } from './endpoint.ts'
 
 /** What would run, without running it: of a branch as it stands in GitLab, or of a file that is not committed yet. */

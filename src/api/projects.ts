@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { noSuch } from '../auth/access.ts'
+import type { Desk } from '../auth/desk.ts'
 import type { Context } from '../context.ts'
 import { BranchAnswer, BranchList, Me, ProjectAnswer, RunList, Tree } from '../model/api.ts'
 import { jobStateNames } from '../model/job-state.ts'
 import { branchAsListed, listBranches, listRuns } from '../store/lists.ts'
 import { fullRef } from '../why/find.ts'
-import type { Desk } from './desk.ts'
 import { type Endpoint, endpoint, page, projectParam } from './endpoint.ts'
 import { showBranch, showListed } from './show.ts'
 

@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { noSuch } from '../auth/access.ts'
+import type { Desk } from '../auth/desk.ts'
 import type { Context } from '../context.ts'
 import { ResultsAnswer, RunAnswer } from '../model/api.ts'
 import { largestPiece, piecesOf } from '../model/results.ts'
 import { answerPiece } from '../results/answer.ts'
+import { createLogReader, type LogReader } from '../results/log-reader.ts'
 import { resultsOf } from '../results/manifest.ts'
 import { loadRun } from '../store/runs.ts'
-import type { Desk } from './desk.ts'
 import { type Endpoint, endpoint, jobParam, runParam } from './endpoint.ts'
-import { createLogReader, type LogReader } from './log.ts'
 import { showRun } from './show.ts'
 
 /** Reading: a run with its jobs, what it left behind, what a job printed. */

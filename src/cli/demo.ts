@@ -35,7 +35,7 @@ export async function run(args: readonly string[], io: Io): Promise<number> {
     service = await startService(config, values.verbose === true ? {} : { logTo: { write: () => true } })
     terminal.title(`ComputationalOps demo`, [
       ['simulated GitLab', simulator.url],
-      ['service', service.url],
+      ['dashboard', service.url],
     ])
     const check = await tell(simulator, seeded, terminal)
     if (values.once === true) {
@@ -126,6 +126,7 @@ projects:
   - path: physics/*
     clusters: [laptop]
     notify: finished
+dashboard: { open: true }
 intervals: { note: 1s }
 `,
   )

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { ConfigError, describeError } from '../errors.ts'
 import { conflictingRoots, sharedAccounts } from './accounts.ts'
 import { readClusters } from './cluster-section.ts'
+import { readDashboard } from './dashboard-section.ts'
 import { asLine, nameOf, type Read, type Report } from './fields.ts'
 import { gitlabKeys, namesWebhookSecret, readGitLab } from './gitlab-section.ts'
 import { matchGlob } from './glob.ts'
@@ -23,6 +24,7 @@ const topKeys = [
   'clusters',
   'projects',
   'templates',
+  'dashboard',
   'intervals',
 ]
 
@@ -147,6 +149,8 @@ function readTop(
   if (gitlab?.webhook !== false) checkWebhookSecrets(gitlabSection, projects ?? [])
   if (gitlab === undefined || clusters === undefined || projects === undefined) return undefined
 
+  const reached = publicUrl ?? `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`
+  const dashboard = section.read('dashboard', readDashboard({ publicUrl: reached, listen }, around)) ?? null
   const plainProjects = projects.map(({ place: _place, namesWebhookSecret: _names, ...project }) => project)
   projects.forEach((project, i) => {
     if (project.runAs === null) return
@@ -162,7 +166,7 @@ function readTop(
   const config: Config = {
     file,
     listen,
-    publicUrl: publicUrl ?? `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`,
+    publicUrl: reached,
     dataDir,
     databaseUrl,
     timeZone,
@@ -170,6 +174,7 @@ function readTop(
     clusters,
     projects: plainProjects,
     templates,
+    dashboard,
     intervals,
     warnings: [],
   }
@@ -288,6 +293,7 @@ export function secretSources(config: Config): SecretSource[] {
     token,
     webhookSecret,
     webhookSigningToken,
+    config.dashboard?.kind === 'sign in' ? config.dashboard.secret : null,
     ...config.clusters.flatMap(c => passphrasesOf(c.ssh)),
     ...config.projects.flatMap(p => [
       p.token,

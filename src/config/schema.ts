@@ -21,10 +21,18 @@ export interface Config {
   readonly projects: readonly ProjectConfig[]
   /** A directory of the site's own job templates, `<name>.sh.hbs`; null: only ours. */
   readonly templates: string | null
+  /** null: there are no pages, only what GitLab shows, the API and the command line. */
+  readonly dashboard: DashboardConfig | null
   readonly intervals: Intervals
   /** What is not wrong but should be known; `compops check` shows it. */
   readonly warnings: readonly string[]
 }
+
+export type DashboardConfig =
+  /** An application of GitLab's, by which people sign in. */
+  | { readonly kind: 'sign in'; readonly applicationId: string; readonly secret: SecretSource }
+  /** Everybody on this machine, as the service itself: for a demo. */
+  | { readonly kind: 'open' }
 
 export interface GitLabConfig {
   /** Without a slash at the end; may have a path. */

@@ -174,7 +174,7 @@ async function filesFor(context: Context, project: ProjectRow, ended: readonly R
       projectPath: project.path,
       publicUrl: context.config.publicUrl,
       timeZone: context.config.timeZone,
-      dashboard: false,
+      dashboard: context.config.dashboard != null,
       nodes,
     }),
   )

@@ -25,7 +25,6 @@ export async function pageOf(context: Context, row: RunRow, run: Run): Promise<P
     at: run.endedAt ?? context.clock.now(),
     timeZone: context.config.timeZone,
     publicUrl: context.config.publicUrl,
-    dashboard: false,
     parent: around?.parent == null ? null : toNeighbour(around.parent),
     children: (around?.children ?? []).map(toNeighbour),
     siblings: (around?.siblings ?? []).map(toNeighbour),
@@ -34,6 +33,7 @@ export async function pageOf(context: Context, row: RunRow, run: Run): Promise<P
     // An older run of the branch is what it is.
     stale,
     staleBy: stale ? (around?.node.stale ?? null) : null,
+    dashboard: context.config.dashboard != null,
     clustersAway: await clustersAway(context.db, run),
     specText: row.specText,
     evidenceRefused: await evidenceRefused(context.db, run),

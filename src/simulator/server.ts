@@ -9,6 +9,7 @@ import type { FaultBook, FaultEffect } from './faults.ts'
 import { handleGit, readGitRequest } from './git-http.ts'
 import { createLfs, isLfsPath } from './lfs.ts'
 import { LIMITS, remember } from './limits.ts'
+import { addOauthRoutes } from './oauth.ts'
 import { createPages } from './pages/pages.ts'
 import { pause } from './pipelines.ts'
 import { Refusal, unauthorized } from './refusal.ts'
@@ -41,6 +42,7 @@ export function createSimulatorServer(world: World, faults: FaultBook): Server {
     }),
   )
   app.get('/oauth/discovery/keys', c => c.json(world.signingKeys.jwks()))
+  addOauthRoutes(app, world)
   app.all('/api/*', c => c.json({ error: '404 Not Found' }, 404))
   const lfs = createLfs(world)
   app.use('*', async function splitLfs(c, next) {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { artifactFolder, traceOf } from './ci-run.ts'
@@ -32,6 +33,7 @@ import { listStatuses } from './statuses.ts'
 import type {
   AccessLevel,
   ProtectedBranch,
+  SimApplication,
   SimArrival,
   SimDelivery,
   SimHook,
@@ -101,6 +103,8 @@ export interface Simulator {
   }): SimUser
   /** A person's, or with `oauth` one of a sign-in. */
   createToken(userId: number, o?: { scopes?: string[]; expiresAt?: string; name?: string; oauth?: boolean }): SimToken
+  /** For sign-in with OAuth 2; scopes default to `read_api`. */
+  createApplication(a: { name: string; redirectUris: string[]; scopes?: string[] }): SimApplication
   blockUser(userId: number, blocked?: boolean): void
   revokeToken(token: string): void
   expireToken(token: string): void
@@ -411,6 +415,12 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     close,
     createUser,
     createToken,
+    createApplication({ name, redirectUris, scopes = ['read_api'] }) {
+      const secret = () => randomBytes(32).toString('hex')
+      const application: SimApplication = { id: secret(), secret: `gloas-${secret()}`, name, redirectUris, scopes }
+      world.applications.set(application.id, application)
+      return application
+    },
     blockUser: (userId, blocked = true) => {
       userOf(world, userId).blocked = blocked
     },

@@ -46,6 +46,15 @@ export interface SimToken {
   oauth: boolean
 }
 
+/** An application of the instance, confidential and trusted by nobody: people are asked. */
+export interface SimApplication {
+  id: string
+  secret: string
+  name: string
+  redirectUris: string[]
+  scopes: string[]
+}
+
 export interface ProtectedBranch {
   pattern: string
   pushLevel: AccessLevel | 0

@@ -4,7 +4,9 @@ import type { RunningJob } from './ci-run.ts'
 import type { Hooks } from './hooks.ts'
 import { createHooks } from './hooks.ts'
 import { createSigningKeys, type SigningKeys } from './id-tokens.ts'
+import type { Grant, Refresh } from './oauth.ts'
 import type {
+  SimApplication,
   SimArrival,
   SimDelivery,
   SimHook,
@@ -32,6 +34,9 @@ export interface World {
   readonly users: Map<number, SimUser>
   readonly passwords: Map<number, string>
   readonly tokens: Map<string, SimToken>
+  readonly applications: Map<string, SimApplication>
+  readonly grants: Map<string, Grant>
+  readonly refreshTokens: Map<string, Refresh>
   readonly projects: Map<number, SimProject>
   /** Former paths in lower case, to the project that had them. */
   readonly redirects: Map<string, number>
@@ -82,6 +87,9 @@ export function createWorld(options: WorldOptions): World {
     users: new Map(),
     passwords: new Map(),
     tokens: new Map(),
+    applications: new Map(),
+    grants: new Map(),
+    refreshTokens: new Map(),
     projects: new Map(),
     redirects: new Map(),
     hooks: new Map(),

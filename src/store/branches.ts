@@ -16,3 +16,9 @@ export async function moveHead(tx: Db, seen: BranchRow, sha: string): Promise<vo
     .returning({ id: branches.id })
   if (moved.length === 0) throw new CompopsError(`${seen.ref} moved at the same moment`, { transient: true })
 }
+
+/** The run that a branch shows. */
+export async function latestRunIdOf(db: Db, branchId: string): Promise<string | null> {
+  const [found] = await db.select({ latest: branches.latestRunId }).from(branches).where(eq(branches.id, branchId))
+  return found?.latest ?? null
+}

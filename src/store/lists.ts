@@ -55,6 +55,28 @@ export async function listedRun(db: Db, id: string): Promise<ListedRun | null> {
   return found === undefined ? null : toListed(found)
 }
 
+/** Runs of several projects, newest first: those under way, those with jobs that wait for a person, those that failed within a day, or all. */
+export async function runsOfProjects(
+  db: Db,
+  projectIds: readonly number[],
+  which: 'under way' | 'held' | 'failed lately' | 'newest',
+  limit: number,
+): Promise<(ListedRun & { readonly projectId: number })[]> {
+  if (projectIds.length === 0) return []
+  const chosen = {
+    'under way': sql`r.ended_at is null and r.superseded_by is null`,
+    held: sql`r.ended_at is null and exists (select 1 from jobs h where h.run_id = r.id and h.hold is not null and h.state not in ${finalStates})`,
+    'failed lately': sql`r.ended_at > now() - interval '24 hours' and r.state = 'failed'`,
+    newest: sql`true`,
+  }[which]
+  const found = await rows<RunFields & { project_id: number | string }>(
+    db,
+    sql`select r.project_id, ${runColumns} from runs r ${withStates}
+      where r.project_id in ${[...projectIds]} and ${chosen} order by r.id desc limit ${limit}`,
+  )
+  return found.map(row => ({ ...toListed(row), projectId: Number(row.project_id) }))
+}
+
 const stateOf = sql`coalesce(s.state, r.state)`
 
 async function runsWhere(db: Db, condition: SQL, end: SQL): Promise<RunFields[]> {

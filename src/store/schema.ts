@@ -595,6 +595,21 @@ export const bots = pgTable('bots', {
   firstSeenAt: at('first_seen_at').notNull().default(sql`now()`),
 })
 
+/** Who is signed in to the pages. What opens it is in their browser alone: here stand its digest, and their GitLab tokens sealed with it. */
+export const sessions = pgTable(
+  'sessions',
+  {
+    /** SHA-256 of the session's secret. */
+    id: text('id').primaryKey(),
+    personId: gitlabId('person_id').notNull(),
+    sealed: text('sealed').notNull(),
+    createdAt: at('created_at').notNull().default(sql`now()`),
+    /** Moves on with use, up to what `createdAt` allows. */
+    endsAt: at('ends_at').notNull(),
+  },
+  t => [index('sessions_end').on(t.endsAt)],
+)
+
 /** Who owns a cluster's connection or a project's mirror. The fence grows with each owner, so that a late write of a former one is seen. */
 export const leases = pgTable('leases', {
   name: text('name').primaryKey(),

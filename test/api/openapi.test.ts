@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApi } from '../../src/api/api.ts'
-import { readRange } from '../../src/api/log.ts'
+import { readRange } from '../../src/results/log-reader.ts'
 import { openRows } from '../support/rows.ts'
 
 interface Description {

@@ -179,6 +179,7 @@ test('the whole file, read', async () => {
       lease: 30_000,
       retry: 30_000,
     },
+    dashboard: null,
     warnings: [],
   })
   expect(gitlab).toMatchObject({
@@ -731,5 +732,39 @@ describe('what is not wrong but worth knowing', () => {
       { account: 'compops on falcon.example.org:2222', projects: ['physics/*'], agreed: true },
       { account: "the service's account on this machine", projects: ['physics/*'], agreed: true },
     ])
+  })
+})
+
+describe('who may see the pages', () => {
+  const read = (lines: string, rest = '') => {
+    const text = `${rest}gitlab: { url: https://gitlab.example.org, token: "\${GITLAB_TOKEN}", webhook_secret: "\${HOOK}" }
+clusters: { here: { scheduler: local, root: /tmp/x } }
+projects: [{ path: a/b, clusters: [here] }]
+${lines}
+`
+    const result = readConfig(text, join(folder, 'compops.config.yml'), env)
+    return 'mistakes' in result ? result.mistakes.join('\n') : result.config.dashboard
+  }
+  const https = 'public_url: https://compops.example.org\n'
+
+  test('an application of GitLab, behind https or on loopback; its secret is one', () => {
+    const dashboard = read('dashboard: { application_id: abc, secret: "${HOOK}" }', https)
+    expect(dashboard).toMatchObject({ kind: 'sign in', applicationId: 'abc' })
+    expect(read('dashboard: { application_id: abc, secret: "${HOOK}" }')).toMatchObject({ kind: 'sign in' })
+    expect(
+      read('dashboard: { application_id: abc, secret: "${HOOK}" }', 'public_url: http://compops.example.org\n'),
+    ).toMatch(/not encrypted/)
+    expect(read('dashboard: { application_id: abc }', https)).toMatch(/`secret` is missing/)
+    expect(read('dashboard: { secret: "${HOOK}" }', https)).toMatch(/`application_id` is missing.*read_api/s)
+    expect(read('')).toBeNull()
+  })
+
+  test('without signing in on loopback only', () => {
+    expect(read('dashboard: { open: true }')).toEqual({ kind: 'open' })
+    expect(read('dashboard: { open: true }', https)).toMatch(/can be reached from other machines/)
+    expect(read('dashboard: { open: true }', 'listen: 0.0.0.0:8080\npublic_url: http://127.0.0.1:8080\n')).toMatch(
+      /can be reached from other machines/,
+    )
+    expect(read('dashboard: { open: true, application_id: abc }')).toMatch(/both stand here/)
   })
 })

@@ -25,6 +25,8 @@ export interface WorldOptions {
   /** A database of the test's own, perhaps behind a proxy. */
   readonly databaseUrl?: string
   readonly tokenFile?: boolean
+  /** Pages: for who signs in with the simulated GitLab, or open on this machine. Default: none. */
+  readonly dashboard?: 'sign in' | 'open'
   readonly hook?: boolean
   /** Files beside the configuration. */
   readonly files?: Readonly<Record<string, string>>
@@ -69,6 +71,15 @@ export async function startWorld(options: WorldOptions = {}) {
   const token = simulator.createToken(bot.id, { name: 'compops', scopes: ['api'] }).token
   const secret = 'webhook-secret-of-the-story'
   const port = await quietPort()
+  const application = simulator.createApplication({
+    name: 'ComputationalOps',
+    redirectUris: [`http://127.0.0.1:${port}/sign-in/back`],
+  })
+  const pages = {
+    none: '',
+    open: 'dashboard: { open: true }\n',
+    'sign in': `dashboard: { application_id: "${application.id}", secret: "\${STORY_APPLICATION}" }\n`,
+  }[options.dashboard ?? 'none']
   const tokenFile = join(place, 'token')
   await writeFile(tokenFile, token, { mode: 0o600 })
   const configFile = join(place, 'compops.config.yml')
@@ -80,7 +91,7 @@ public_url: http://127.0.0.1:${port}
 data_dir: ${join(place, 'data')}
 ${databaseUrl === null ? '' : `database_url: ${databaseUrl}`}
 time_zone: Europe/Berlin
-gitlab:
+${pages}gitlab:
   url: ${simulator.url}
   ${options.tokenFile === true ? `token_file: ${tokenFile}` : 'token: ${STORY_TOKEN}'}
   webhook_secret: \${STORY_SECRET}
@@ -131,7 +142,9 @@ ${options.more ?? 'intervals: { note: 200ms }'}
       return service
     },
     async start(more: { readonly recover?: boolean } = {}) {
-      const config = await loadConfig(configFile, { ...process.env, STORY_TOKEN: token, STORY_SECRET: secret })
+      const config = await loadConfig(configFile, {
+        ...{ ...process.env, STORY_TOKEN: token, STORY_SECRET: secret, STORY_APPLICATION: application.secret },
+      })
       service = await startService(config, {
         logTo: { write: (line: string) => logged.push(line) },
         ...(clock === undefined ? {} : { clock }),

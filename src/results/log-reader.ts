@@ -4,9 +4,9 @@ import type { Context } from '../context.ts'
 import { readTasks } from '../model/array.ts'
 import { isFinal } from '../model/job-state.ts'
 import { pieceHeaders } from '../model/results.ts'
-import { readPiece } from '../results/piece.ts'
 import type { AttemptRow, JobRow } from '../store/runs.ts'
 import { attempts } from '../store/schema.ts'
+import { readPiece } from './piece.ts'
 
 export interface LogAsked {
   readonly attempt?: string | undefined

@@ -1,12 +1,12 @@
 import { eq, sql } from 'drizzle-orm'
-import { noSuch, noSuchProject, type ProjectAccess } from '../auth/access.ts'
-import { Refusal } from '../auth/refusal.ts'
-import type { Caller } from '../auth/sign-in.ts'
-import { type ProjectConfig, projectFor } from '../config/index.ts'
-import type { Context } from '../context.ts'
+import { type Config, type ProjectConfig, projectFor } from '../config/index.ts'
 import { isId } from '../model/id.ts'
+import type { Db } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
 import { attempts, jobs, projects, runs } from '../store/schema.ts'
+import { noSuch, noSuchProject, type ProjectAccess } from './access.ts'
+import { Refusal } from './refusal.ts'
+import type { Caller } from './sign-in.ts'
 
 /** A project that the caller may look at. */
 export interface Seen {
@@ -31,7 +31,10 @@ export interface Desk {
   attempt(caller: Caller, id: string): Promise<AttemptSeen>
 }
 
-export function openDesk(context: Pick<Context, 'db' | 'config'>, access: ProjectAccess): Desk {
+export function openDesk(
+  context: { readonly db: Db; readonly config: Pick<Config, 'projects'> },
+  access: ProjectAccess,
+): Desk {
   const { db, config } = context
 
   async function see(caller: Caller, project: ProjectRow | null, anew: boolean): Promise<Seen> {

@@ -1,0 +1,124 @@
+import { sql } from 'drizzle-orm'
+import type { Hono } from 'hono'
+import { streamSSE } from 'hono/streaming'
+import { Refusal } from '../auth/refusal.ts'
+import { describeError } from '../errors.ts'
+import { first } from '../store/open.ts'
+import type { Way } from './dashboard.ts'
+import { changeOf, type Held, hold, stamp } from './page.ts'
+import { ownPath } from './sign-in.ts'
+
+/** ms: between two looks whether anything has changed, for all who look together; and until a page is told that it is up to date. */
+const pause = 1_000
+const assurance = 10_000
+const mostOpen = 1_000
+
+/** `/live?at=/jobs`: what changes on that page, as server-sent events, and at least every ten seconds that it is up to date. */
+export function addLive(app: Hono, way: Way): void {
+  const { site, visitorOf, pageAt, refuse } = way
+  const { context } = site
+  const { clock } = context
+  const pulse = createPulse(way)
+  let open = 0
+
+  app.get('/live', async c => {
+    const url = new URL(ownPath(c.req.query('at')), 'http://here')
+    let visitor: Awaited<ReturnType<typeof visitorOf>>
+    try {
+      visitor = await visitorOf(c)
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 401) return c.text('Nobody is signed in', 401)
+      return refuse(c, error, null)
+    }
+    if (open >= mostOpen || context.stopping.aborted)
+      return c.text('Too many pages are open', 503, { connection: 'close' })
+    const had = c.req.header('last-event-id') ?? c.req.query('stamp') ?? null
+    c.header('x-accel-buffering', 'no')
+    // A connection that is kept would be asked again at once when the service stops, and hold it up.
+    c.header('connection', 'close')
+    return streamSSE(c, async stream => {
+      open++
+      const gone = new AbortController()
+      const leave = () => gone.abort()
+      stream.onAbort(leave)
+      context.stopping.addEventListener('abort', leave, { once: true })
+      if (context.stopping.aborted) leave()
+      try {
+        let held: Map<string, Held> | null = null
+        let seen: string | null = null
+        let told = 0
+        while (!gone.signal.aborted) {
+          const at = await pulse.now().catch(error => {
+            context.log.warn({ step: 'live', err: describeError(error) }, 'pages cannot be renewed')
+            return null
+          })
+          if (at === null) {
+            await stream.writeSSE({ event: 'trouble', data: 'The database does not answer at present' })
+            held = null
+            seen = null
+          } else if (at !== seen) {
+            // Whoever was signed out, or may see the page no longer, is asked to load it, and is told there.
+            const still = await visitorOf(c).catch(error => error as unknown)
+            if (still instanceof Error && still instanceof Refusal && [401, 403].includes(still.status)) {
+              await stream.writeSSE({ event: 'reload', data: '' })
+              return
+            }
+            if (!(still instanceof Error)) {
+              const page = await pageAt(url, visitor).catch(error => error as Error)
+              if (page === null || (page instanceof Refusal && page.status < 429)) {
+                await stream.writeSSE({ event: 'reload', data: '' })
+                return
+              }
+              if (!(page instanceof Error)) {
+                const mark = stamp(page.regions)
+                // Who comes back with the mark of what stands there now has missed nothing.
+                const before: ReadonlyMap<string, Held> =
+                  held ?? (had === mark ? new Map(page.regions.map(one => [one.id, hold(one)])) : new Map())
+                const changes = page.regions.map(one => changeOf(before.get(one.id), one)).filter(one => one !== null)
+                held = new Map(page.regions.map(one => [one.id, hold(one)]))
+                seen = at
+                told = clock.now().getTime()
+                const data = context.secrets.redact(JSON.stringify({ changes, at: clock.now().toISOString() }))
+                await stream.writeSSE({ event: 'changes', id: mark, data })
+              }
+            }
+          }
+          if (clock.now().getTime() - told >= assurance && at !== null) {
+            told = clock.now().getTime()
+            await stream.writeSSE({ event: 'fresh', data: clock.now().toISOString() })
+          }
+          await clock.sleep(pause, gone.signal)
+        }
+      } finally {
+        context.stopping.removeEventListener('abort', leave)
+        open--
+      }
+    })
+  })
+}
+
+/** One small question for all open pages together: whether anything that pages show has changed since. */
+function createPulse({ site }: Way): { now(): Promise<string> } {
+  const { db, clock } = site.context
+  let last: { readonly at: number; readonly answer: Promise<string> } | null = null
+  return {
+    now() {
+      const at = clock.now().getTime()
+      if (last !== null && at - last.at < pause * 0.8 && at >= last.at) return last.answer
+      const answer = first<{ mark: string }>(
+        db,
+        sql`select concat_ws(' ',
+          (select concat(count(*), ' ', sum(version)) from runs where ended_at is null),
+          (select id from runs order by id desc limit 1),
+          (select sum(version) from (select version from runs order by id desc limit 200) recent),
+          (select concat(extract(epoch from max(received_at)), ' ', count(*) filter (where done_at is null))
+            from (select received_at, done_at from deliveries order by received_at desc limit 100) d),
+          (select string_agg(concat(name, unreachable_since, last_error), ' ') from connections),
+          (select string_agg(concat(cluster, mode, until), ' ') from holds),
+          (select max(id::text) from acts)) as mark`,
+      ).then(found => found?.mark ?? '')
+      last = { at, answer }
+      return answer
+    },
+  }
+}

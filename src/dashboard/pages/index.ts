@@ -1,0 +1,24 @@
+import { auditPage } from './audit.ts'
+import { clustersPage } from './clusters.ts'
+import { deliveriesPage, deliveryPage } from './deliveries.ts'
+import { jobPage } from './job.ts'
+import { overviewPage } from './overview.ts'
+import { projectsPage } from './projects.ts'
+import { runPage } from './run.ts'
+import { schedulerPage } from './scheduler.ts'
+import type { PageKind } from './site.ts'
+import { treePage } from './tree.ts'
+
+/** The table of pages. */
+export const pages: readonly PageKind[] = [
+  overviewPage,
+  schedulerPage,
+  runPage,
+  jobPage,
+  projectsPage,
+  treePage,
+  clustersPage,
+  deliveriesPage,
+  deliveryPage,
+  auditPage,
+]
