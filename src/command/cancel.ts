@@ -11,12 +11,12 @@ export const cancelVerb: Verb = {
   target: 'job or branch',
   async obey(context, order, place, within) {
     const open = await openRunsOf(context, await branchesMeant(context, order, place))
-    const which = place.job === null ? { runs: open } : { jobs: [place.job.id] }
+    const which = place.chosen.length === 0 ? { runs: open } : { jobs: place.chosen.map(job => job.id) }
     const names = await stopJobs(context, which, `canceled by ${order.person.username}`, within)
     if (names.length === 0)
       return {
         outcome: 'nothing to do',
-        said: place.job === null ? 'Nothing is under way.' : `${code(place.job.name)} has ended.`,
+        said: place.chosen.length === 0 ? 'Nothing is under way.' : `${code(order.target ?? '')} has ended.`,
         tell: true,
       }
     return { outcome: 'done', said: prose(`Cancelled: ${names.slice(0, 40).join(', ')}.`) }

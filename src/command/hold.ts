@@ -60,7 +60,7 @@ export const unholdVerb: Verb = {
 }
 
 async function meant(context: Context, order: Order, place: Place): Promise<readonly string[]> {
-  if (place.job !== null) return [place.job.id]
+  if (place.chosen.length > 0) return place.chosen.map(job => job.id)
   if (order.args.options.subtree !== true) return place.jobs.map(job => job.id)
   return jobsOfRuns(context, await openRunsOf(context, await branchesMeant(context, order, place)))
 }

@@ -25,9 +25,9 @@ export async function perform(context: Context, asked: Order): Promise<Answer> {
     const place = await placeOf(context, order)
     const no = await refusal(context, order, verb.right, place)
     if (no !== null) answer = { outcome: 'refused', said: no, denied: true, stranger: no === onlyMembers }
-    else if (order.target !== null && place.job === null && !place.named && verb.target !== 'none')
+    else if (order.target !== null && place.chosen.length === 0 && !place.named && verb.target !== 'none')
       answer = { outcome: 'refused', said: unknownTarget(place, order.target) }
-    else if (verb.target === 'job' && place.job === null)
+    else if (verb.target === 'job' && place.chosen.length === 0)
       answer = {
         outcome: 'refused',
         said: order.target === null ? `Which job? \`${name} ${verb.usage}\`.` : unknownTarget(place, order.target),

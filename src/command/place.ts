@@ -2,6 +2,7 @@ import { and, desc, eq } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError } from '../errors.ts'
 import type { MergeRequest } from '../gitlab/gitlab.ts'
+import { jobsNamed } from '../model/matrix.ts'
 import { code, inline } from '../render/markdown.ts'
 import { type BranchRow, type JobRow, jobsOf, type RunRow, shortBranch } from '../store/runs.ts'
 import { branches, runs } from '../store/schema.ts'
@@ -15,8 +16,10 @@ export interface Place {
   /** The run that the branch shows. */
   readonly run: RunRow | null
   readonly jobs: readonly JobRow[]
-  /** The one job that was named; null: the run as a whole. */
+  /** The one job that was named; null: the run as a whole, or several. */
   readonly job: JobRow | null
+  /** The jobs that were named: one, or all that a matrix has made of one; none: the run as a whole. */
+  readonly chosen: readonly JobRow[]
   /** A branch was named, which need not be the one that the order was given on. */
   readonly named: boolean
   readonly fork: boolean
@@ -38,10 +41,10 @@ export async function placeOf(context: Context, order: Order): Promise<Place> {
   } else ref = `refs/heads/${at.branch}`
   const here = await look(context, project.id, ref)
   const fork = !ref.startsWith('refs/heads/')
-  const place: Place = { ...here, ref, mergeRequest, fork, named: false, job: null }
+  const place: Place = { ...here, ref, mergeRequest, fork, named: false, job: null, chosen: [] }
   if (order.target === null) return place
-  const job = here.jobs.find(one => one.name === order.target)
-  if (job !== undefined) return { ...place, job }
+  const chosen = jobsNamed(here.jobs, order.target)
+  if (chosen.length > 0) return { ...place, chosen, job: chosen.length === 1 ? chosen[0]! : null }
   const other = `refs/heads/${order.target}`
   const there = await look(context, project.id, other)
   if (there.branch !== null) return { ...place, ...there, ref: other, fork: false, named: true }

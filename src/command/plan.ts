@@ -5,6 +5,7 @@ import { ensureCommit } from '../git/mirror.ts'
 import { countTasks } from '../model/array.ts'
 import { costOf, isAbove } from '../model/cost.ts'
 import type { JobSpec } from '../model/job-spec.ts'
+import { specsNamed } from '../model/matrix.ts'
 import { formatWalltime } from '../model/walltime.ts'
 import { countOf } from '../render/amounts.ts'
 import { approvalWanted, costInWords } from '../render/approval.ts'
@@ -51,7 +52,7 @@ export const planVerb: Verb = {
     const all = read.spec.jobs
     if (all.length === 0)
       return { outcome: 'nothing to do', said: `Nothing would run: ${read.notices.join('; ')}.`, tell: true }
-    const jobs = order.target === null ? all : all.filter(job => job.name === order.target)
+    const jobs = order.target === null ? all : specsNamed(all, order.target)
     if (jobs.length === 0)
       return {
         outcome: 'refused',

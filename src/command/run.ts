@@ -2,7 +2,7 @@ import { CompopsError } from '../errors.ts'
 import { writeTasks } from '../model/array.ts'
 import { countOf } from '../render/amounts.ts'
 import { code } from '../render/markdown.ts'
-import { rerunMissing, retryJob } from '../run/rerun.ts'
+import { rerunMissing, retryJobs } from '../run/rerun.ts'
 import { startAgain } from '../run/start-again.ts'
 import { jobsOf, removalsOf, shortBranch } from '../store/runs.ts'
 import { headNow } from './head.ts'
@@ -23,18 +23,19 @@ export const runVerb: Verb = {
         said: 'Nothing of a fork runs before a Maintainer has read its commit: `/compops ok-to-test <sha>`.',
       }
     const { values } = order.args
-    const { job, run } = place
-    if (job !== null && run !== null && Object.keys(values).length === 0) {
+    const { chosen, run } = place
+    if (chosen.length > 0 && run !== null && Object.keys(values).length === 0) {
       const head = await headNow(context, order.project, place.ref)
       if (head === run.sha && run.supersededBy === null && (await removalsOf(context.db, run.id)).length === 0) {
-        await retryJob(context, { runId: run.id, name: job.name }, { completedToo: true, within })
-        return { outcome: 'done', said: `${code(job.name)} runs again.` }
+        const names = chosen.map(job => job.name)
+        const again = await retryJobs(context, { runId: run.id, names }, { completedToo: true, within })
+        return { outcome: 'done', said: runsAgain([...again.keys()], names.length) }
       }
     }
     const started = await startAgain(context, {
       ...{ project: order.project, ref: place.ref, cause: order.cause, by: order.person, within },
-      how: `/compops run${job === null ? '' : ` ${job.name}`} by ${order.person.username}`,
-      only: job === null ? undefined : [job.name],
+      how: `/compops run${chosen.length === 0 ? '' : ` ${order.target}`} by ${order.person.username}`,
+      only: chosen.length === 0 ? undefined : [order.target!],
       values,
     })
     const jobs = await jobsOf(context.db, started.id)
@@ -47,6 +48,23 @@ export const runVerb: Verb = {
   },
 }
 
+/** `solve-1`, `solve-2` run again; the other one is let be. */
+function runsAgain(names: readonly string[], of: number): string {
+  const more = names.length > 40 ? ` and ${names.length - 40} more` : ''
+  const listed = names
+    .slice(0, 40)
+    .map(name => code(name))
+    .join(', ')
+  const left = of - names.length
+  const rest = left === 0 ? '' : `; the other ${left === 1 ? 'one is' : `${left} are`} let be`
+  return `${listed}${more} ${names.length === 1 ? 'runs' : 'run'} again${rest}.`
+}
+
+function tasksOf(name: string, tasks: readonly number[], named: boolean): string {
+  const of = named ? ` of ${code(name)}` : ''
+  return `${countOf(tasks.length, 'task')}${of} that had not completed (${code(writeTasks(tasks), 'paragraph', 100)})`
+}
+
 export const rerunVerb: Verb = {
   also: ['retest'],
   usage: '[branch]',
@@ -54,7 +72,7 @@ export const rerunVerb: Verb = {
   right: 'change',
   target: 'job or branch',
   async obey(context, order, place, within) {
-    if (place.job !== null) return retryVerb.obey(context, order, place, within)
+    if (place.chosen.length > 0) return retryVerb.obey(context, order, place, within)
     if (place.run === null) throw new CompopsError('there is no run yet: `/compops run` starts one')
     const names = await rerunMissing(context, place.run.id, within)
     if (names.length === 0)
@@ -77,13 +95,17 @@ export const retryVerb: Verb = {
   right: 'change',
   target: 'job',
   async obey(context, order, place, within) {
-    const { job, run } = place
-    const raised = readRaised(context, order, job!.spec)
+    const { chosen, run } = place
+    const raised = chosen.map(job => readRaised(context, order, job.spec))[0]
     const how = { completedToo: false, within, raised }
-    const { tasks } = await retryJob(context, { runId: run!.id, name: job!.name }, how)
-    return {
-      outcome: 'done',
-      said: `${code(job!.name)} runs again${tasks === null ? '' : `: ${countOf(tasks.length, 'task')} (${code(writeTasks(tasks), 'paragraph', 100)})`}.`,
-    }
+    const names = chosen.map(job => job.name)
+    const again = [...(await retryJobs(context, { runId: run!.id, names }, how))]
+    const tasks = again.map(([name, list]) => (list === null ? null : tasksOf(name, list, again.length > 1)))
+    const arrays = tasks.filter(one => one !== null)
+    const of = runsAgain(
+      again.map(([name]) => name),
+      names.length,
+    )
+    return { outcome: 'done', said: arrays.length === 0 ? of : `${of.slice(0, -1)}: ${arrays.join('; ')}.` }
   },
 }

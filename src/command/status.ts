@@ -16,7 +16,8 @@ export const statusVerb: Verb = {
     if (place.run === null) return { outcome: 'done', said: 'There is no run yet.', tell: true }
     const run = await loadRun(context.db, place.run.id)
     const { symbol, words } = verdictOf(run)
-    const jobs = place.job === null ? run.jobs : run.jobs.filter(job => job.id === place.job?.id)
+    const jobs =
+      place.chosen.length === 0 ? run.jobs : run.jobs.filter(job => place.chosen.some(one => one.id === job.id))
     const rows = jobs.slice(0, most).map(job => {
       const attempt = job.attempts.at(-1)
       const state = jobStates[job.state]

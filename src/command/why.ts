@@ -4,7 +4,7 @@ import { CompopsError } from '../errors.ts'
 import { describeHold } from '../model/hold.ts'
 import { isFinal, jobStates } from '../model/job-state.ts'
 import { jobNeeds, needInWords, needStands } from '../model/needs.ts'
-import type { Job } from '../model/run.ts'
+import type { Job, Run } from '../model/run.ts'
 import { formatDuration, formatTime } from '../render/amounts.ts'
 import { code, inline, prose } from '../render/markdown.ts'
 import { advice, failureInWords, lastAttempt } from '../render/outcome.ts'
@@ -22,30 +22,44 @@ export const whyVerb: Verb = {
   right: 'see',
   target: 'job',
   async obey(context, _order, place) {
-    const row = place.job!
     const run = await loadRun(context.db, place.run!.id)
-    const job = run.jobs.find(one => one.id === row.id)!
-    const said: string[] = [
-      `${jobStates[job.state].symbol} ${code(job.name, 'paragraph', 80)} ${jobStates[job.state].label}.`,
-    ]
-    if (isFinal(job.state)) {
-      if (job.state === 'failed') said.push(`It ended by ${inline(failureInWords(job), 200)}.`)
-      if (job.message !== null) said.push(sentence(job.message))
-      const advised = job.state === 'failed' ? advice(job, true) : null
-      if (advised !== null) said.push(`**Try:** ${advised}`)
-      return { outcome: 'done', said: said.join(' '), tell: true }
-    }
-    const needs = jobNeeds(job.spec.needs).filter(need => {
-      const needed = run.jobs.find(one => one.name === need.job)
-      return needed !== undefined && needStands(need.kind, { state: needed.state, begun: false }) === 'open'
-    })
-    if (needs.length > 0) said.push(`It needs ${needs.map(need => code(needInWords(need))).join(', ')}.`)
-    if (job.message !== null) said.push(sentence(job.message))
-    if (row.hold !== null) said.push(endOfHold[row.hold.kind])
-    said.push(...(await ofCluster(context, row)))
-    if (job.state === 'queued') said.push(...(await ofQueue(context, row, job)))
-    return { outcome: 'done', said: said.join(' '), tell: true }
+    const shown = place.chosen.filter(row => place.chosen.length === 1 || row.state !== 'completed').slice(0, several)
+    const said: string[] = []
+    for (const row of shown) said.push(await whyOf(context, run, row))
+    const left = place.chosen.length - shown.length
+    const completed = place.chosen.filter(row => row.state === 'completed').length
+    if (left > 0 && completed === left) said.push(`${left === 1 ? 'One has' : `${left} have`} completed.`)
+    else if (left > 0)
+      said.push(`And ${left} more, of which ${completed} have completed: \`/compops why <job>\` tells of one.`)
+    return { outcome: 'done', said: said.join('\n\n'), tell: true }
   },
+}
+
+/** Of those that a matrix has made. */
+const several = 10
+
+async function whyOf(context: Context, run: Run, row: JobRow): Promise<string> {
+  const job = run.jobs.find(one => one.id === row.id)!
+  const said: string[] = [
+    `${jobStates[job.state].symbol} ${code(job.name, 'paragraph', 80)} ${jobStates[job.state].label}.`,
+  ]
+  if (isFinal(job.state)) {
+    if (job.state === 'failed') said.push(`It ended by ${inline(failureInWords(job), 200)}.`)
+    if (job.message !== null) said.push(sentence(job.message))
+    const advised = job.state === 'failed' ? advice(job, true) : null
+    if (advised !== null) said.push(`**Try:** ${advised}`)
+    return said.join(' ')
+  }
+  const needs = jobNeeds(job.spec.needs).filter(need => {
+    const needed = run.jobs.find(one => one.name === need.job)
+    return needed !== undefined && needStands(need.kind, { state: needed.state, begun: false }) === 'open'
+  })
+  if (needs.length > 0) said.push(`It needs ${needs.map(need => code(needInWords(need))).join(', ')}.`)
+  if (job.message !== null) said.push(sentence(job.message))
+  if (row.hold !== null) said.push(endOfHold[row.hold.kind])
+  said.push(...(await ofCluster(context, row)))
+  if (job.state === 'queued') said.push(...(await ofQueue(context, row, job)))
+  return said.join(' ')
 }
 
 const endOfHold = {

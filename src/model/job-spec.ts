@@ -1,4 +1,5 @@
 import type { ArraySpec } from './array.ts'
+import type { MatrixInstance } from './matrix.ts'
 import type { BranchNeed, Need } from './needs.ts'
 import type { ChainSpec, CheckpointSpec, OnExhausted, RetrySpec } from './retry.ts'
 import type { Supersede } from './supersede.ts'
@@ -66,6 +67,8 @@ export interface JobSpec {
   readonly cluster: string
   /** What must have happened before. */
   readonly needs: readonly Need[]
+  /** Only where a `parallel: matrix` has made it. */
+  readonly matrix?: MatrixInstance
   /** What must have happened in other branches before. */
   readonly branch_needs?: readonly BranchNeed[]
   /** Environment modules, loaded on the node before everything else. */

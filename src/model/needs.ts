@@ -1,5 +1,6 @@
 import type { JobState } from './job-state.ts'
 import { isFinal, runState } from './job-state.ts'
+import { choiceInWords, type MatrixChoice } from './matrix.ts'
 
 /**
  * What of another job is waited for: `after` its begin, `afterok` that it completed, `afternotok` that it failed, `any` its end, however it ends.
@@ -20,6 +21,8 @@ export interface JobNeed {
 export interface BranchNeed extends JobNeed {
   /** Short. */
   readonly branch: string
+  /** Which of the jobs that a matrix has made; left out: all. */
+  readonly matrix?: MatrixChoice
 }
 
 /** The needs within the run. */
@@ -44,7 +47,7 @@ export function waitsFor(needs: readonly JobNeed[]): string {
 
 /** `mesh of calc/heat`, `the end of mesh of calc/heat` */
 export function branchNeedInWords(need: BranchNeed): string {
-  return `${needInWords(need)} of ${need.branch}`
+  return `${needInWords(need)}${choiceInWords(need.matrix)} of ${need.branch}`
 }
 
 export interface Needed {

@@ -24,6 +24,7 @@ export async function findResults(
   const named = run.jobs.filter(
     one =>
       one.name === job ||
+      (one.spec.matrix !== undefined && one.spec.matrix.of === job) ||
       one.id === word ||
       one.attempts.some(attempt => attempt.id === word || attempt.nativeId === word || attempt.nativeId === array),
   )

@@ -32,6 +32,7 @@ export async function refuseNeeds(context: Context, child: Child, read: Computat
     job: job.name,
     needs: jobNeeds(job.needs).map(need => need.job),
     others: job.branch_needs ?? [],
+    ...(job.matrix === undefined ? {} : { matrix: job.matrix }),
   }))
   const circle = needCircle(branch, [...own, ...others])
   if (circle === null) return read

@@ -6,6 +6,7 @@ import type { Resources } from '../model/job-spec.ts'
 import { isFinal } from '../model/job-state.ts'
 import { notCalledFor } from '../model/needs.ts'
 import { type Db, transact } from '../store/open.ts'
+import type { JobRow } from '../store/runs.ts'
 import { jobs } from '../store/schema.ts'
 import { beginAgain, openRunAgain, takeBackCancellations, type Within } from './begin-again.ts'
 import { releaseJobs } from './hold.ts'
@@ -64,36 +65,67 @@ async function giveMore(tx: Db, jobId: string, raised: RetryOptions['raised']): 
 export async function retryJob(
   context: Context,
   { runId, name }: { readonly runId: string; readonly name: string },
-  { completedToo, within, raised }: RetryOptions,
+  options: RetryOptions,
 ): Promise<{ readonly tasks: readonly number[] | null }> {
-  const tasks = await transact(context.db, async tx => {
+  const again = await retryJobs(context, { runId, names: [name] }, options)
+  return { tasks: again.get(name) ?? null }
+}
+
+/** The same of several at once, as of those that a matrix has made: what is under way is let be, and what has completed unless it is meant too. Returns which run again, with the tasks of arrays. */
+export async function retryJobs(
+  context: Context,
+  { runId, names }: { readonly runId: string; readonly names: readonly string[] },
+  { completedToo, within, raised }: RetryOptions,
+): Promise<ReadonlyMap<string, readonly number[] | null>> {
+  const again = await transact(context.db, async tx => {
     await context.lease.assertHeld(tx)
     const opened = await openRunAgain(tx, runId)
-    const job = opened.all.find(one => one.name === name)
-    if (job === undefined) throw new CompopsError(`the run has no job ${name}`)
-    if ((await releaseJobs(tx, [job.id], 'paused')).length > 0) {
-      await giveMore(tx, job.id, raised)
-      await within?.(tx, `again: ${name}`)
-      return job.tasksLeft === null ? null : readTasks(job.tasksLeft)
+    const again = new Map<string, readonly number[] | null>()
+    const ended: JobRow[] = []
+    const not: string[] = []
+    for (const name of names) {
+      const job = opened.all.find(one => one.name === name)
+      if (job === undefined) throw new CompopsError(`the run has no job ${name}`)
+      const no = await take(tx, job, { completedToo, raised })
+      if (no === 'ended') ended.push(job)
+      else if (typeof no === 'string') not.push(no)
+      else again.set(name, no.tasks)
     }
-    if (!isFinal(job.state)) {
-      const taken = await takeBackCancellations(tx, [job.id])
-      if (taken.length === 0) throw new CompopsError(`${name} is ${job.state}: it can be run again when it has ended`)
-      await within?.(tx, `again: ${name}`)
-      return null
+    if (ended.length > 0) {
+      const tasks = await beginAgain(tx, opened, ended, { completedToo })
+      for (const job of ended) {
+        await giveMore(tx, job.id, raised)
+        again.set(job.name, tasks.get(job.name) ?? null)
+      }
     }
-    if (job.state === 'completed' && !completedToo)
-      throw new CompopsError(
-        job.spec.array === undefined ? `${name} has completed` : `all tasks of ${name} have completed`,
-      )
-    const again = await beginAgain(tx, opened, [job], { completedToo })
-    await giveMore(tx, job.id, raised)
-    await within?.(tx, `again: ${name}`)
-    return again.get(name) ?? null
+    if (again.size === 0) throw new CompopsError(not.join('; '))
+    await within?.(tx, `again: ${[...again.keys()].join(', ')}`)
+    return again
   })
-  context.log.info({ step: 'rerun', run: runId, jobs: [name], tasks: tasks?.length ?? null }, `${name} runs again`)
+  const jobs = [...again.keys()]
+  context.log.info({ step: 'rerun', run: runId, jobs }, `${jobs.join(', ')} again`)
   wakeFor(context)
-  return { tasks }
+  return again
+}
+
+/** Lets one go on that only waits for that; `ended`: it is to begin again; else why it does not. */
+async function take(
+  tx: Db,
+  job: JobRow,
+  { completedToo, raised }: RetryOptions,
+): Promise<{ readonly tasks: readonly number[] | null } | string> {
+  if ((await releaseJobs(tx, [job.id], 'paused')).length > 0) {
+    await giveMore(tx, job.id, raised)
+    return { tasks: job.tasksLeft === null ? null : readTasks(job.tasksLeft) }
+  }
+  if (!isFinal(job.state)) {
+    const taken = await takeBackCancellations(tx, [job.id])
+    if (taken.length === 0) return `${job.name} is ${job.state}: it can be run again when it has ended`
+    return { tasks: null }
+  }
+  if (job.state === 'completed' && !completedToo)
+    return job.spec.array === undefined ? `${job.name} has completed` : `all tasks of ${job.name} have completed`
+  return 'ended'
 }
 
 function wakeFor(context: Context): void {

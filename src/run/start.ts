@@ -10,6 +10,7 @@ import { newId } from '../model/id.ts'
 import type { JobHold } from '../model/job-hold.ts'
 import type { JobSpec, ParamValue } from '../model/job-spec.ts'
 import type { JobState } from '../model/job-state.ts'
+import { specsNamed } from '../model/matrix.ts'
 import { jobNeeds, waitsFor } from '../model/needs.ts'
 import type { Cause, Person } from '../model/run.ts'
 import { approvalWanted } from '../render/approval.ts'
@@ -186,7 +187,7 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
 /** These jobs and everything that they need, directly or by others, in the file's order. */
 function withNeeds(all: readonly JobSpec[], only: readonly string[] | undefined): readonly JobSpec[] {
   if (only === undefined) return all
-  const wanted = new Set(only)
+  const wanted = new Set(only.flatMap(word => specsNamed(all, word).map(job => job.name)))
   // What is added while it goes round is looked at too.
   for (const name of wanted)
     for (const need of jobNeeds(all.find(job => job.name === name)?.needs ?? [])) wanted.add(need.job)

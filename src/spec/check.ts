@@ -3,6 +3,7 @@ import { nearest } from '../config/nearest.ts'
 import { asBranch } from '../config/values.ts'
 import { type Located, type LocatedEntry, type Place, quote } from '../config/yaml.ts'
 import type { ComputationSpec } from '../model/job-spec.ts'
+import { choiceInWords, isChosen } from '../model/matrix.ts'
 import { type Supersede, supersedeModes } from '../model/supersede.ts'
 import type { SpecContext, SpecLimits } from './context.ts'
 import type { ExpandedFile } from './expand.ts'
@@ -10,7 +11,8 @@ import { checkGates } from './gate.ts'
 import { buildJob, type JobLevel } from './job.ts'
 import { laterRemedy, topKeys } from './keys.ts'
 import { emptyLevel, type Level, readLevel, type Written } from './level.ts'
-import { findCycles } from './needs.ts'
+import type { MatrixGroup } from './matrix.ts'
+import { findCycles, type WrittenNeed } from './needs.ts'
 import { presentJobs } from './present.ts'
 import type { Problems } from './problems.ts'
 import type { RuleFacts } from './rules.ts'
@@ -71,7 +73,7 @@ export function checkSpec(
   const scheduled = entries.get('schedule')
   const schedule = scheduled === undefined ? undefined : readSchedule(scheduled.value, 'schedule', problems.report)
   const levels = readJobs(entries.get('jobs'), top, limits, problems)
-  needAllOf(groups, levels)
+  needAllOf(groups, levels, problems)
   checkNeeds(levels, problems)
 
   const weight = levels.reduce((sum, level) => sum + level.weight + defaults.weight, 0)
@@ -84,7 +86,14 @@ export function checkSpec(
     return null
   }
   const notices: string[] = []
-  const jobs = levels.map(level => buildJob(level, defaults, topCluster, context, limits, problems, notices))
+  const made = new Map(
+    [...groups].flatMap(([of, instances]) => instances.map(({ name, values }) => [name, { of, values }] as const)),
+  )
+  const jobs = levels.map(level => {
+    const job = buildJob(level, defaults, topCluster, context, limits, problems, notices)
+    const matrix = made.get(level.name)
+    return job === null || matrix === undefined ? job : { ...job, matrix }
+  })
   const complete = jobs.filter(job => job !== null)
   checkGates(levels, complete, problems)
   const present = presentJobs(complete, levels, facts, problems, notices)
@@ -210,15 +219,37 @@ function checkWork(level: JobLevel, problems: Problems): void {
     problems.report(level.script.place, join(path, 'script'), 'The `script` is empty.', 'Write at least one command.')
 }
 
-/** Whoever needs a job of which a matrix has made several needs all of them. */
-function needAllOf(groups: ExpandedFile['groups'], levels: readonly JobLevel[]): void {
+/** Whoever needs a job of which a matrix has made several needs all of them, or those with the values that it names. */
+function needAllOf(groups: ExpandedFile['groups'], levels: readonly JobLevel[], problems: Problems): void {
   for (const level of levels) {
     if (level.needs === undefined) continue
     const value = level.needs.value.flatMap(need => {
-      const names = groups.get(need.value.job) ?? [need.value.job]
+      const group = groups.get(need.value.job)
+      if (need.matrix !== undefined) checkChoice(need, group, level, problems)
+      const names = group?.filter(one => isChosen(one.values, need.matrix)).map(one => one.name) ?? [need.value.job]
       return names.map(job => ({ ...need, value: { ...need.value, job } }))
     })
     level.needs = { ...level.needs, value }
+  }
+}
+
+/** A row that names what there is not would need nothing, and nobody would notice. */
+function checkChoice(
+  { value: { job }, matrix = [], place }: WrittenNeed,
+  group: MatrixGroup | undefined,
+  level: JobLevel,
+  problems: Problems,
+): void {
+  const report = (message: string, remedy: string) => problems.report(place, join(level.path, 'needs'), message, remedy)
+  if (group === undefined) {
+    report(`${quote(job)} has no \`matrix\` to choose from.`, 'Name the job alone.')
+    return
+  }
+  for (const row of matrix) {
+    if (group.some(one => isChosen(one.values, [row]))) continue
+    const names = group.map(one => quote(one.name))
+    const shown = names.length > 8 ? `${names.slice(0, 8).join(', ')} and ${names.length - 8} more` : names.join(', ')
+    report(`The \`matrix\` of ${quote(job)} has no job${choiceInWords([row])}.`, `It has made ${shown}.`)
   }
 }
 

@@ -2,14 +2,14 @@ import { join } from '../config/fields.ts'
 import type { Located, LocatedEntry, LocatedMap } from '../config/yaml.ts'
 import { isHidden, resolveExtends } from './extends.ts'
 import { readLevel } from './level.ts'
-import { expandMatrix } from './matrix.ts'
+import { expandMatrix, type MatrixGroups } from './matrix.ts'
 import type { Problems } from './problems.ts'
 
 /** A file in which every job stands by itself. */
 export interface ExpandedFile {
   readonly root: Located
   /** What a job with `parallel: { matrix }` has become. */
-  readonly groups: ReadonlyMap<string, readonly string[]>
+  readonly groups: MatrixGroups
 }
 
 /**

@@ -51,6 +51,15 @@ const includedFile: Schema = {
     object({ project: text, ref: text, file: textOrTexts }, ['project', 'file']),
   ],
 }
+const matrixRows: Schema = {
+  type: 'array',
+  minItems: 1,
+  items: {
+    type: 'object',
+    minProperties: 1,
+    additionalProperties: { anyOf: [value, { type: 'array', minItems: 1, items: value }] },
+  },
+}
 const times: Schema = { type: 'integer', minimum: 0, maximum: mostRetries }
 const segments: Schema = { type: 'integer', minimum: 1, maximum: mostSegments }
 
@@ -69,6 +78,7 @@ const own: Readonly<Record<OwnKey, Schema>> = {
             kind: { enum: [...needKinds], default: 'afterok' },
             optional: { type: 'boolean' },
             branch: text,
+            parallel: object({ matrix: matrixRows }, ['matrix']),
           },
           required: ['job'],
           additionalProperties: false,
@@ -79,15 +89,7 @@ const own: Readonly<Record<OwnKey, Schema>> = {
   extends: textOrTexts,
   parallel: object(
     {
-      matrix: {
-        type: 'array',
-        minItems: 1,
-        items: {
-          type: 'object',
-          minProperties: 1,
-          additionalProperties: { anyOf: [value, { type: 'array', minItems: 1, items: value }] },
-        },
-      },
+      matrix: matrixRows,
     },
     ['matrix'],
   ),

@@ -8,6 +8,7 @@ import {
   type Place,
   quote,
 } from '../config/yaml.ts'
+import type { MatrixInstance } from '../model/matrix.ts'
 import { isHidden } from './extends.ts'
 import { meaningOf } from './keys.ts'
 import { weightOf } from './merge.ts'
@@ -16,9 +17,15 @@ import type { Problems } from './problems.ts'
 /** Jobs of which `parallel: { matrix }` has made several. */
 export interface Expanded {
   readonly jobs: LocatedMap
-  /** By the name that was written: what it has become, in GitLab's order. */
-  readonly groups: ReadonlyMap<string, readonly string[]>
+  /** In GitLab's order. */
+  readonly groups: MatrixGroups
 }
+
+/** The jobs that one has become. */
+export type MatrixGroup = readonly { readonly name: string; readonly values: MatrixInstance['values'] }[]
+
+/** By the name that was written. */
+export type MatrixGroups = ReadonlyMap<string, MatrixGroup>
 
 interface Choice {
   readonly key: string
@@ -35,7 +42,7 @@ export function expandMatrix(
   limits: { readonly jobs: number; readonly weight: number },
   problems: Problems,
 ): Expanded | null {
-  const groups = new Map<string, readonly string[]>()
+  const groups = new Map<string, MatrixGroup>()
   const taken = new Set(jobs.entries.map(entry => entry.key))
   const entries: LocatedEntry[] = []
   let weight = 0
@@ -61,7 +68,13 @@ export function expandMatrix(
       entries.push({ ...entry, value: rest })
       continue
     }
-    groups.set(entry.key, names)
+    groups.set(
+      entry.key,
+      combinations.map((choices, i) => ({
+        name: names[i]!,
+        values: Object.fromEntries(choices.map(({ key, value }) => [key, textOf(value)])),
+      })),
+    )
     combinations.forEach((choices, i) => {
       entries.push({ ...entry, key: names[i]!, value: withValues(rest, choices) })
     })

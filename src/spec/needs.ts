@@ -1,12 +1,16 @@
 import { asList, asScalar, asSwitch, choice, join, type Report, reportUnknown } from '../config/fields.ts'
 import { asBranch } from '../config/values.ts'
 import type { Located } from '../config/yaml.ts'
+import type { MatrixChoice } from '../model/matrix.ts'
 import { type BranchNeed, type JobNeed, needKinds } from '../model/needs.ts'
 import type { Written } from './level.ts'
+import { readChoice } from './matrix-choice.ts'
 
 /** `optional`: it may be missing in a run that its own `rules` leave it out of. */
 export interface WrittenNeed extends Written<JobNeed> {
   readonly optional: boolean
+  /** Which of the jobs that a matrix has made; left out: all. */
+  readonly matrix?: MatrixChoice
 }
 
 export interface WrittenNeeds {
@@ -16,7 +20,7 @@ export interface WrittenNeeds {
   readonly others: readonly Written<BranchNeed>[]
 }
 
-/** `[mesh, { job: solve, kind: afternotok }, { branch: calc/heat, job: mesh }]`. What is wrong is reported and left out. */
+/** `[mesh, { job: solve, kind: afternotok }, { job: sweep, parallel: { matrix: [{ DEGREE: 1 }] } }, { branch: calc/heat, job: mesh }]`. What is wrong is reported and left out. */
 export function readNeeds(node: Located, path: string, report: Report): WrittenNeeds | undefined {
   const all = asList(node, path, report)?.items.flatMap((item, i) => readNeed(item, `${path}[${i}]`, report))
   if (all === undefined) return undefined
@@ -26,7 +30,7 @@ export function readNeeds(node: Located, path: string, report: Report): WrittenN
   }
 }
 
-const keys = ['job', 'kind', 'optional', 'branch'] as const
+const keys = ['job', 'kind', 'optional', 'branch', 'parallel'] as const
 const readKind = choice(needKinds)
 
 function readNeed(node: Located, path: string, report: Report): (WrittenNeed | Written<BranchNeed>)[] {
@@ -39,7 +43,7 @@ function readNeed(node: Located, path: string, report: Report): (WrittenNeed | W
     reportUnknown(unknown, join(path, unknown.key), '`needs`', keys, report)
     return []
   }
-  const [named, kinded, spared, branched] = keys.map(key => node.entries.find(entry => entry.key === key))
+  const [named, kinded, spared, branched, chosen] = keys.map(key => node.entries.find(entry => entry.key === key))
   if (named === undefined) {
     report(node, path, 'A need must name a job.', 'Write `needs: [{ job: mesh, kind: any }]`.')
     return []
@@ -47,10 +51,12 @@ function readNeed(node: Located, path: string, report: Report): (WrittenNeed | W
   const job = readName(named.value, join(path, 'job'), report)
   const kind = kinded === undefined ? 'afterok' : readKind(kinded.value, join(path, 'kind'), report)
   const optional = spared === undefined ? false : asSwitch(spared.value, join(path, 'optional'), report)
-  if (job === undefined || kind === undefined || optional === undefined) return []
-  if (branched === undefined) return [{ value: { job, kind }, optional, place: node }]
+  const matrix = chosen === undefined ? null : readChoice(chosen, join(path, 'parallel'), report)
+  if (job === undefined || kind === undefined || optional === undefined || matrix === undefined) return []
+  const which = matrix === null ? {} : { matrix }
+  if (branched === undefined) return [{ value: { job, kind }, optional, ...which, place: node }]
   const branch = asBranch(branched.value, join(path, 'branch'), report)
-  return branch === undefined ? [] : [{ value: { branch, job, kind }, place: node }]
+  return branch === undefined ? [] : [{ value: { branch, job, kind, ...which }, place: node }]
 }
 
 function readName(node: Located, path: string, report: Report): string | undefined {

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { JobState } from '../model/job-state.ts'
+import { choiceInWords, isChosen, type MatrixInstance } from '../model/matrix.ts'
 import { type BranchNeed, branchNeedInWords, needStands } from '../model/needs.ts'
 import { type Db, rows } from './open.ts'
 import { shortBranch } from './runs.ts'
@@ -11,6 +12,7 @@ interface NeededRow {
   run_id: string | null
   ended_at: Date | string | null
   job: string | null
+  matrix: MatrixInstance | null
   state: JobState
   begun: boolean
 }
@@ -35,9 +37,10 @@ export async function branchNeedsStand(
     )
   const found = await rows<NeededRow>(
     db,
-    sql`select b.ref, b.state as life, b.head_sha, r.id as run_id, r.ended_at, j.name as job, j.state,
+    sql`select b.ref, b.state as life, b.head_sha, r.id as run_id, r.ended_at, j.name as job, j.spec->'matrix' as matrix, j.state,
         exists (select 1 from attempts a where a.job_id = j.id and a.started_at is not null) as begun
-      from branches b left join runs r on r.id = b.latest_run_id left join jobs j on j.run_id = r.id and j.name in (${list(names)})
+      from branches b left join runs r on r.id = b.latest_run_id left join jobs j on j.run_id = r.id
+        and (j.name in (${list(names)}) or j.spec->'matrix'->>'of' in (${list(names)}))
       where b.project_id = ${projectId} and b.ref in (${list(refs)})`,
   )
   const waits: string[] = []
@@ -60,25 +63,38 @@ function standOf(need: BranchNeed, found: readonly NeededRow[]): 'met' | 'open' 
     return branch.life === 'active' && branch.head_sha === null
       ? 'open'
       : { never: `${need.branch} has not been computed` }
-  const job = found.find(row => row.job === need.job)
-  if (job === undefined) return { never: `${need.branch} has no job ${need.job}` }
-  const stands = needStands(need.kind, { state: job.state, begun: job.begun })
-  return typeof stands === 'object' ? { never: `${need.job} of ${need.branch} ${stands.never}` } : stands
+  const own = found.filter(row => row.job === need.job)
+  const made = found.filter(row => row.matrix?.of === need.job && isChosen(row.matrix.values, need.matrix))
+  const needed = own.length > 0 ? own : made
+  if (needed.length === 0) return { never: `${need.branch} has no job ${need.job}${choiceInWords(need.matrix)}` }
+  let open = false
+  for (const { job, state, begun } of needed) {
+    const stands = needStands(need.kind, { state, begun })
+    if (typeof stands === 'object') return { never: `${job} of ${need.branch} ${stands.never}` }
+    open ||= stands === 'open'
+  }
+  return open ? 'open' : 'met'
+}
+
+interface NeedingAcross {
+  readonly branch: string
+  readonly job: string
+  readonly needs: readonly string[]
+  readonly others: readonly BranchNeed[]
+  readonly matrix?: MatrixInstance
 }
 
 /** Edges of what waits for what across branches: from a job of the run that a branch shows to the jobs that it needs. For finding circles. */
-export async function needsAcross(
-  db: Db,
-  projectId: number,
-): Promise<{ branch: string; job: string; needs: readonly string[]; others: readonly BranchNeed[] }[]> {
+export async function needsAcross(db: Db, projectId: number): Promise<NeedingAcross[]> {
   const found = await rows<{
     ref: string
     name: string
     needs: readonly (string | { job: string })[]
     others: readonly BranchNeed[] | null
+    matrix: MatrixInstance | null
   }>(
     db,
-    sql`select b.ref, j.name, j.spec->'needs' as needs, j.spec->'branch_needs' as others
+    sql`select b.ref, j.name, j.spec->'needs' as needs, j.spec->'branch_needs' as others, j.spec->'matrix' as matrix
       from branches b join jobs j on j.run_id = b.latest_run_id
       where b.project_id = ${projectId} and b.state = 'active'
         and exists (select 1 from jobs o where o.run_id = b.latest_run_id and o.spec->'branch_needs' is not null)`,
@@ -88,5 +104,6 @@ export async function needsAcross(
     job: row.name,
     needs: row.needs.map(need => (typeof need === 'string' ? need : need.job)),
     others: row.others ?? [],
+    ...(row.matrix === null ? {} : { matrix: row.matrix }),
   }))
 }

@@ -1,3 +1,4 @@
+import { isChosen, type MatrixInstance } from '../model/matrix.ts'
 import type { BranchNeed } from '../model/needs.ts'
 
 export interface NeedingElsewhere {
@@ -6,15 +7,26 @@ export interface NeedingElsewhere {
   /** Jobs of the same run. */
   readonly needs: readonly string[]
   readonly others: readonly BranchNeed[]
+  /** Of which job a matrix has made it. */
+  readonly matrix?: MatrixInstance
 }
 
 /** Jobs of several branches that would wait for each other for ever, beginning with one of `branch`; null where there are none. Linear in jobs and needs. */
 export function needCircle(branch: string, jobs: readonly NeedingElsewhere[]): string[] | null {
   const key = (of: string, job: string) => `${job} of ${of}`
+  const made = Map.groupBy(
+    jobs.filter(one => one.matrix !== undefined),
+    one => key(one.branch, one.matrix!.of),
+  )
+  const meant = (need: BranchNeed) =>
+    made
+      .get(key(need.branch, need.job))
+      ?.filter(one => isChosen(one.matrix!.values, need.matrix))
+      .map(one => key(one.branch, one.job)) ?? [key(need.branch, need.job)]
   const edges = new Map(
     jobs.map(one => [
       key(one.branch, one.job),
-      [...one.needs.map(job => key(one.branch, job)), ...one.others.map(need => key(need.branch, need.job))],
+      [...one.needs.map(job => key(one.branch, job)), ...one.others.flatMap(meant)],
     ]),
   )
   const done = new Set<string>()

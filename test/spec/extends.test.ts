@@ -161,6 +161,53 @@ describe('parallel: matrix', () => {
     expect(new Set(names).size).toBe(4)
   })
 
+  test('is needed whole by its own name, or by some of its values, as in GitLab: each job that a row fits', () => {
+    const jobs = jobsOf(`jobs:
+  solve: { script: x, parallel: { matrix: [{ DEGREE: [1, 1.10], MESH: [a, b] }] } }
+  some: { script: x, needs: [{ job: solve, parallel: { matrix: [{ DEGREE: 1.10 }] } }] }
+  more: { script: x, needs: [{ job: solve, kind: any, parallel: { matrix: [{ DEGREE: 1, MESH: [a] }, { MESH: b }] } }] }
+  far: { script: x, needs: [{ branch: calc/heat, job: sweep, parallel: { matrix: [{ K: [1, 2] }] } }] }
+`)
+    expect(jobs['solve-1.10-b']?.matrix).toEqual({ of: 'solve', values: { DEGREE: '1.10', MESH: 'b' } })
+    expect(jobs.some?.matrix).toBeUndefined()
+    expect(jobs.some?.needs).toEqual(['solve-1.10-a', 'solve-1.10-b'])
+    expect(jobs.more?.needs).toEqual(['solve-1-a', 'solve-1-b', 'solve-1.10-b'].map(job => ({ job, kind: 'any' })))
+    // What the other branch has made is known when the job would begin.
+    expect(jobs.far?.branch_needs).toEqual([
+      { branch: 'calc/heat', job: 'sweep', kind: 'afterok', matrix: [{ K: ['1', '2'] }] },
+    ])
+  })
+
+  test.each<[string, string]>([
+    [
+      'a: { script: x, needs: [{ job: m, parallel: { matrix: [{ K: 3 }] } }] }',
+      '2: The `matrix` of `m` has no job (K 3). It has made `m-1`, `m-2`.',
+    ],
+    [
+      'a: { script: x, needs: [{ job: m, parallel: { matrix: [{ L: 1 }] } }] }',
+      '2: The `matrix` of `m` has no job (L 1). It has made `m-1`, `m-2`.',
+    ],
+    [
+      'a: { script: x, needs: [{ job: b, parallel: { matrix: [{ K: 1 }] } }] }',
+      '2: `b` has no `matrix` to choose from. Name the job alone.',
+    ],
+    [
+      'a: { script: x, needs: [{ job: m, parallel: { matrix: [{}] } }] }',
+      '2: This row of the `matrix` is empty. Write `parallel: { matrix: [{ NAME: [a, b] }] }`.',
+    ],
+    [
+      'a: { script: x, needs: [{ job: m, parallel: 2 }] }',
+      '2: `parallel` must hold keys and values, but it is `2`. Write `key: value` lines below it, indented.',
+    ],
+    [
+      'a: { script: x, needs: [{ job: m, parallel: { matrix: [{ K: 1 }, { K: [1, 2] }] } }, m-2] }',
+      '2: `m-2` stands here twice. Keep one.',
+    ],
+  ])('needed wrongly: %s', (job, expected) => {
+    const rest = 'm: { script: x, parallel: { matrix: [{ K: [1, 2] }] } }, b: { script: x }'
+    expect(mistakes(`jobs: { ${rest},\n  ${job} }`)).toContain(expected)
+  })
+
   test('is inherited like any other key', () => {
     expect(
       Object.keys(jobsOf('jobs: { .m: { parallel: { matrix: [{ K: [1, 2] }] } }, a: { extends: .m, script: x } }')),

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { parse } from 'yaml'
 import { retryJob } from '../../src/run/rerun.ts'
-import { jobs } from '../../src/store/schema.ts'
+import { acts, jobs } from '../../src/store/schema.ts'
 import { compops } from '../support/compops.ts'
 import { type FakeSlurm, startFakeSlurm } from '../support/fake-slurm.ts'
 import { until } from '../support/until.ts'
@@ -81,8 +81,18 @@ it('shows how many of its tasks failed and why, and runs only those again', asyn
   const { context } = world.service
   const rows = await context.db.select().from(jobs)
   const job = rows.find(row => row.name === 'sweep')!
-  const retry = () => retryJob(context, { runId: job.runId, name: 'sweep' }, { completedToo: false })
-  expect(await retry()).toEqual({ tasks: [4, 5] })
+  const retry = { runId: job.runId, name: 'sweep' }
+  await world.simulator.createNote({
+    projectId: world.project.id,
+    mrIid: iid,
+    authorId: world.alice.id,
+    body: '/compops retry sweep',
+  })
+  await until('the answer', async () => {
+    const said = (await context.db.select().from(acts)).map(act => act.said)
+    return said.includes('again: sweep')
+  })
+  expect(world.logged.join('')).toContain('`sweep` runs again: 2 tasks that had not completed (`4-5`).')
   expect(await world.treeEnds(sha, ['success'])).toMatchObject({
     'compops/sweep': 'success',
     'compops/plot': 'success',
@@ -107,7 +117,7 @@ it('shows how many of its tasks failed and why, and runs only those again', asyn
     metrics: { 'rmse.min': 0, 'rmse.max': 0.5 },
   })
   expect(second.jobs.sweep.outputs).toHaveLength(6)
-  await expect(retry()).rejects.toThrow('all tasks of sweep have completed')
+  await expect(retryJob(context, retry, { completedToo: false })).rejects.toThrow('all tasks of sweep have completed')
 
   const ask = (...args: string[]) => compops([...args, '--config', world.configFile])
   expect(await ask('logs', 'calc/sweep', 'sweep')).toMatchObject({

@@ -292,6 +292,32 @@ describe.concurrent('a job that needs a job of another branch', () => {
       expect(await world.treeEnds(child, ['success'])).toMatchObject({ 'compops/plot': 'success' })
     }))
 
+  it('of which a matrix has made several waits for all of them, or for those with the values that it names', () =>
+    inWorld({}, async world => {
+      const gate = `${world.place}/gate`
+      await world.push('calc/heat', {
+        '.compops.yml': `jobs:\n  mesh:\n    parallel: { matrix: [{ SIZE: [1, 2] }] }\n    script: ["[ $SIZE = 1 ] || while [ ! -e ${gate} ]; do sleep 0.1; done"]\n`,
+      })
+      const child = await world.push('calc/child', {
+        '.compops.yml': `jobs:
+  coarse:
+    needs: [{ branch: calc/heat, job: mesh, parallel: { matrix: [{ SIZE: 1 }] } }]
+    script: [echo coarse]
+  both:
+    needs: [{ branch: calc/heat, job: mesh }]
+    script: [echo both]
+  none:
+    needs: [{ branch: calc/heat, job: mesh, parallel: { matrix: [{ SIZE: 3 }] } }]
+    script: [echo none]
+`,
+      })
+      await until('coarse to end', () => world.statuses(child)['compops/coarse'] === 'success', 60)
+      expect(world.statuses(child)).toMatchObject({ 'compops/both': 'pending', 'compops/none': 'skipped' })
+      expect(world.description(child, 'compops/none')).toContain('calc/heat has no job mesh (SIZE 3)')
+      await writeFile(gate, '')
+      await until('both to end', () => world.statuses(child)['compops/both'] === 'success', 60)
+    }))
+
   it('that there cannot be is refused with the line, and so are jobs that would wait for each other for ever', () =>
     inWorld({}, async world => {
       const wrong = await world.push('calc/child', needs('calc/bose'))

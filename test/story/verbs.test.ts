@@ -119,6 +119,38 @@ describe.concurrent('a person', () => {
       })
     }))
 
+  it('means by the name of a job with a matrix all that it has made, by the name of one that one', () =>
+    inWorld({}, async world => {
+      const file = `jobs:
+  sweep:
+    parallel: { matrix: [{ DEGREE: [1, 2, 3] }] }
+    script: ['echo degree $DEGREE', '[ "$COMPOPS_ATTEMPT" -gt 1 ] || [ "$DEGREE" = 1 ]']
+`
+      const sha = await world.push('calc/heat', { '.compops.yml': file })
+      await world.treeEnds(sha, ['failed'])
+      const why = await order(world, 'why', { target: 'sweep' })
+      expect(why.said).toMatch(/`sweep-2` failed[\s\S]*`sweep-3` failed[\s\S]*One has completed\./)
+      const logs = await order(world, 'logs', { target: 'sweep' })
+      expect(logs.said).toMatch(/degree 2[\s\S]*degree 3[\s\S]*degree 1/)
+      expect(await order(world, 'retry', { target: 'sweep' })).toMatchObject({
+        outcome: 'done',
+        said: '`sweep-2`, `sweep-3` run again; the other one is let be.',
+      })
+      await world.treeEnds(sha, ['success'])
+      expect(await order(world, 'retry', { target: 'sweep' })).toMatchObject({
+        outcome: 'refused',
+        said: 'Sweep-1 has completed; sweep-2 has completed; sweep-3 has completed.',
+      })
+      expect(await order(world, 'test', { target: 'sweep-2' })).toMatchObject({ said: '`sweep-2` runs again.' })
+      await until('the run to end again', async () => (await runsOf(world))[0]?.endedAt !== null)
+      const values = { args: { ...noArguments, values: { DEGREE: '7' } } }
+      expect(await order(world, 'run', { target: 'sweep', ...values })).toMatchObject({
+        outcome: 'done',
+        said: expect.stringContaining('3 jobs'),
+      })
+      expect((await order(world, 'plan', { target: 'sweep' })).said).toContain('3 jobs')
+    }))
+
   it('ends what is under way, and the cluster confirms it', () =>
     inWorld({}, async world => {
       const sha = await world.push('calc/heat', {

@@ -43,3 +43,17 @@ it('needs that come together again are no circle, nor is one among others that t
   ]
   expect(needCircle('a', jobs)).toBeNull()
 })
+
+it('a matrix is reached by its own name, and only those of its jobs that are needed close a circle', () => {
+  const sweep = (degree: string, others: [string, string][] = []): NeedingElsewhere => ({
+    ...job('b', `sweep-${degree}`, [], others),
+    matrix: { of: 'sweep', values: { DEGREE: degree } },
+  })
+  const all = [job('a', 'mesh', [], [['b', 'sweep']]), sweep('1'), sweep('2', [['a', 'mesh']])]
+  expect(needCircle('a', all)).toEqual(['mesh of a', 'sweep-2 of b', 'mesh of a'])
+  const first = {
+    ...all[0]!,
+    others: [{ branch: 'b', job: 'sweep', kind: 'afterok' as const, matrix: [{ DEGREE: ['1'] }] }],
+  }
+  expect(needCircle('a', [first, ...all.slice(1)])).toBeNull()
+})
