@@ -165,6 +165,11 @@ async function startOwn(context: Context, row: CiJobRow, project: ProjectRow, ru
         )
       const [run] = await tx.select().from(runs).where(eq(runs.id, id))
       if (run?.problem != null) throw new CompopsError(run.problem)
+      // It would wait for ever: only the run of a branch has a place where somebody can approve it.
+      if (run?.approval != null)
+        throw new CompopsError(
+          'it costs more than may begin unasked: describe it in the .compops.yml of a computation branch, where a Maintainer can approve it',
+        )
       checkNames(
         row,
         (await jobsOf(tx, id)).map(job => job.name),

@@ -3,7 +3,7 @@ import type { Context } from '../context.ts'
 import { verdictOf } from '../model/ci.ts'
 import { notBegun } from '../model/job-state.ts'
 import type { ResultFile, ResultsOfJob } from '../model/results.ts'
-import { resultsOf } from '../results/manifest.ts'
+import { resultsOfJob } from '../results/manifest.ts'
 import { readPiece } from '../results/piece.ts'
 import { type CiJobRow, type WantedJob, wantedJobs } from '../store/ci-jobs.ts'
 import { loadRun } from '../store/runs.ts'
@@ -109,16 +109,15 @@ async function outputsOf(
 ): Promise<{ list: Fetchable[]; left: string[]; jobs: readonly ResultsOfJob[] }> {
   const run = await loadRun(context.db, row.runId!, 'collected')
   const jobs = run.jobs.filter(job => row.wanted === null || row.wanted.includes(job.name))
-  const { timeZone, publicUrl } = context.config
-  const results = resultsOf(run, jobs, { timeZone, publicUrl, at: context.clock.now() })
+  const results = jobs.map(resultsOfJob)
   return {
-    jobs: results.jobs,
-    list: results.jobs.flatMap(job =>
+    jobs: results,
+    list: results.flatMap(job =>
       job.files
         .filter(file => (file.in === 'checkout' || file.in === 'output') && isPlain(file.path))
         .map(file => ({ job: job.name, file })),
     ),
-    left: results.jobs.flatMap(job => job.left),
+    left: results.flatMap(job => job.left),
   }
 }
 

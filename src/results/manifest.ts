@@ -27,7 +27,8 @@ export function resultsOf(
   }
 }
 
-function resultsOfJob(job: Job): ResultsOfJob {
+/** What there is to fetch of a job. */
+export function resultsOfJob(job: Job): ResultsOfJob {
   const attempt = job.attempts.at(-1) ?? null
   const folder = copyFolder(job.name)
   const files: ResultFile[] = []

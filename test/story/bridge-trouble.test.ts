@@ -79,6 +79,18 @@ describe.concurrent('a CI job that should not ask', () => {
       expect(job.status).toBe('pending')
     }))
 
+  it('with work that needs an approval is sent to where it can be approved', () =>
+    inWorld({ rule: '    clusters: [laptop]\n    approval: { core_hours: 1 }' }, async world => {
+      const { token } = await waitingJob(world)
+      const answer = await ask(world, token(), { ...own, time: '10h' })
+      expect(answer).toMatchObject({
+        status: 422,
+        detail: expect.stringContaining('costs more than may begin unasked'),
+      })
+      expect(await world.service.context.db.select().from(runs)).toEqual([])
+      expect(await ask(world, token({ jti: 'two' }), { ...own, time: '10m' })).toMatchObject({ status: 200 })
+    }))
+
   it('of an unprotected branch is refused where the site says so', () =>
     inWorld({ rule: '    clusters: [laptop]\n    ci: protected' }, async world => {
       const { token } = await waitingJob(world, 'feature/x')
