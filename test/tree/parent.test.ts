@@ -94,4 +94,26 @@ describe('the parent of a computation branch', () => {
     const rows = known({ 'calc/x': 'calc/y', 'calc/y': 'calc/x' })
     expect(resolveParent(facts({ named: 'calc/x' }), rows)).toMatchObject({ kind: 'parent' })
   })
+
+  it('is found among 1,000 branches that are 20 deep within 100 ms of work, for all of them', () => {
+    const parents = Object.fromEntries(
+      Array.from({ length: 1000 }, (_, i) => [`calc/${i}`, `calc/${i - 1}`] as const).filter((_, i) => i % 20 > 0),
+    )
+    const all = known(parents, 'fork')
+    const times = Array.from({ length: 5 }, () => {
+      const begun = process.cpuUsage()
+      for (let i = 0; i < 1000; i++) {
+        // The deepest would be the parent of each: all guesses but those above it close a circle.
+        const forks = [
+          { branch: `calc/${i - (i % 20) + 19}`, sha },
+          { branch: `calc/${i - 1}`, sha },
+        ]
+        const answer = resolveParent(facts({ branch: `calc/${i}`, forks }), all)
+        if (i % 20 > 0) expect(answer).toMatchObject({ parent: { branch: `calc/${i - 1}` } })
+      }
+      const { user, system } = process.cpuUsage(begun)
+      return (user + system) / 1000
+    })
+    expect(Math.min(...times)).toBeLessThan(100)
+  })
 })
