@@ -55,13 +55,16 @@ async function plan(
   if (sha === null || !(await ensureCommit(mirror, sha))) throw new Refusal(404, `GitLab has no branch ${branch}`)
   const file = asked.text === undefined ? await committed(mirror, sha, branch) : { text: asked.text }
   const read = await readComputation(context, {
-    ...{ rule, project, branch: { ref }, sha, mirror, file },
+    // As a push of it would be read.
+    ...{ rule, project, branch: { ref }, sha, mirror, file, cause: 'head:0' as const },
+    ...(asked.text === undefined ? {} : { uncommitted: true }),
     ...(asked.files === undefined ? {} : { files: new Map(Object.entries(asked.files)) }),
   })
   const jobs = read.spec?.jobs ?? []
   const person = caller.person
   return {
     ...{ branch, sha, refused: branchRefused(rule, project, ref), notices: [...read.notices] },
+    left_out: read.leftOut.map(job => ({ ...job })),
     problems: [...read.problems],
     explained: read.spec === null ? explainProblems(read.problems, read.text ?? '') : null,
     cost: showCost(jobs),

@@ -36,7 +36,7 @@ const commands: Readonly<Record<string, string>> = {
   load: 'say how often clusters were signed in to and their schedulers asked, in the last 24 hours: compops load [--json] [CLUSTER]',
   parked: 'list the rows that failed too often and wait for a person',
   retry:
-    'run a job again that did not complete: compops retry [BRANCH] JOB [--wait]; as operator, give parked rows another chance: compops retry --all | ID...',
+    'run a job again that did not complete, of an array only the tasks that did not: compops retry [BRANCH] JOB [--wait]; as operator, give parked rows another chance: compops retry --all | ID...',
   dump: 'write all data of the database to a file, for backup or for another database: compops dump [--config FILE] [FILE[.gz]]',
   restore: 'read such a file into an empty database: compops restore [--config FILE] FILE[.gz]',
   executor:

@@ -226,6 +226,9 @@ export const PlanAnswer = z.object({
   problems: RunAnswer.shape.problems,
   explained: z.string().nullable().describe('The mistakes with the lines around them, in Markdown.'),
   notices: z.array(z.string()),
+  left_out: z
+    .array(z.object({ name: z.string(), why: z.string() }))
+    .describe('Jobs that a push would not run, by their `rules`; `notices` tell of them too.'),
   cost: Cost,
   jobs: z.array(
     z.object({

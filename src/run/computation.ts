@@ -4,7 +4,7 @@ import { type Commit, type Mirror, readFile } from '../git/mirror.ts'
 import type { ComputationSpec, JobSpec, ResolvedInclude, SpecProblem } from '../model/job-spec.ts'
 import type { Cause } from '../model/run.ts'
 import { storable } from '../model/storable.ts'
-import { describeProblem, parseSpec, specLimits } from '../spec/index.ts'
+import { describeProblem, type LeftOut, parseSpec, specLimits } from '../spec/index.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { shortBranch } from '../store/runs.ts'
 import { ciVariablesFor } from './ci-variables.ts'
@@ -21,6 +21,8 @@ export interface Computation {
   readonly sha256: string | null
   /** What was left out, and why: lines of batch scripts, jobs. */
   readonly notices: readonly string[]
+  /** Jobs that their `rules` leave out on this occasion. */
+  readonly leftOut: readonly LeftOut[]
   /** Files of other projects that it is made of. */
   readonly includes: readonly ResolvedInclude[]
   /** Where its file names its parent. */
@@ -42,6 +44,8 @@ export interface ComputationToRead {
   readonly file: { readonly text: string } | 'too large' | 'not a file'
   /** Files in the place of those of the commit, by path: of a plan. */
   readonly files?: ReadonlyMap<string, string>
+  /** The file is not committed yet: what else is not, nobody knows. */
+  readonly uncommitted?: boolean
 }
 
 /** `.compops.yml` at a commit that the mirror has. */
@@ -85,6 +89,11 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
     )
   }
   const secrets = await secretsOf(context, start)
+  const occasion =
+    project === undefined || branch === undefined || cause === undefined
+      ? null
+      : await occasionOf(context, { ...start, project, branch, cause })
+  let compared = false
   const answer = await parseSpec(file.text, {
     ...specSite(context.config, rule),
     templates: context.templates,
@@ -96,9 +105,17 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
       return typeof found === 'string' ? null : found.text
     },
     ...(project === undefined ? {} : { readShared: sharedFiles(context, project, rule, start.includes) }),
-    ...(project === undefined || branch === undefined || cause === undefined
+    ...(occasion === null
       ? {}
-      : { occasion: await occasionOf(context, { ...start, project, branch, cause }) }),
+      : {
+          occasion: {
+            ...occasion,
+            async changed(compareTo) {
+              compared = true
+              return start.uncommitted === true ? null : occasion.changed(compareTo)
+            },
+          },
+        }),
   })
   if ('problems' in answer) return wrong(answer.problems, file.text, answer.sha256)
   return {
@@ -107,11 +124,14 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
     problem: null,
     text: file.text,
     sha256: answer.sha256,
-    notices: answer.notices,
+    notices: compared && start.uncommitted === true ? [...answer.notices, notCompared] : answer.notices,
+    leftOut: answer.leftOut,
     includes: answer.includes,
     parentPlace: answer.parentPlace ?? null,
   }
 }
+
+const notCompared = 'what is not committed yet is compared with nothing: each `changes` in a rule counts as met'
 
 /** Names that jobs of the branch may use: GitLab says whether a branch is protected, and only where that matters is it asked. */
 async function secretsOf(context: Context, { rule, project, branch, file }: ComputationToRead): Promise<string[]> {
@@ -170,6 +190,7 @@ function wrong(problems: readonly SpecProblem[], text: string | null, sha256: st
     text,
     sha256,
     notices: [],
+    leftOut: [],
     includes: [],
   }
 }

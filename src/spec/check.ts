@@ -13,7 +13,7 @@ import { laterRemedy, topKeys } from './keys.ts'
 import { emptyLevel, type Level, readLevel, type Written } from './level.ts'
 import type { MatrixGroup } from './matrix.ts'
 import { findCycles, type WrittenNeed } from './needs.ts'
-import { presentJobs } from './present.ts'
+import { type LeftOut, presentJobs } from './present.ts'
 import type { Problems } from './problems.ts'
 import type { RuleFacts } from './rules.ts'
 import { readSchedule } from './schedule.ts'
@@ -38,6 +38,7 @@ function namedIn({ key, value }: LocatedEntry): string[] {
 interface Checked {
   readonly spec: ComputationSpec
   readonly notices: readonly string[]
+  readonly leftOut: readonly LeftOut[]
   readonly parentPlace?: Place
 }
 
@@ -96,7 +97,8 @@ export function checkSpec(
   })
   const complete = jobs.filter(job => job !== null)
   checkGates(levels, complete, problems)
-  const present = presentJobs(complete, levels, facts, problems, notices)
+  const leftOut: LeftOut[] = []
+  const present = presentJobs(complete, levels, facts, problems, notices, leftOut)
   return problems.list().length > 0 || complete.length < jobs.length
     ? null
     : {
@@ -108,6 +110,7 @@ export function checkSpec(
           ...(schedule === undefined ? {} : { schedule }),
         },
         notices,
+        leftOut,
         ...(named === undefined ? {} : { parentPlace: placeOf(named) }),
       }
 }

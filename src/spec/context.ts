@@ -1,6 +1,7 @@
 import type { Place } from '../config/yaml.ts'
 import type { ComputationSpec, ParamValue, ResolvedInclude, Resources, SpecProblem } from '../model/job-spec.ts'
 import type { Policy } from '../model/policy.ts'
+import type { LeftOut } from './present.ts'
 import type { RuleVariable } from './rules.ts'
 
 /** What a batch script's own directive lines say, as the dialect of a cluster reads them. Line numbers count from 1. */
@@ -108,6 +109,8 @@ export type SpecResult =
       readonly sha256: string
       /** What was left out, and why: for the plan. */
       readonly notices: readonly string[]
+      /** Jobs that their `rules` leave out on this occasion; the notices tell of them too. */
+      readonly leftOut: readonly LeftOut[]
       /** Files of other projects, and the commits that their refs were at. */
       readonly includes: readonly ResolvedInclude[]
       /** Where `parent` stands. Whether there is such a branch the reader cannot know. */

@@ -4,7 +4,14 @@ import type { JobSpec } from '../model/job-spec.ts'
 import { jobNeeds, shortNeed } from '../model/needs.ts'
 import type { JobLevel } from './job.ts'
 import type { Problems } from './problems.ts'
-import { checkNames, decide, type RuleFacts, type When } from './rules.ts'
+import { checkNames, type Decision, decide, type Rule, type RuleFacts, type When } from './rules.ts'
+
+/** A job that is not there on this occasion. */
+export interface LeftOut {
+  readonly name: string
+  /** e.g. `its rule does not apply` */
+  readonly why: string
+}
 
 /**
  * The jobs that their `rules` leave in: of a file that is right as a whole, whatever the occasion. Without facts all are there. A need of a job that is not there
@@ -16,6 +23,7 @@ export function presentJobs(
   facts: RuleFacts | null,
   problems: Problems,
   notices: string[],
+  leftOut: LeftOut[],
 ): JobSpec[] {
   const byName = new Map(levels.map(level => [level.name, level]))
   const whens = new Map<string, When>()
@@ -23,12 +31,14 @@ export function presentJobs(
     const level = byName.get(job.name)
     const rules = level?.rules?.value ?? null
     if (level !== undefined && rules !== null) checkNames(rules, job.env, level.path, problems.report)
-    whens.set(job.name, rules === null || facts === null ? 'on_success' : decide(rules, job.env, facts))
+    const decision = rules === null || facts === null ? null : decide(rules, job.env, facts)
+    whens.set(job.name, decision?.when ?? 'on_success')
+    if (decision?.when === 'never') leftOut.push({ name: job.name, why: whyNot(decision, rules!) })
   }
-  const missing = jobs.filter(job => whens.get(job.name) === 'never').map(job => job.name)
-  if (missing.length > 0) {
-    const shown = missing.length > 5 ? [...missing.slice(0, 5), `${missing.length - 5} more`] : missing
-    notices.push(`left out by their rules: ${shown.join(', ')}`)
+  if (leftOut.length > 0) {
+    const shown = leftOut.slice(0, 5).map(({ name, why }) => `${name} (${why})`)
+    const more = leftOut.length > shown.length ? [`${leftOut.length - shown.length} more`] : []
+    notices.push(`left out by their rules: ${[...shown, ...more].join(', ')}`)
   }
   return jobs
     .filter(job => whens.get(job.name) !== 'never')
@@ -53,4 +63,9 @@ export function presentJobs(
       })
       return { ...job, needs }
     })
+}
+
+function whyNot({ by }: Decision, rules: readonly Rule[]): string {
+  if (by !== null) return `never, says ${by.place.file ?? '.compops.yml'} line ${by.place.line}`
+  return rules.length === 1 ? 'its rule does not apply' : `none of its ${rules.length} rules applies`
 }

@@ -236,8 +236,14 @@ export function ruleQuestions(root: Located): RuleQuestions {
   return { compareTo, files }
 }
 
+export interface Decision {
+  readonly when: When
+  /** null: none applies. */
+  readonly by: Rule | null
+}
+
 /** The `when` of the first rule that applies; `never` where none does, as in GitLab. */
-export function decide(rules: readonly Rule[], env: Readonly<Record<string, string>>, facts: RuleFacts): When {
+export function decide(rules: readonly Rule[], env: Readonly<Record<string, string>>, facts: RuleFacts): Decision {
   const variable = (name: string) =>
     Object.hasOwn(facts.variables, name)
       ? (facts.variables[name] ?? null)
@@ -248,7 +254,8 @@ export function decide(rules: readonly Rule[], env: Readonly<Record<string, stri
     (rule.if === null || evaluate(rule.if.expression, variable)) &&
     (rule.changes === null || anyMatches(rule.changes.globs, facts.changed(rule.changes.compareTo))) &&
     (rule.exists === null || anyMatches(rule.exists, facts.files()))
-  return rules.find(applies)?.when ?? 'never'
+  const by = rules.find(applies) ?? null
+  return { when: by?.when ?? 'never', by }
 }
 
 /** As GitLab has it, so many comparisons are enough to let a rule apply. */

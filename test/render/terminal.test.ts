@@ -156,6 +156,7 @@ describe('a plan in a terminal', () => {
       problems: [],
       explained: null,
       notices: [],
+      left_out: [],
       cost,
     },
     jobs: [

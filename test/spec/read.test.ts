@@ -39,6 +39,7 @@ test('the file of the manual becomes two jobs with every default applied and eve
   const result = await parseSpec(manual, contextWith({ 'jobs/simulate.sh': '#!/bin/bash -l\n./simulate\n' }, batch))
   expect(result).toEqual({
     sha256: createHash('sha256').update(manual).digest('hex'),
+    leftOut: [],
     includes: [],
     notices: ['simulate: jobs/simulate.sh, line 6: `--output=x` is left out: the service writes the log'],
     parentPlace: { line: manual.split('\n').indexOf('parent: calc/base') + 1, column: 1 },

@@ -64,7 +64,11 @@ describe('rules', () => {
     const right = await jobs(file(', optional: true'))
     expect(right.names).toEqual(['report'])
     expect(right.jobs[0]?.needs).toEqual([])
-    expect(right.notices).toEqual(['left out by their rules: nightly'])
+    expect(right.notices).toEqual(['left out by their rules: nightly (its rule does not apply)'])
+    const never = await jobs(
+      'jobs:\n  a: { script: x }\n  b:\n    script: x\n    rules:\n      - exists: [nothing]\n      - when: never\n',
+    )
+    expect(never.notices).toEqual(['left out by their rules: b (never, says .compops.yml line 7)'])
     const nightly = { ...push, variables: { ...push.variables, COMPOPS_CAUSE: 'schedule' } }
     expect((await jobs(file(''), nightly)).names).toEqual(['nightly', 'report'])
     expect((await jobs('jobs: { a: { script: x, rules: [{ when: never }] } }')).names).toEqual([])

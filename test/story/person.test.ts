@@ -68,6 +68,22 @@ jobs:
       expect(wrong.out).toContain('it would not run')
       expect(wrong.out).toContain('Did you mean `cpus_per_task`?'.replaceAll('`', ''))
 
+      // As a push would have it: what rules leave out is said, and why.
+      const ruled = `${spec}  nightly: { script: [x], rules: [{ if: $COMPOPS_CAUSE == "schedule" }] }\n  docs: { script: [x], rules: [{ changes: [docs/**] }] }\n`
+      writeFileSync(join(clone, '.compops.yml'), ruled)
+      const here = await ask('plan')
+      expect(here.out).toContain('left out by their rules: nightly (its rule does not apply)')
+      expect(here.out).toMatch(/docs +laptop/)
+      expect(here.out).toContain('each `changes` in a rule counts as met')
+      await world.push('calc/plan', { '.compops.yml': ruled })
+      const pushed = PlanAnswer.parse(JSON.parse((await ask('plan', '--json', '--branch', 'calc/plan')).out))
+      expect(pushed.left_out).toEqual([
+        { name: 'nightly', why: 'its rule does not apply' },
+        { name: 'docs', why: 'its rule does not apply' },
+      ])
+      expect(pushed.jobs.map(job => job.name)).toEqual(['mesh', 'solve'])
+
+      writeFileSync(join(clone, '.compops.yml'), spec.replace('cpus_per_task', 'cpus_per_taks'))
       const offline = await compops(['plan', '--offline'], {}, clone)
       expect([offline.code, offline.out]).toEqual([1, expect.stringContaining('Did you mean cpus_per_task?')])
       writeFileSync(join(clone, '.compops.yml'), spec)
