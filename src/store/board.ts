@@ -64,7 +64,7 @@ export async function readBoard(db: Db, asked: BoardAsked): Promise<Board> {
   if (asked.search !== '') {
     const like = `%${asked.search.replace(/[\\%_]/g, '\\$&')}%`
     conditions.push(sql`(j.name ilike ${like} or substr(r.ref, 12) ilike ${like} or r.caused_by ->> 'username' ilike ${like}
-      or exists (select 1 from attempts n where n.job_id = j.id and n.native_id ilike ${like}))`)
+      or j.id in (select n.job_id from attempts n where n.native_id ilike ${like}))`)
   }
   const from = sql`from jobs j join runs r on r.id = j.run_id where ${sql.join(conditions, sql` and `)}`
   const counted = await rows<{ state: JobState; n: number | string }>(

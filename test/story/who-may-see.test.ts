@@ -176,6 +176,8 @@ describe.concurrent('who may see the pages', () => {
       const anybody = cookieJar(world.url)
       const board = await anybody.text('/jobs?when=all')
       const run = /href="\/runs\/([0-9a-f-]{36})"/.exec(board)?.[1] ?? ''
+      // GitLab is told of the last job before its results are fetched and the run is closed.
+      await until('the run to be closed', async () => (await anybody.text(`/runs/${run}`)).includes('/act/rerun'))
       const paths = [
         '/',
         '/jobs?when=all',
