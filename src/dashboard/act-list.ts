@@ -15,12 +15,13 @@ export interface Act {
 const developer = 30
 const maintainer = 40
 
-type RunFacts = Pick<RunRow, 'state' | 'endedAt' | 'supersededBy' | 'approval'>
+type RunFacts = Pick<RunRow, 'ref' | 'state' | 'endedAt' | 'supersededBy' | 'approval'>
 type JobFacts = Pick<JobRow, 'state' | 'hold'>
 
 /** Of a job, or with null of the run as a whole, whose jobs these are. */
 export function actsOf(run: RunFacts, job: JobFacts | null, jobs: readonly JobFacts[]): Act[] {
-  if (run.supersededBy !== null) return []
+  // What CI jobs and forks had computed belongs to no branch: their own pages in GitLab, and notes, are where it is ended.
+  if (run.supersededBy !== null || !run.ref.startsWith('refs/heads/')) return []
   const acts: Act[] = []
   const add = (verb: Act['verb'], label: string, means: string, more: Partial<Act> = {}) =>
     acts.push({ verb, label, means, danger: false, level: developer, ...more })
