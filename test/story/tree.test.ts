@@ -384,8 +384,10 @@ it(
       )
       expect(children.every(node => node.parent?.by === 'fork' && node.run !== null)).toBe(true)
       const asked = world.simulator.requests().slice(before)
-      const of = (path: RegExp) => asked.filter(one => one.method === 'GET' && path.test(one.path)).length
-      expect(of(/merge_requests/)).toBeLessThanOrEqual(many + 20)
-      expect(of(/repository/)).toBe(0)
+      const about = (name: string) =>
+        asked.filter(one => new URL(one.path, world.simulator.url).searchParams.get('source_branch') === name)
+      expect(names.filter(name => about(name).length > 1)).toEqual([])
+      expect(names.filter(name => about(name).length === 1)).not.toEqual([])
+      expect(asked.filter(one => one.method === 'GET' && one.path.includes('/repository/'))).toEqual([])
     }),
 )
