@@ -64,6 +64,8 @@ export function cacheKey({ spec, files, needs, parent }: CacheInputs): string | 
     image: spec.image ?? null,
     secrets: spec.secrets ?? [],
     fail_on: spec.fail_on ?? [],
+    // Left out where there is none: keys of before it stay.
+    chain: spec.chain,
     resources: Object.fromEntries(telling.map(name => [name, spec.resources[name] ?? null])),
     files: files.map(({ path, mode, oid }) => [path, mode, oid]).toSorted((a, b) => compare(a[0]!, b[0]!)),
     needs: needed,

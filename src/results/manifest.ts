@@ -5,6 +5,7 @@ import type { ResultFile, Results, ResultsOfJob } from '../model/results.ts'
 import type { Job, Run } from '../model/run.ts'
 import { renderEvidence } from '../render/evidence.ts'
 import { renderSummary } from '../render/summary.ts'
+import { filesOfAttempt } from './piece.ts'
 import { removedInWords } from './removed.ts'
 
 /** What there is to fetch of a run, or of some of its jobs, and what is said of it. */
@@ -48,11 +49,7 @@ export function resultsOfJob(job: Job): ResultsOfJob {
         path: '',
         local: `${folder}/logs/${task.index}.txt`,
       })
-    for (const [path, local] of [
-      ['script', 'script.sh'],
-      ['commands', 'commands.sh'],
-      ['params.json', 'params.json'],
-    ] as const)
+    for (const [path, local] of Object.entries(filesOfAttempt))
       files.push({ ...own, in: 'attempt', path, local: `${folder}/${local}` })
   }
   const outputs = attempt?.collected?.outputs ?? []

@@ -16,6 +16,13 @@ export interface PieceWanted {
   readonly bytes: number
 }
 
+/** What may be read in the directory of an attempt, and as what it is kept. Beside them lie, while the job runs, its secrets. */
+export const filesOfAttempt: Readonly<Record<string, string>> = {
+  script: 'script.sh',
+  commands: 'commands.sh',
+  'params.json': 'params.json',
+}
+
 /**
  * A piece of a file of an attempt, over the service's own connection: for `compops logs` and `collect`, a page, or a CI job that follows. It knows its place by
  * byte offset alone, so whoever follows may come back after any time. `ended`: the attempt has; asked before the file is read, so that nothing comes after it.
@@ -30,6 +37,8 @@ export async function readPiece(
   const { files } = clusterOf(attempt.connection)
   const bytes = Math.min(wanted.bytes, largestPiece)
   const { offset } = wanted
+  if (wanted.in === 'attempt' && !Object.hasOwn(filesOfAttempt, wanted.path))
+    return { problem: 'is not to be had', ended: attempt.final }
   const piece =
     wanted.in === 'log'
       ? await files.log(attempt, { offset, bytes, ...taskOf(attempt.array, wanted.task) })

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts'
 import type { JobState } from '../model/job-state.ts'
 import { jobNeeds, waitsFor } from '../model/needs.ts'
 import { branchNeedsStand } from '../store/branch-needs.ts'
+import { ofCiJob } from '../store/ci-jobs.ts'
 import { mustHold } from '../store/leases.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
 import { upToDate } from '../store/recovery.ts'
@@ -26,7 +27,7 @@ export async function followParents(context: Context): Promise<number> {
       left join runs l on l.id = ${shownBy('p')}
       where r.parent_gate in ('waits', 'skipped') and r.superseded_by is null and (
         (r.parent_gate = 'waits' and (r.parent is null or l.ended_at is not null or (l.id is null and (p.head_sha is not null or p.id is null))))
-        or (r.parent_gate = 'skipped' and ((l.ended_at is not null and l.state = 'completed')
+        or (r.parent_gate = 'skipped' and b.state = 'active' and ((l.ended_at is not null and l.state = 'completed')
           or exists (select 1 from jobs j where j.run_id = r.id and j.state in ('waiting', 'held') and j.cancel_reason is null))))
       order by r.id limit 500`,
   )
@@ -85,7 +86,7 @@ export async function followNeeds(context: Context): Promise<number> {
 /** The run that a branch shows; of one that had nothing to compute, the run of its commit on the branch that did. */
 const shownBy = (branch: string) => {
   const of = sql.raw(branch)
-  return sql`coalesce(${of}.latest_run_id, (select e.id from runs e join branches eb on eb.id = e.branch_id and eb.state = 'active'
+  return sql`coalesce(${of}.latest_run_id, (select e.id from runs e join branches eb on eb.id = e.branch_id and eb.state = 'active' and not ${ofCiJob(sql`eb.ref`)}
     where e.project_id = ${of}.project_id and e.sha = ${of}.head_sha order by e.created_at desc, e.id desc limit 1))`
 }
 

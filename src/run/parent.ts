@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNotNull, ne, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, ne, not, sql } from 'drizzle-orm'
 import type { ProjectConfig } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { type CommitOfLine, lineOf, meetingOf } from '../git/line.ts'
@@ -6,6 +6,7 @@ import { ensureCommit, isAncestor, type Mirror, readFile, readHead } from '../gi
 import { newId } from '../model/id.ts'
 import type { ComputationSpec, JobSpec } from '../model/job-spec.ts'
 import type { ParentChoice, ParentOfRun } from '../model/parent.ts'
+import { ofCiJob } from '../store/ci-jobs.ts'
 import { openMergeRequests } from '../store/merge-requests.ts'
 import { type Db, first } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
@@ -127,7 +128,7 @@ async function branchesAt(db: Db, { project, branch }: Child, line: readonly Com
   const found: { ref: string; state: string; parent: string | null; sha: string; since: string }[] = []
   for (let from = 0; from < line.length; from += 500) {
     const shas = line.slice(from, from + 500).map(commit => commit.sha)
-    const mine = and(eq(branches.projectId, project.id), ne(branches.id, branch.id))
+    const mine = and(eq(branches.projectId, project.id), ne(branches.id, branch.id), not(ofCiJob(branches.ref)))
     found.push(
       ...(await db
         .select({ ...others, sha: runs.sha, since: sql<string>`${runs.id}::text` })
@@ -168,6 +169,7 @@ async function meeting(context: Context, child: Child, line: readonly CommitOfLi
       and(
         eq(branches.projectId, project.id),
         ne(branches.id, branch.id),
+        not(ofCiJob(branches.ref)),
         eq(branches.state, 'active'),
         isNotNull(branches.headSha),
         isNotNull(branches.latestRunId),

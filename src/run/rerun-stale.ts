@@ -33,13 +33,17 @@ export async function rerunStale(context: Context): Promise<number> {
         and r.parent->>'rerun' = 'true' and r.parent->>'branch' = b.stale->>'branch'
         and not exists (select 1 from runs n where n.branch_id = b.id and n.sha = r.sha
           and n.cause = 'parent:' || p.id || ':' || floor(extract(epoch from p.ended_at) * 1000)::bigint)
-      order by b.id limit 50`,
+      order by b.id limit 500`,
   )
+  const asked = fruitless(context)
   let started = 0
   await eachInTurn(due, async row => {
     mustHold(context.lease)
     try {
+      const what = `${row.branch_id} ${row.mark.run} ${new Date(row.ended_at).getTime()}`
+      if (asked.has(what)) return
       if (await rerun(context, row)) started++
+      else asked.add(what)
     } catch (error) {
       if (error instanceof LeaseLost) throw error
       context.metrics.failures.inc({ verb: 'rerun' })
@@ -81,5 +85,14 @@ async function rerun(context: Context, { branch_id: id, mark, ended_at: endedAt 
     },
   })
   context.log.info({ step: 'tree', project: project.id, ref: branch.ref, result }, result)
-  return true
+  return result.startsWith('run ')
+}
+
+/** What gave no run, as where `rules` leave no job: not asked for again before the next start, else it would be read for ever. */
+const noRun = new WeakMap<object, Set<string>>()
+
+function fruitless({ db }: Context): Set<string> {
+  const known = noRun.get(db) ?? new Set()
+  noRun.set(db, known)
+  return known
 }

@@ -76,12 +76,15 @@ function standOf(need: BranchNeed, found: readonly NeededRow[]): 'met' | 'open' 
   return open ? 'open' : 'met'
 }
 
-interface NeedingAcross {
+export interface NeedingAcross {
   readonly branch: string
   readonly job: string
   readonly needs: readonly string[]
   readonly others: readonly BranchNeed[]
   readonly matrix?: MatrixInstance
+  /** Whose end its run waits for as a whole; null where it waits for no parent. */
+  readonly parent: string | null
+  readonly ended: boolean
 }
 
 /** Edges of what waits for what across branches: from a job of the run that a branch shows to the jobs that it needs. For finding circles. */
@@ -92,18 +95,23 @@ export async function needsAcross(db: Db, projectId: number): Promise<NeedingAcr
     needs: readonly (string | { job: string })[]
     others: readonly BranchNeed[] | null
     matrix: MatrixInstance | null
+    parent: string | null
+    ended: boolean
   }>(
     db,
-    sql`select b.ref, j.name, j.spec->'needs' as needs, j.spec->'branch_needs' as others, j.spec->'matrix' as matrix
-      from branches b join jobs j on j.run_id = b.latest_run_id
+    sql`select b.ref, j.name, j.spec->'needs' as needs, j.spec->'branch_needs' as others, j.spec->'matrix' as matrix,
+        case when r.parent_gate = 'waits' then r.parent->>'branch' end as parent, r.ended_at is not null as ended
+      from branches b join runs r on r.id = b.latest_run_id join jobs j on j.run_id = r.id
       where b.project_id = ${projectId} and b.state = 'active'
-        and exists (select 1 from jobs o where o.run_id = b.latest_run_id and o.spec->'branch_needs' is not null)`,
+        and (r.parent_gate = 'waits' or exists (select 1 from jobs o where o.run_id = r.id and o.spec->'branch_needs' is not null))`,
   )
   return found.map(row => ({
     branch: shortBranch(row.ref),
     job: row.name,
     needs: row.needs.map(need => (typeof need === 'string' ? need : need.job)),
     others: row.others ?? [],
+    parent: row.parent,
+    ended: row.ended,
     ...(row.matrix === null ? {} : { matrix: row.matrix }),
   }))
 }

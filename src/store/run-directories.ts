@@ -1,6 +1,7 @@
 /** The directories of runs on clusters, as far as they have been removed: what is due, and what became of it. */
 import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { RetentionFacts } from '../model/retention.ts'
+import { ofCiJob } from './ci-jobs.ts'
 import { type Db, rows } from './open.ts'
 import { fromEvidence } from './recovery.ts'
 import { openStates } from './runs.ts'
@@ -56,10 +57,10 @@ export async function runsOnCluster(
         p.recovering or coalesce((select c.recovering from connections c where c.name = ${connection}), false) as recovering,
         coalesce(r.id = (select l.id from runs l where l.branch_id = r.branch_id and l.state = 'completed' and l.ended_at is not null
           order by l.created_at desc, l.id desc limit 1), false) as latest_completed,
-        b.state = 'active' as branch_lives,
-        coalesce(b.state = 'active' and b.latest_run_id = r.id, false) as shown,
+        b.state = 'active' and not ${ofCiJob(sql`b.ref`)} as branch_lives,
+        coalesce(b.state = 'active' and not ${ofCiJob(sql`b.ref`)} and b.latest_run_id = r.id, false) as shown,
         (select substr(hb.ref, 12) from branches hb
-          where hb.project_id = r.project_id and hb.state = 'active' and hb.head_sha = r.sha order by hb.ref limit 1) as head_of,
+          where hb.project_id = r.project_id and hb.state = 'active' and not ${ofCiJob(sql`hb.ref`)} and hb.head_sha = r.sha order by hb.ref limit 1) as head_of,
         (select substr(ur.ref, 12) from runs ur where ur.parent_run_id = r.id and ur.parent_gate = 'passed' and ur.ended_at is null
           order by ur.ref limit 1) as used_by,
         (select substr(cb.ref, 12) from branches cb join runs cr on cr.id = cb.latest_run_id

@@ -42,6 +42,7 @@ describe('the key of a result', () => {
 
   test.each<[string, string | null]>([
     ['a command', withSpec({ script: ['make solve -j2'] })],
+    ['how far a chain goes', withSpec({ chain: { segments: 5, until: 'converged' } })],
     ['setup', withSpec({ setup: ['module load gcc'] })],
     ['a module', withSpec({ modules: ['gcc/13'] })],
     ['the image', withSpec({ image: 'docker://python:3.12' })],

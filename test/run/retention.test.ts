@@ -151,3 +151,14 @@ describe('what cannot be removed', () => {
     expect(await removalsOf(rows.db, fourth)).toEqual([])
   })
 })
+
+it('what a CI job brought is no living branch: its run is removed by age, and keeps that of no other', async () => {
+  const sha = '8'.repeat(40)
+  const ci = { id: newId(), ref: 'refs/ci/77/compops' }
+  await rows.db.insert(branches).values({ ...ci, projectId: 1, state: 'active', headSha: sha })
+  const run = await oldRun(ci, sha)
+  await rows.db.update(branches).set({ latestRunId: run }).where(eq(branches.id, ci.id))
+  expect(await why(run)).toBeNull()
+  const gone = await branch('calc/was-at-it', { state: 'gone' })
+  expect(await why(await oldRun(gone, sha))).toBeNull()
+})

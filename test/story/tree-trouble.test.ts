@@ -15,7 +15,7 @@ const file = (script: string, top = '') => ({
 const waiting = (flag: string, then: string) => `while [ ! -e ${flag} ]; do sleep 0.1; done; ${then}`
 const evidenceOf = async (world: World, branch: string, sha: string) =>
   parse(await until(`the evidence of ${branch}`, () => world.evidenceOf(branch, sha), 60))
-const branchIs = (world: World, branch: string, what: (record: Record<string, never>) => boolean) =>
+const branchIs = (world: World, branch: string, what: (record: Record<string, unknown>) => boolean) =>
   until(`the page of ${branch}`, async () => what(parse((await world.evidence(`branches/${branch}.yml`)) ?? '{}')), 60)
 
 describe.concurrent('while the children run', () => {
@@ -56,10 +56,37 @@ describe.concurrent('two merge requests of one branch', () => {
           authorId: alice.id,
         })
       const one = await into('calc/one')
-      await branchIs(world, 'calc/child', ({ parent }) => (parent as { branch?: string })?.branch === 'calc/one')
+      await branchIs(
+        world,
+        'calc/child',
+        ({ parent }) => (parent as { branch?: string } | undefined)?.branch === 'calc/one',
+      )
       const two = await into('calc/two')
       await until('the note of the second', () => world.note(two.iid)?.body.includes('calc/one'), 60)
       await simulator.closeMergeRequest({ projectId: project.id, iid: one.iid, userId: alice.id })
-      await branchIs(world, 'calc/child', ({ parent }) => (parent as { branch?: string })?.branch === 'calc/two')
+      await branchIs(
+        world,
+        'calc/child',
+        ({ parent }) => (parent as { branch?: string } | undefined)?.branch === 'calc/two',
+      )
+    }))
+})
+
+describe.concurrent('branches that would wait for each other', () => {
+  const waits = 'parent: calc/heat\njobs:\n  solve:\n    script: [echo solve]\n'
+  const needs =
+    'jobs:\n  mesh:\n    script: [sleep 20]\n  compare:\n    needs: [{ branch: calc/child, job: solve }]\n    script: [echo compare]\n'
+
+  it('a child for its parent, and the parent for a job of the child: the second is refused, and says the circle', () =>
+    inWorld({}, async world => {
+      const parent = await world.push('calc/heat', {
+        '.compops.yml': waits.replace('parent: calc/heat\n', '').replace('echo solve', 'sleep 20'),
+      })
+      await until('the parent to run', () => world.statuses(parent)['compops/solve'] === 'running', 60)
+      const child = await world.push('calc/child', { '.compops.yml': waits })
+      await until('the child to wait', () => world.statuses(child)['compops/solve'] === 'pending', 60)
+      const round = await world.push('calc/heat', { '.compops.yml': needs })
+      await world.treeEnds(round, ['failed'])
+      expect(world.description(round, 'compops/tree')).toContain('wait for each other for ever')
     }))
 })
