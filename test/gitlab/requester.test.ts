@@ -69,7 +69,7 @@ describe('a call', () => {
   test('has a route', () => {
     expect(routeOf('projects/1/merge_requests/2/notes')).toBe('projects/:id/merge_requests/:iid/notes')
     expect(routeOf('projects/1/members/all/2')).toBe('projects/:id/members/all/:user_id')
-    expect(routeOf('projects/1/variables')).toBe('other')
+    expect(routeOf('projects/1/triggers')).toBe('other')
     expect(routes.every(route => routeOf(route) === route)).toBe(true)
   })
 
