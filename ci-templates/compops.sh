@@ -182,7 +182,12 @@ compops_file() {
   compops_offset=0
   : >"$1/$compops_file"
   while :; do
-    compops_ask GET "/bridge/v1/job/file?${2}number=$compops_number&offset=$compops_offset" </dev/null || return 0
+    compops_ask GET "/bridge/v1/job/file?${2}number=$compops_number&offset=$compops_offset" </dev/null || {
+      # Part of a file is worse than none: it would be taken for the whole.
+      rm -f "$1/$compops_file"
+      compops_fail "$compops_file could not be fetched whole: it is left out, and this CI job fails"
+      return 1
+    }
     compops_body >>"$1/$compops_file"
     compops_offset=$(compops_word next)
     [ "$(compops_word done)" != yes ] || break

@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
@@ -86,6 +88,26 @@ describe('compops.sh', () => {
         nasty,
       ]).toString()
       expect(new URLSearchParams(form.slice(1)).get('text')).toBe(nasty)
+    }
+  })
+
+  it('leaves no part of a file, and fails, where the rest of it is not to be had', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'compops-sh-'))
+    try {
+      for (const shell of ['dash', 'busybox sh']) {
+        // The first piece comes, then the service says no.
+        const text = `. '${script}'
+          compops_ask() { [ "$compops_offset" = 0 ] || return 1; compops_words=' next=4 done=no '; }
+          compops_body() { printf half; }
+          compops_file=out.csv compops_number=0 compops_sha=-
+          compops_file '${folder}' '' 2>'${folder}/said'; echo "ended $?"`
+        const ended = execFileSync('sh', ['-c', `${shell} -c "$1"`, 'x', text]).toString()
+        expect(ended.trim()).toBe('ended 1')
+        expect(readFileSync(join(folder, 'said'), 'utf8')).toContain('out.csv could not be fetched whole')
+        expect(readdirSync(folder)).toEqual(['said'])
+      }
+    } finally {
+      rmSync(folder, { recursive: true })
     }
   })
 
