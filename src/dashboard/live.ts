@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import type { Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { Refusal } from '../auth/refusal.ts'
-import { describeError } from '../errors.ts'
+import { describeError, toError } from '../errors.ts'
 import { first } from '../store/open.ts'
 import type { Way } from './dashboard.ts'
 import { changeOf, type Held, hold, stamp } from './page.ts'
@@ -12,6 +12,10 @@ import { ownPath } from './sign-in.ts'
 const pause = 1_000
 const assurance = 10_000
 const mostOpen = 1_000
+/** Of one person: many windows, and yet nobody takes everybody else's place. */
+const mostOfOne = 50
+/** Until GitLab is asked again after it, or something else, did not answer. */
+const patience = 15_000
 
 /** `/live?at=/jobs`: what changes on that page, as server-sent events, and at least every ten seconds that it is up to date. */
 export function addLive(app: Hono, way: Way): void {
@@ -20,6 +24,7 @@ export function addLive(app: Hono, way: Way): void {
   const { clock } = context
   const pulse = createPulse(way)
   let open = 0
+  const openOf = new Map<string, number>()
 
   app.get('/live', async c => {
     const url = new URL(ownPath(c.req.query('at')), 'http://here')
@@ -32,12 +37,17 @@ export function addLive(app: Hono, way: Way): void {
     }
     if (open >= mostOpen || context.stopping.aborted)
       return c.text('Too many pages are open', 503, { connection: 'close' })
+    // Where nobody signs in, all are one.
+    const person = visitor.open ? null : String(visitor.caller.person.id)
+    if (person !== null && (openOf.get(person) ?? 0) >= mostOfOne)
+      return c.text('You have too many pages open', 503, { connection: 'close' })
     const had = c.req.header('last-event-id') ?? c.req.query('stamp') ?? null
     c.header('x-accel-buffering', 'no')
     // A connection that is kept would be asked again at once when the service stops, and hold it up.
     c.header('connection', 'close')
     return streamSSE(c, async stream => {
       open++
+      if (person !== null) openOf.set(person, (openOf.get(person) ?? 0) + 1)
       const gone = new AbortController()
       const leave = () => gone.abort()
       stream.onAbort(leave)
@@ -47,6 +57,7 @@ export function addLive(app: Hono, way: Way): void {
         let held: Map<string, Held> | null = null
         let seen: string | null = null
         let told = 0
+        let notBefore = 0
         while (!gone.signal.aborted) {
           const at = await pulse.now().catch(error => {
             context.log.warn({ step: 'live', err: describeError(error) }, 'pages cannot be renewed')
@@ -56,34 +67,35 @@ export function addLive(app: Hono, way: Way): void {
             await stream.writeSSE({ event: 'trouble', data: 'The database does not answer at present' })
             held = null
             seen = null
-          } else if (at !== seen) {
-            // Whoever was signed out, or may see the page no longer, is asked to load it, and is told there.
-            const still = await visitorOf(c).catch(error => error as unknown)
-            if (still instanceof Error && still instanceof Refusal && [401, 403].includes(still.status)) {
+          } else if (at !== seen && clock.now().getTime() >= notBefore) {
+            // Whoever was signed out, or may see the page no longer, is asked to load it, and is told there. The token of an hour ago is no token any more: each look has its own.
+            const page = await visitorOf(c).then(
+              visitor => pageAt(url, visitor).catch(error => (isGone(error) ? null : toError(error))),
+              error => (isNobody(error) ? null : toError(error)),
+            )
+            if (page === null) {
               await stream.writeSSE({ event: 'reload', data: '' })
               return
             }
-            if (!(still instanceof Error)) {
-              const page = await pageAt(url, visitor).catch(error => error as Error)
-              if (page === null || (page instanceof Refusal && page.status < 429)) {
-                await stream.writeSSE({ event: 'reload', data: '' })
-                return
-              }
-              if (!(page instanceof Error)) {
-                const mark = stamp(page.regions)
-                // Who comes back with the mark of what stands there now has missed nothing.
-                const before: ReadonlyMap<string, Held> =
-                  held ?? (had === mark ? new Map(page.regions.map(one => [one.id, hold(one)])) : new Map())
-                const changes = page.regions.map(one => changeOf(before.get(one.id), one)).filter(one => one !== null)
-                held = new Map(page.regions.map(one => [one.id, hold(one)]))
-                seen = at
-                told = clock.now().getTime()
-                const data = context.secrets.redact(JSON.stringify({ changes, at: clock.now().toISOString() }))
-                await stream.writeSSE({ event: 'changes', id: mark, data })
-              }
+            if (page instanceof Error) {
+              notBefore = clock.now().getTime() + patience
+              if (!(page instanceof Refusal))
+                context.log.warn({ step: 'live', err: describeError(page) }, 'a page cannot be renewed')
+            } else {
+              const mark = stamp(page.regions)
+              // Who comes back with the mark of what stands there now has missed nothing.
+              const before: ReadonlyMap<string, Held> =
+                held ?? (had === mark ? new Map(page.regions.map(one => [one.id, hold(one)])) : new Map())
+              const changes = page.regions.map(one => changeOf(before.get(one.id), one)).filter(one => one !== null)
+              held = new Map(page.regions.map(one => [one.id, hold(one)]))
+              seen = at
+              told = clock.now().getTime()
+              const data = context.secrets.redact(JSON.stringify({ changes, at: clock.now().toISOString() }))
+              await stream.writeSSE({ event: 'changes', id: mark, data })
             }
           }
-          if (clock.now().getTime() - told >= assurance && at !== null) {
+          // Only what shows everything that there is.
+          if (at !== null && at === seen && clock.now().getTime() - told >= assurance) {
             told = clock.now().getTime()
             await stream.writeSSE({ event: 'fresh', data: clock.now().toISOString() })
           }
@@ -92,10 +104,16 @@ export function addLive(app: Hono, way: Way): void {
       } finally {
         context.stopping.removeEventListener('abort', leave)
         open--
+        const others = person === null ? 0 : (openOf.get(person) ?? 1) - 1
+        if (person !== null && others > 0) openOf.set(person, others)
+        else if (person !== null) openOf.delete(person)
       }
     })
   })
 }
+
+const isGone = (error: unknown) => error instanceof Refusal && error.status < 429
+const isNobody = (error: unknown) => error instanceof Refusal && [401, 403].includes(error.status)
 
 /** One small question for all open pages together: whether anything that pages show has changed since. */
 function createPulse({ site }: Way): { now(): Promise<string> } {
