@@ -75,6 +75,7 @@ export function createBridge(context: Context): Hono {
   async function orderOf(c: HonoContext, caller: CiCaller): Promise<CiJobRow & { runId: string }> {
     await projectOf(context, caller)
     const gate = c.req.query('gate')
+    if (gate?.includes('\0') === true) throw new Refusal(422, 'gate holds a NUL byte, which is no text')
     const row =
       gate === undefined
         ? await findCiJob(db, caller.projectId, caller.jobId)

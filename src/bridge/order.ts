@@ -15,6 +15,9 @@ const largestVariable = 65_536
 
 /** The order of a CI job out of its form. Throws Refusal 400 or 422, which says what to write instead. */
 export function readOrder(context: Pick<Context, 'config'>, rule: ProjectConfig, form: Form): CiOrder {
+  const holed = Object.keys(form).find(name => name.includes('\0') || form[name]!.includes('\0'))
+  if (holed !== undefined)
+    throw new Refusal(422, `${JSON.stringify(holed.slice(0, 80))} holds a NUL byte, which is no text`)
   const mode = ciModes.find(one => one === form.mode)
   if (mode === undefined) throw new Refusal(400, `mode is one of ${ciModes.join(', ')}`)
   const strange = Object.keys(form).find(name => !known.has(name) && !name.startsWith(envPrefix))

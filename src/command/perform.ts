@@ -13,8 +13,9 @@ import { verbNamed, verbs } from './verbs.ts'
  * came of it. Throws only what time mends (GitLab or the database away): then it may be asked again.
  */
 export async function perform(context: Context, asked: Order): Promise<Answer> {
-  // As other projects' bots have it: `/hold cancel` lets go.
-  const order = asked.verb === 'hold' && asked.target === 'cancel' ? { ...asked, verb: 'unhold', target: null } : asked
+  // As other projects' bots have it: `/hold cancel` lets go. Elsewhere a job may have that name.
+  const lets = asked.cause.startsWith('note:') && asked.verb === 'hold' && asked.target === 'cancel'
+  const order = lets ? { ...asked, verb: 'unhold', target: null } : asked
   const known = verbNamed(order.verb)
   if (known === null) return { outcome: 'refused', said: unknownVerb(order.verb, verbs) }
   const { name, verb } = known

@@ -85,6 +85,8 @@ describe('the order of a CI job', () => {
     [{ script: 'x', nodes: '2; rm' }, '422: nodes is a whole number'],
     [{ script: 'x', 'env.A-B': '1' }, '422: "A-B" is no name of a variable'],
     [{ max_wait: 'soon' }, '422: max_wait: This is not a time'],
+    [{ job: 'so\0lve' }, '422: "job" holds a NUL byte'],
+    [{ script: 'true', name: '\0' }, '422: "name" holds a NUL byte'],
     [{ mode: 'gate' }, '400: A gate needs the name of the manual CI job'],
   ])('is refused where it says %j', (form, answer) => {
     expect(refusal(form)).toContain(answer)

@@ -178,7 +178,9 @@ describe.concurrent('a person', () => {
       const told = await order(world, 'status')
       expect(told.said).toMatch(/`second` held: held by alice: the data comes @\S*all tomorrow/)
       expect(told.said).not.toContain('@all')
-      expect(await order(world, 'hold', { target: 'cancel' })).toMatchObject({ outcome: 'done' })
+      // Of a page it means the job of that name; only in a note it lets go.
+      expect(await order(world, 'hold', { target: 'cancel' })).toMatchObject({ outcome: 'refused' })
+      expect(await order(world, 'hold', { target: 'cancel', cause: 'note:1' })).toMatchObject({ outcome: 'done' })
       await world.treeEnds(sha, ['success'])
     }))
 

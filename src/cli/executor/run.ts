@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { systemClock } from '../../clock.ts'
 import { ciCodes, formerNames, ownWorkKeys } from '../../model/ci.ts'
 import { CommandError, type Io } from '../command.ts'
 import { type BridgeClient, openBridge } from './bridge-client.ts'
@@ -30,7 +31,7 @@ export const tokenOf = (driver: Driver): string =>
 
 /** `run SCRIPT STAGE`: the person's script goes to the cluster; clone, artifacts and the rest stay on the runner. */
 export async function runStage(driver: Driver, script: string, stage: string): Promise<number> {
-  if (!onCluster.has(stage)) return (await runHere(script)) === 0 ? 0 : driver.codes.build
+  if (!onCluster.has(stage)) return (await runHere(script, hereOf(driver.io.env))) === 0 ? 0 : driver.codes.build
   const copy = await shareScript(driver, script)
   const stop = new AbortController()
   let asked = false
@@ -97,13 +98,8 @@ async function follow(driver: Driver, bridge: BridgeClient, signal: AbortSignal)
       pause = 500
       if (Number(offset) < Number(words.get('size'))) continue
     } else pause = Math.min(5_000, pause * 1.5)
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(resolve, pause)
-      signal.addEventListener('abort', () => {
-        clearTimeout(timer)
-        reject(signal.reason)
-      })
-    })
+    await systemClock.sleep(pause, signal)
+    signal.throwIfAborted()
   }
 }
 
@@ -159,9 +155,25 @@ async function holderOf(driver: Driver): Promise<string> {
   return made
 }
 
-function runHere(script: string): Promise<number> {
+/** What clone, caches and artifacts need of the machine: its programs, a place for files, its way out. */
+const ofMachine = [
+  ...['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'SSL_CERT_FILE', 'SSL_CERT_DIR'],
+  ...['http_proxy', 'https_proxy', 'no_proxy', 'all_proxy'].flatMap(name => [name, name.toUpperCase()]),
+]
+
+/** For scripts on the runner, `after_script` of the person among them: the variables of the job, and of the driver's own environment, which may hold the site's secrets, what they need. */
+export function hereOf(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const prefix = 'CUSTOM_ENV_'
+  const ofJob = Object.keys(env).flatMap(name =>
+    name.startsWith(prefix) ? [[name.slice(prefix.length), env[name]] as const] : [],
+  )
+  const here = [...ofJob, ...ofMachine.map(name => [name, env[name]] as const)]
+  return Object.fromEntries(here.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
+}
+
+function runHere(script: string, env: Record<string, string>): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn('bash', [script], { stdio: 'inherit' })
+    const child = spawn('bash', [script], { stdio: 'inherit', env })
     child.once('error', reject)
     child.once('close', code => resolve(code ?? 1))
   })

@@ -1,5 +1,6 @@
 import { eq } from 'drizzle-orm'
 import { noSuch } from '../../auth/access.ts'
+import { Refusal } from '../../auth/refusal.ts'
 import { isId } from '../../model/id.ts'
 import { plain } from '../../render/plain.ts'
 import { renderWhy } from '../../render/why.ts'
@@ -85,8 +86,9 @@ export const deliveryPage: PageKind = {
       ? await context.db.select({ projectId: deliveries.projectId }).from(deliveries).where(eq(deliveries.id, id))
       : []
     if (row === undefined || row.projectId === null) throw noSuch('delivery')
-    const { project } = await site.desk.project(visitor.caller, String(row.projectId)).catch(() => {
-      throw noSuch('delivery')
+    const { project } = await site.desk.project(visitor.caller, String(row.projectId)).catch(error => {
+      // That GitLab is away says nothing of the delivery.
+      throw error instanceof Refusal && [403, 404].includes(error.status) ? noSuch('delivery') : error
     })
     const told = await why(
       {
