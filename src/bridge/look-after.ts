@@ -1,4 +1,5 @@
 import { and, eq, isNotNull, isNull, sql } from 'drizzle-orm'
+import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { type GitLab, isGitLabError } from '../gitlab/gitlab.ts'
@@ -11,6 +12,7 @@ import { findProject } from '../store/projects.ts'
 import { finalStates } from '../store/runs.ts'
 import { ciJobs, runs } from '../store/schema.ts'
 import { claim, putBack, putOff, sideBySide, stillClaimed } from '../store/work.ts'
+import { mayBeGate } from './order.ts'
 
 /** An attached CI job that has said nothing for so long may be dead: GitLab is asked. */
 const silence = 60
@@ -91,6 +93,9 @@ async function lookAfter(
   }
   if (!jobs.every(job => job.settled)) return putOff(context.db, ciJobs, row, 1_000, 'results are on their way')
   if (row.asked.gate === null) return close(context, row, 'ended')
+  const rule = projectFor(context.config, project.path)
+  if (rule === null || !mayBeGate(rule, row.asked.gate))
+    return close(context, row, `${row.asked.gate} may be no gate any more (\`gates\` of the project's rule)`)
   await openGate(context, row, row.asked.gate, gitlab, lists)
 }
 

@@ -1,5 +1,5 @@
 import { Refusal } from '../auth/refusal.ts'
-import type { ProjectConfig } from '../config/index.ts'
+import { matchGlob, type ProjectConfig } from '../config/index.ts'
 import { type Context, specSite } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { type CiMode, type CiOrder, ciModes, formerNames, ownWorkKeys } from '../model/ci.ts'
@@ -34,7 +34,7 @@ export function readOrder(context: Pick<Context, 'config'>, rule: ProjectConfig,
     if (lost !== undefined)
       throw new Refusal(422, `\`${lost}\` is for a \`script\` or \`file\`: a job of .compops.yml says it there`)
   }
-  return { mode, jobs, own, maxWait: waitOf(form.max_wait ?? ''), gate: gateOf(mode, form.gate ?? '') }
+  return { mode, jobs, own, maxWait: waitOf(form.max_wait ?? ''), gate: gateOf(rule, mode, form.gate ?? '') }
 }
 
 const known: ReadonlySet<string> = new Set([
@@ -159,9 +159,22 @@ function waitOf(text: string): number | null {
   return parsed.value
 }
 
-function gateOf(mode: CiMode, name: string): string | null {
+/** As the templates name them. */
+const usualGates: readonly string[] = ['compops*']
+
+/** The service may play what whoever started the pipeline may not (a deployment): only what the site has named is played for them. */
+export function mayBeGate(rule: Pick<ProjectConfig, 'gates'>, name: string): boolean {
+  return (rule.gates ?? usualGates).some(glob => matchGlob(glob, name))
+}
+
+function gateOf(rule: ProjectConfig, mode: CiMode, name: string): string | null {
   if (mode !== 'gate') return null
   if (name.trim() === '' || name.length > 255)
     throw new Refusal(400, 'A gate needs the name of the manual CI job, as `gate`')
+  if (!mayBeGate(rule, name))
+    throw new Refusal(
+      422,
+      `The service does not play ${JSON.stringify(name)}: of this project only manual CI jobs named ${(rule.gates ?? usualGates).map(glob => `\`${glob}\``).join(', ') || '(none)'} may be gates. Choose such a name (\`ci_job\`), or have who runs the service add it to \`gates\` of the project's rule`,
+    )
   return name
 }

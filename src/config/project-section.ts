@@ -52,6 +52,7 @@ const projectKeys = [
   'commands',
   'supersede',
   'ci',
+  'gates',
 ]
 
 export interface LocatedProject extends ProjectConfig {
@@ -90,6 +91,7 @@ export function readProject(
   const notify = section.read('notify', choice(['failed', 'finished', 'never'])) ?? 'failed'
   const supersede = section.read('supersede', choice(supersedeModes)) ?? 'queued'
   const ci = section.read('ci', choice(['all', 'protected', 'none']))
+  const gates = section.read('gates', listOf(asGlob))
   const submodules = section.read('submodules', someOf(asGlob)) ?? []
   const commands = section.read('commands', readCommands) ?? { notes: true, aliases: true }
   const includes = section.read('includes', someOf(asGlob)) ?? []
@@ -113,6 +115,7 @@ export function readProject(
     notify,
     supersede,
     ...(ci === undefined ? {} : { ci }),
+    ...(gates === undefined ? {} : { gates }),
     submodules,
     commands,
     includes,

@@ -165,6 +165,8 @@ export interface ProjectConfig {
   readonly supersede: Supersede
   /** Which CI jobs may ask for computations; left out: `all`. `protected`: only those of protected branches. */
   readonly ci?: 'all' | 'protected' | 'none'
+  /** Globs of the manual CI jobs that a CI job may have the service play; left out: `usualGates`. The service may have rights that whoever started the pipeline has not. */
+  readonly gates?: readonly string[]
   /** Whether notes on merge requests may hold commands, and whether `/test`, `/hold` and the like count beside `/compops`. */
   readonly commands: { readonly notes: boolean; readonly aliases: boolean }
   /** Globs of other projects that may come in as submodules: they are read with the service's token, which may see more than the person who pushed. */

@@ -87,9 +87,19 @@ describe('the order of a CI job', () => {
     [{ max_wait: 'soon' }, '422: max_wait: This is not a time'],
     [{ job: 'so\0lve' }, '422: "job" holds a NUL byte'],
     [{ script: 'true', name: '\0' }, '422: "name" holds a NUL byte'],
+    [{ mode: 'gate', gate: 'deploy', script: 'true' }, '422: The service does not play "deploy": of this project only'],
     [{ mode: 'gate' }, '400: A gate needs the name of the manual CI job'],
   ])('is refused where it says %j', (form, answer) => {
     expect(refusal(form)).toContain(answer)
+  })
+
+  it('names a gate that the site has played for CI jobs, by its own globs or as the templates name it', () => {
+    expect(read({ mode: 'gate', gate: 'compops: [1]', script: 'true' }).gate).toBe('compops: [1]')
+    const open = (gates: string[], gate: string) => () =>
+      readOrder({ config }, { ...rule, gates }, { mode: 'gate', gate, script: 'true' }).gate
+    expect(open(['solve', 'mesh-*'], 'mesh-1')()).toBe('mesh-1')
+    expect(open(['solve', 'mesh-*'], 'compops')).toThrow('named `solve`, `mesh-*` may be gates')
+    expect(open([], 'compops')).toThrow('named (none)')
   })
 
   it('gets a name that a job may have', () => {

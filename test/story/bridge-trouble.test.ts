@@ -212,7 +212,7 @@ describe.concurrent('a CI job', () => {
 
 describe.concurrent('a gate', () => {
   it('on a protected branch stays closed until the token has the right to play it; nothing is lost meanwhile', () =>
-    inWorld({}, async world => {
+    inWorld({ rule: '    clusters: [laptop]\n    gates: [solve]' }, async world => {
       runsCi(world)
       world.simulator.protectBranch(world.project.id, 'main', { pushLevel: 40, mergeLevel: 40 })
       const sha = await world.push('main', included(world, 'gate', { script: 'echo done', ci_job: 'solve' }))
@@ -263,7 +263,13 @@ describe('many CI jobs', () => {
       await ciJobIs(world, sha, 'solve19', ['pending'])
       for (const name of names) {
         const token = world.simulator.idToken(ciJob(world, sha, name)!.id, world.url)
-        const form = { ...own, mode: 'gate', gate: 'none', name, script: `until [ -e ${gate} ]; do sleep 0.2; done` }
+        const form = {
+          ...own,
+          mode: 'gate',
+          gate: 'compops-none',
+          name,
+          script: `until [ -e ${gate} ]; do sleep 0.2; done`,
+        }
         expect((await ask(world, token, form)).status).toBe(200)
       }
       await until(

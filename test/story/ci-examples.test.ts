@@ -51,7 +51,7 @@ describe.concurrent('the example', () => {
   it('gate: later stages read what the batch job left', () =>
     inWorld({}, async world => {
       const sha = await pushExample(world, 'gate')
-      const gate = await ciJobEnds(world, sha, 'simulate', 90)
+      const gate = await ciJobEnds(world, sha, 'compops-simulate', 90)
       expect([gate.status, traceOf(world, gate)]).toEqual(['success', expect.stringContaining('completed')])
       const metrics = join(world.simulator.artifacts(gate.id), 'compops-outputs/compops-metrics.txt')
       expect(await readFile(metrics, 'utf8')).toMatch(/^root 1\.41421356/m)
