@@ -9,23 +9,46 @@ export type Log = pino.Logger
 export interface Secrets {
   add(value: string): void
   redact(text: string): string
+  /** With stars in their places, so that every other byte keeps its own. */
+  mask(bytes: Buffer): Buffer
+  /** How many bytes at the end may be the beginning of one. A few that are, tell nothing. */
+  begun(bytes: Buffer): number
+  /** Bytes of the longest of them, in whatever form. */
+  longest(): number
 }
 
 export function createSecrets(): Secrets {
   const values = new Set<string>()
   let ordered: string[] = []
+  /** The same in bytes, a letter each: a log is cut anywhere. */
+  let inBytes: string[] = []
   return {
     add(value) {
       // Shorter values would tear holes into ordinary words.
       if (value.length < 6) return
       for (const form of formsOf(value)) values.add(form)
       ordered = [...values].sort((a, b) => b.length - a.length)
+      inBytes = ordered.map(form => Buffer.from(form).toString('latin1')).sort((a, b) => b.length - a.length)
     },
     redact(text) {
       let clean = text
       for (const value of ordered) if (clean.includes(value)) clean = clean.replaceAll(value, '[secret]')
       return clean
     },
+    mask(bytes) {
+      let clean = bytes.toString('latin1')
+      for (const value of inBytes) if (clean.includes(value)) clean = clean.replaceAll(value, '*'.repeat(value.length))
+      return Buffer.from(clean, 'latin1')
+    },
+    begun(bytes) {
+      const text = bytes.toString('latin1')
+      let most = 0
+      for (const value of inBytes)
+        for (let length = Math.min(value.length - 1, text.length); length > Math.max(most, 3); length--)
+          if (text.endsWith(value.slice(0, length))) most = length
+      return most
+    },
+    longest: () => inBytes[0]?.length ?? 0,
   }
 }
 

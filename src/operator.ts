@@ -14,6 +14,7 @@ import { answerPiece, pieceAsked } from './results/answer.ts'
 import { findResults } from './results/find.ts'
 import { keepRun } from './results/keep.ts'
 import { resultsOf } from './results/manifest.ts'
+import { readPiece } from './results/piece.ts'
 import { dumpTo } from './store/dump.ts'
 import { liftHold, setHold } from './store/holds.ts'
 import { loadOfLastDay } from './store/load.ts'
@@ -90,7 +91,7 @@ export function createOperatorApp(context: OperatorContext): Hono {
         { error: 'no service runs on this data directory: start it, files are read over its connections' },
         503,
       )
-    return answerPiece(context.db, context.clusterOf, wanted)
+    return answerPiece(await readPiece(context.db, context.clusterOf, wanted))
   })
 
   app.post('/keep', async c => {

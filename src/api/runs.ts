@@ -5,6 +5,7 @@ import type { Context } from '../context.ts'
 import { ResultsAnswer, RunAnswer } from '../model/api.ts'
 import { largestPiece, piecesOf } from '../model/results.ts'
 import { answerPiece } from '../results/answer.ts'
+import { readForPerson } from '../results/log-piece.ts'
 import { createLogReader, type LogReader } from '../results/log-reader.ts'
 import { resultsOf } from '../results/manifest.ts'
 import { loadRun } from '../store/runs.ts'
@@ -64,7 +65,7 @@ export function runEndpoints(context: Context, desk: Desk, log: LogReader = crea
       answer: 'bytes',
       async handle({ caller, params, query }) {
         await desk.attempt(caller, params.attempt)
-        return answerPiece(db, context.clusterOf, { ...query, attempt: params.attempt })
+        return answerPiece(await readForPerson(context, { ...query, attempt: params.attempt }))
       },
     }),
     endpoint({

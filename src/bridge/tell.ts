@@ -5,6 +5,7 @@ import { notBegun } from '../model/job-state.ts'
 import type { ResultFile, ResultsOfJob } from '../model/results.ts'
 import { resultsOfJob } from '../results/manifest.ts'
 import { readPiece } from '../results/piece.ts'
+import { knowSecrets } from '../run/known-secrets.ts'
 import { type CiJobRow, type WantedJob, wantedJobs } from '../store/ci-jobs.ts'
 import { loadRun } from '../store/runs.ts'
 import type { Answer } from './answer.ts'
@@ -59,6 +60,7 @@ export async function tellLog(context: Context, row: CiJobRow, asked: LogAsked):
       body: '',
       words: { ...whole.words, ...nothing, done: job.settled && isOver(job) },
     }
+  await knowSecrets(context, job.attemptId)
   const piece = await readPiece(context.db, context.clusterOf, {
     ...{ attempt: job.attemptId, in: 'log', path: '', offset: from, bytes: logPiece },
   })

@@ -4,6 +4,7 @@ import { isFinal } from '../model/job-state.ts'
 import type { Attempt, Job } from '../model/run.ts'
 import { code, fence, lastLines, prose } from '../render/markdown.ts'
 import { readPiece } from '../results/piece.ts'
+import { knowSecrets } from '../run/known-secrets.ts'
 import { loadRun } from '../store/runs.ts'
 import type { Answer, Order } from './order.ts'
 import type { Verb } from './verb.ts'
@@ -44,6 +45,7 @@ async function logOf(context: Context, order: Order, job: Job, usualLines: numbe
   const lines = Math.min(most, Math.max(1, Number(wanted ?? usualLines) || usualLines))
   if (job.spec.array !== undefined && !/^\d{1,9}$/.test(String(task ?? '')))
     return { outcome: 'refused', said: `${code(job.name)} is an array: name one of its tasks, \`--task 7\`.` }
+  await knowSecrets(context, attempt.id)
   const text = await tail(() =>
     readPiece(context.db, context.clusterOf, {
       ...{ attempt: attempt.id, in: 'log', path: '', offset: -bytes, bytes },

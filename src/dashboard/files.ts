@@ -3,7 +3,7 @@ import { noSuch } from '../auth/access.ts'
 import { Refusal } from '../auth/refusal.ts'
 import { isId } from '../model/id.ts'
 import { largestPiece, piecesOf } from '../model/results.ts'
-import { readPiece } from '../results/piece.ts'
+import { readForPerson } from '../results/log-piece.ts'
 import { jobsOf } from '../store/runs.ts'
 import type { Way } from './dashboard.ts'
 import { sandbox } from './safety.ts'
@@ -59,7 +59,7 @@ export function addFiles(app: Hono, { site, visitorOf, refuse }: Way): void {
       const path = c.req.query('path') ?? ''
       if (place === undefined) throw new Refusal(400, 'Of which place? `in` is missing')
       const wanted = { attempt: attempt.id, in: place, path, task: undefined, bytes: largestPiece }
-      const piece = (offset: number) => readPiece(context.db, context.clusterOf, { ...wanted, offset })
+      const piece = (offset: number) => readForPerson(context, { ...wanted, offset })
       const begin = await piece(0)
       if ('problem' in begin) throw new Refusal(404, `${path} ${begin.problem}`)
       const name = path.split('/').at(-1) ?? 'file'

@@ -1,8 +1,6 @@
-import type { Cluster } from '../cluster/cluster.ts'
 import { isId } from '../model/id.ts'
 import { pieceHeaders, piecesOf } from '../model/results.ts'
-import type { Db } from '../store/open.ts'
-import { type PieceWanted, readPiece } from './piece.ts'
+import type { PieceWanted, readPiece } from './piece.ts'
 
 /** What a query asks for as a piece of a file: `attempt`, `in`, `path`, `offset`, `bytes`, `task`. null where it is none. */
 export function pieceAsked(query: Readonly<Record<string, string | undefined>>): PieceWanted | null {
@@ -17,12 +15,7 @@ export function pieceAsked(query: Readonly<Record<string, string | undefined>>):
 }
 
 /** The piece as an HTTP answer: bytes, and in headers where it begins, how large the file is and whether the attempt has ended. 404 with the reason where there is none. */
-export async function answerPiece(
-  db: Db,
-  clusterOf: (connection: string) => Cluster,
-  wanted: PieceWanted,
-): Promise<Response> {
-  const piece = await readPiece(db, clusterOf, wanted)
+export function answerPiece(piece: Awaited<ReturnType<typeof readPiece>>): Response {
   if ('problem' in piece) return Response.json({ error: `it ${piece.problem}`, ended: piece.ended }, { status: 404 })
   return new Response(new Uint8Array(piece.bytes), {
     headers: {

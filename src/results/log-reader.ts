@@ -6,7 +6,7 @@ import { isFinal } from '../model/job-state.ts'
 import { pieceHeaders } from '../model/results.ts'
 import type { AttemptRow, JobRow } from '../store/runs.ts'
 import { attempts } from '../store/schema.ts'
-import { readPiece } from './piece.ts'
+import { readLogPiece } from './log-piece.ts'
 
 export interface LogAsked {
   readonly attempt?: string | undefined
@@ -25,9 +25,9 @@ export type LogReader = (job: JobRow, asked: LogAsked, signal: AbortSignal) => P
 const mostWaiting = 40
 const pause = 1_500
 
-type Piece = Awaited<ReturnType<typeof readPiece>>
+type Piece = Awaited<ReturnType<typeof readLogPiece>>
 
-export function createLogReader(context: Pick<Context, 'db' | 'clusterOf' | 'clock'>): LogReader {
+export function createLogReader(context: Context): LogReader {
   let waiting = 0
   /** Those who ask for the same at the same time share one look. */
   const looks = new Map<string, Promise<Piece>>()
@@ -36,7 +36,7 @@ export function createLogReader(context: Pick<Context, 'db' | 'clusterOf' | 'clo
     const key = `${attempt} ${task} ${offset} ${bytes}`
     const known = looks.get(key)
     if (known !== undefined) return known
-    const made = readPiece(context.db, context.clusterOf, {
+    const made = readLogPiece(context, {
       attempt,
       in: 'log',
       path: '',

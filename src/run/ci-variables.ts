@@ -19,16 +19,8 @@ export async function ciVariablesFor(
   project: { readonly id: number; readonly path: string },
   ref: string,
 ): Promise<ReadonlyMap<string, string>> {
-  if (rule.ciVariables === undefined || !ref.startsWith('refs/heads/')) return new Map()
-  let found: readonly CiVariable[]
-  try {
-    found = await context.gitlabAs(await rule.ciVariables.read()).ciVariables(project.id)
-  } catch (error) {
-    throw new CompopsError(
-      `the CI variables of ${project.path} cannot be read with \`ci_variables_token\`, which must be a Maintainer's: ${describeError(error)}`,
-      { transient: true, cause: error },
-    )
-  }
+  if (!ref.startsWith('refs/heads/')) return new Map()
+  const found = await readCiVariables(context, rule, project)
   const usable = found.filter(({ key }) => names.test(key))
   const isProtected =
     usable.some(variable => variable.protected) &&
@@ -36,4 +28,21 @@ export async function ciVariablesFor(
   return new Map(
     usable.flatMap(({ key, value, protected: only }) => (only && !isProtected ? [] : [[key, value] as const])),
   )
+}
+
+/** All of them, whatever branch they are for. Empty where the site does not read them. @throws CompopsError, transient. */
+export async function readCiVariables(
+  context: Context,
+  rule: Pick<ProjectConfig, 'ciVariables'>,
+  project: { readonly id: number; readonly path: string },
+): Promise<readonly CiVariable[]> {
+  if (rule.ciVariables === undefined) return []
+  try {
+    return await context.gitlabAs(await rule.ciVariables.read()).ciVariables(project.id)
+  } catch (error) {
+    throw new CompopsError(
+      `the CI variables of ${project.path} cannot be read with \`ci_variables_token\`, which must be a Maintainer's: ${describeError(error)}`,
+      { transient: true, cause: error },
+    )
+  }
 }

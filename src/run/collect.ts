@@ -11,6 +11,7 @@ import { attempts, jobs } from '../store/schema.ts'
 import { tasksOfAttempts } from '../store/tasks.ts'
 import { claim, putBack, sideBySide } from '../store/work.ts'
 import { type Brought, bringCopies, keepCopies, nothingOf } from './copies.ts'
+import { knowSecrets } from './known-secrets.ts'
 
 // After this long the record is written without what could not be fetched.
 const patience = 24 * 3_600_000
@@ -39,6 +40,7 @@ export async function collectResults(context: Context, connection: string): Prom
 async function collect(context: Context, attempt: AttemptRow): Promise<void> {
   const log = context.log.child({ step: 'collect', run: attempt.runId, job: attempt.jobId, attempt: attempt.id })
   try {
+    await knowSecrets(context, attempt.id)
     const [job] = await context.db
       .select({ name: jobs.name, spec: jobs.spec })
       .from(jobs)

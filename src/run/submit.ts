@@ -24,6 +24,7 @@ import { ciVariablesFor } from './ci-variables.ts'
 import { setReachable, setTroubled, setUnreachable } from './connection.ts'
 import { takeOut } from './dependants.ts'
 import { inputsOf, inputsTaken } from './inputs.ts'
+import { nowKnown } from './known-secrets.ts'
 import { asOutage } from './outage.ts'
 import { dependenciesNow } from './prepare.ts'
 import { foundOld } from './recovering.ts'
@@ -191,6 +192,8 @@ export async function submitRequest(
   const rule = projectFor(context.config, project.path)
   const others = (await attemptsOf(context.db, [job.id])).filter(row => row.id !== attempt.id)
   if (rule === null) throw new CompopsError(`no rule of the configuration matches ${project.path} any more`)
+  const secrets = await secretsFor(context, rule, project, run.ref, job)
+  nowKnown(context, attempt.id)
   return {
     projectId: project.id,
     projectPath: project.path,
@@ -214,7 +217,7 @@ export async function submitRequest(
     },
     spec: specFor(job.spec, attempt.asked),
     inputs: await inputsOf(context, run, job),
-    secrets: await secretsFor(context, rule, project, run.ref, job),
+    secrets,
     array: attempt.array,
     dependsOn: attempt.dependsOn,
     source: await sourceOf(context, project, run.sha),
