@@ -46,7 +46,13 @@ async function runnerOf(world: World, more: Record<string, string> = {}): Promis
   const codeFile = join(tmp, 'exit-code')
   const environment = {
     ...recorded.environment,
-    ...{ PATH: process.env.PATH ?? '', HOME: tmp, TMPDIR: tmp, BUILD_EXIT_CODE_FILE: codeFile, CUSTOM_ENV_BUILDS: builds },
+    ...{
+      PATH: process.env.PATH ?? '',
+      HOME: tmp,
+      TMPDIR: tmp,
+      BUILD_EXIT_CODE_FILE: codeFile,
+      CUSTOM_ENV_BUILDS: builds,
+    },
     CUSTOM_ENV_CI_JOB_ID: String(job.id),
     CUSTOM_ENV_COMPOPS_ID_TOKEN: world.simulator.idToken(job.id, world.url),
     ...more,
