@@ -109,6 +109,7 @@ describe('paths are made of ids, and of nothing else', () => {
       work: `/scratch/42/runs/${uuid(1)}/work`,
       attempt: `/scratch/42/runs/${uuid(1)}/jobs/${uuid(2)}/${uuid(3)}`,
       output: `/scratch/42/runs/${uuid(1)}/jobs/${uuid(2)}/${uuid(3)}/output`,
+      checkpoints: `/scratch/42/runs/${uuid(1)}/checkpoints/${uuid(2)}`,
       cache: '/scratch/42/cache',
     })
     expect(sourceName('a'.repeat(64))).toBe(`${'a'.repeat(64)}.tar`)
