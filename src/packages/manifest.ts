@@ -1,7 +1,11 @@
 import { CompopsError } from '../errors.ts'
 
+/** Pkg writes the names of a package's dependencies on one line: some KiB. */
+const longest = 64 * 1024
+
+// Each matches in one way only: a file of a researcher's that matched in many would take for ever.
 const text = String.raw`"[^"\\]*"`
-const value = String.raw`(?:${text}|[A-Za-z0-9_.+-]+|\[\s*(?:${text}(?:\s*,\s*${text})*\s*,?)?\s*\])`
+const value = String.raw`(?:${text}|[A-Za-z0-9_.+-]+|\[\s*(?:${text}\s*(?:,\s*${text}\s*)*(?:,\s*)?)?\])`
 const line = new RegExp(String.raw`^(?:([A-Za-z0-9_-]+)\s*=\s*${value}|\[\[?([A-Za-z0-9_.-]+)\]\]?)?\s*(?:#.*)?$`)
 
 /**
@@ -11,7 +15,7 @@ const line = new RegExp(String.raw`^(?:([A-Za-z0-9_-]+)\s*=\s*${value}|\[\[?([A-
 export function checkManifest(file: string, manifest: string): void {
   let about = ''
   manifest.split(/\r?\n/).forEach((raw, i) => {
-    const found = line.exec(raw.trim())
+    const found = raw.length > longest ? null : line.exec(raw.trim())
     if (found === null)
       throw new CompopsError(`${file}, line ${i + 1}: ${JSON.stringify(raw.slice(0, 200))} is not how Pkg writes it`)
     const [, key, table] = found
@@ -28,6 +32,6 @@ export function checkProject(file: string, project: string): void {
   const at = lines.findIndex(raw => /^\s*(?:\[+\s*)?["']?(?:sources|workspace)\b/.test(raw))
   if (at >= 0)
     throw new CompopsError(
-      `${file}, line ${at + 1}: ${lines[at]!.trim()} names places, and the service fetches registered packages only: commit a depot as julia-depot.tar, or leave it out`,
+      `${file}, line ${at + 1}: ${lines[at]!.trim().slice(0, 200)} names places, and the service fetches registered packages only: commit a depot as julia-depot.tar, or leave it out`,
     )
 }

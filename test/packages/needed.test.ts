@@ -71,6 +71,43 @@ describe('what the service fetches for a job', () => {
     })
   })
 
+  const mebi = 1024 * 1024
+  test.each([
+    ['blanks within', `a${' '.repeat(mebi)}@`, 'is no package by name and version'],
+    ['blanks between versions', `a==1,${' '.repeat(mebi)}==2${' '.repeat(mebi)}@`, 'is no package by name and version'],
+    ['a long name', `${'a-'.repeat(mebi / 2)}@`, 'line 1: is longer than 4096 characters'],
+    ['many versions', `a${',==1'.repeat(mebi / 4)}`, 'line 1: is longer than 4096 characters'],
+    ['hashes that go wrong', `a${' --hash=sha256:ab'.repeat(mebi / 16)} x`, 'line 1: is longer than 4096 characters'],
+    ['hashes and blanks', `a${' --hash=sha256:ab'.repeat(1000)}${' '.repeat(mebi)}@`, 'longer than 4096 characters'],
+    ['comments on one line', `a @${' #'.repeat(mebi / 2)}\u2028x`, 'is no package by name and version'],
+    ['a line that goes on', `a @${' \\\n'.repeat(mebi / 3)}`, 'is no package by name and version'],
+    ['a long include', `-r${' '.repeat(mebi)}${'a/'.repeat(mebi / 2)}`, 'line 1: is longer than 4096 characters'],
+  ])('python: a hostile megabyte is refused in no time: %s', async (_, text, said) => {
+    const begun = performance.now()
+    await expect(needed('python', { 'requirements.txt': text })).rejects.toThrow(said)
+    expect(performance.now() - begun).toBeLessThan(2_000)
+  })
+
+  test('python: a package with hundreds of hashes on one line is none', async () => {
+    const line = `multidict==6.0${` --hash=sha256:${'ab'.repeat(32)}`.repeat(300)}`
+    expect(await needed('python', { 'requirements.txt': `${line.replaceAll(' ', '   ')}\n` })).toMatchObject({
+      files: { 'requirements.txt': `${line}\n` },
+    })
+  })
+
+  test.each([
+    ['blanks in a list', `x = ["a"${' '.repeat(60_000)}x`],
+    ['a megabyte of blanks', `x = ["a"${' '.repeat(mebi)}x`],
+    ['a long list', `x = [${'"a" , '.repeat(10_000)}x`],
+    ['blanks about a key', `x${' '.repeat(60_000)}y`],
+  ])('julia: a hostile line is refused in no time: %s', async (_, text) => {
+    const begun = performance.now()
+    await expect(needed('julia', { 'Project.toml': '', 'Manifest.toml': `${text}\n` })).rejects.toThrow(
+      'is not how Pkg writes it',
+    )
+    expect(performance.now() - begun).toBeLessThan(2_000)
+  })
+
   test('nothing, where the commit brings its own, names none, or the site leaves the kind to the jobs', async () => {
     const requirements = { 'requirements.txt': 'numpy\n' }
     expect(await needed('python', { ...requirements, 'wheelhouse/numpy.whl': '' })).toBeNull()
