@@ -131,6 +131,8 @@ function oneLine(value: string): string {
 }
 
 function joined(head: string, rest: Readable): Readable {
+  // It is read when the connection is there. What goes wrong with it until then is told to who reads it, and must not end the process.
+  rest.on('error', () => {})
   async function* bytes(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(head)
     yield* rest

@@ -10,6 +10,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -134,6 +135,25 @@ test('that cannot be stored say so in the words of the machine', async () => {
     transient: true,
     message: expect.stringMatching(/the packages could not be stored .*mkdir/),
   })
+})
+
+test('whose file has gone before the connection took it up are told so: the service goes on', async () => {
+  const remote = createLocalRemote()
+  const late: Remote = {
+    ...remote,
+    async run(request) {
+      // As a connection that is opened first: the file cannot be opened long before anybody reads of it.
+      if (typeof request.input === 'object') for (let turn = 0; turn < 50; turn++) await stat(place)
+      return remote.run(request)
+    },
+  }
+  cluster = openCluster({ name: 'here', dialect: dialectOf('local'), remote: late, root })
+  const gone = { ...bundle(), path: join(place, 'gone.tar') }
+  await expect(cluster.submit(submitRequest({ source, bundle: gone }))).rejects.toThrow('ENOENT')
+  const input = { path: 'mesh', size: 5, sha256: gone.sha256 }
+  await expect(cluster.inputs.bring(42, input, async () => gone.path)).rejects.toThrow('ENOENT')
+  const sources = { ...source, path: gone.path }
+  await expect(cluster.submit(submitRequest({ source: sources }))).rejects.toThrow('ENOENT')
 })
 
 test('inputs from another cluster come the same way: once, by digest, an empty file too, and go on where they stopped', async () => {
