@@ -9,6 +9,7 @@ import { CompopsError, describeError, toError } from '../errors.ts'
 import { formatMemory } from '../model/resources.ts'
 import { RemoteError } from '../remote/remote.ts'
 import type { JobRow } from '../store/runs.ts'
+import { thenRemove } from './then-remove.ts'
 
 /** Jobs whose files are brought at a time. */
 const atOnce = 2
@@ -96,13 +97,14 @@ async function bring(
     const { inputs } = context.clusterOf(connection)
     for (const file of away) {
       const local = join(folderOf(context), String(projectId), file.sha256)
-      await once(`${connection} ${local}`, async () => {
-        await inputs.bring(projectId, file, async () => {
-          await once(local, () => fetchFile(context, file, local, from))
-          return local
-        })
-        await rm(local, { force: true })
-      })
+      await once(`${connection} ${local}`, () =>
+        thenRemove(local, () =>
+          inputs.bring(projectId, file, async () => {
+            await once(local, () => fetchFile(context, file, local, from))
+            return local
+          }),
+        ),
+      )
     }
     bringings.set(key, { state: 'here', until: until(believed) })
     log.info({ files: away.length }, `the inputs of ${job.name} are on ${job.cluster}`)
