@@ -14,7 +14,11 @@ const later = 75
 
 /** As pip and Julia tell of a network that is away, or a disk that is full: the same words may come with success the next time. */
 const passing =
-  /Retrying \(|NewConnectionError|ConnectionError|RequestError|Could not resolve|Temporary failure|timed? ?out|Connection (?:refused|reset)|HTTP error 5\d\d|HTTP\/\S+ 5\d\d|No space left|ENOSPC/i
+  /Retrying \(|NewConnectionError|ConnectionError|RequestError|Could not resolve (?:host|proxy)|Temporary failure|\btimed out\b|\btime-?out (?:was|after|reached|expired)|(?:connect|connection|gateway|handshake|operation|read) time-?out|TimeoutError|Connection (?:refused|reset)|HTTP error 5\d\d|HTTP\/\S+ 5\d\d|No space left|ENOSPC/i
+
+/** As they tell of packages that there are not. What a package is called says nothing of the network. */
+const settled =
+  /^ERROR: (?:Could not find a version|No matching distribution|ResolutionImpossible|Cannot install|expected package|Unsatisfiable requirements)/i
 
 export interface BundleAsked {
   readonly kind: PackageKind
@@ -60,11 +64,11 @@ export async function makeBundle(asked: BundleAsked, into: string): Promise<{ pa
     COMPOPS_PACKAGES_PLATFORMS: packages.platforms.join(' '),
     ...more,
   }
-  const { code, said } = await runWithin(asked, { command, args, cwd: work, environment, out })
+  const { code, said, trouble } = await runWithin(asked, { command, args, cwd: work, environment, out })
   if (code !== 0) {
     const own = packages.by[kind]!.startsWith('/')
     throw new CompopsError(`the packages of ${what} cannot be fetched: ${said || `exit code ${code}`}`, {
-      transient: own ? code === later : passing.test(said),
+      transient: own ? code === later : trouble,
     })
   }
   // Of Julia: what the job makes for itself, and what only tells about fetching.
@@ -136,8 +140,15 @@ interface Call {
   readonly out: string
 }
 
-/** Ends the whole group when it takes too long or too much. `said`: the last of what it complained about, on one line. */
-async function runWithin(asked: BundleAsked, call: Call): Promise<{ code: number; said: string }> {
+interface Complaint {
+  /** The last of it, on one line. */
+  readonly said: string
+  /** That of a network or a disk is in it. */
+  readonly trouble: boolean
+}
+
+/** Ends the whole group when it takes too long or too much. */
+async function runWithin(asked: BundleAsked, call: Call): Promise<Complaint & { code: number }> {
   const { packages, what } = asked
   const child = spawn(call.command, call.args, {
     cwd: call.cwd,
@@ -184,7 +195,7 @@ async function runWithin(asked: BundleAsked, call: Call): Promise<{ code: number
       })
     })
     if (stopped !== null) throw stopped
-    return { code, said: said(last.err.trim() === '' ? last.out : last.err) }
+    return { code, ...readComplaint(last.err.trim() === '' ? last.out : last.err) }
   } catch (thrown) {
     if (stopped !== null) throw stopped
     const missing = (thrown as NodeJS.ErrnoException).code
@@ -202,16 +213,17 @@ async function runWithin(asked: BundleAsked, call: Call): Promise<{ code: number
 }
 
 /** Without what was only a warning where there are errors, and without passwords of an index. */
-function said(text: string): string {
+function readComplaint(text: string): Complaint {
   const lines = text.split('\n').map(line => line.trim())
   const errors = lines.filter(line => /^error\b/i.test(line))
   const notices = lines.filter(line => line !== '' && !/^(?:\[?notice\]?|DEPRECATION)/i.test(line))
-  const network = lines.find(line => passing.test(line))
+  const network = lines.find(line => !settled.test(line) && passing.test(line))
   const told = errors.length > 0 ? [...(network === undefined ? [] : [network]), ...errors] : notices.slice(-4)
-  return [...new Set(told)]
+  const said = [...new Set(told)]
     .join('; ')
     .replaceAll(/\/\/[^/@\s]+@/g, '//')
     .slice(0, 600)
+  return { said, trouble: network !== undefined }
 }
 
 async function mustFit({ packages, what }: BundleAsked, size: number): Promise<void> {

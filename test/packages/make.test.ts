@@ -81,6 +81,17 @@ describe('python, by pip', () => {
     expect(existsSync(join(place, 'sprung'))).toBe(false)
   })
 
+  test.each(['pytest-timeout==99', 'timeout', 'async_timeout', 'timed-out'])(
+    'a package that there is not fails for good, whatever it is called: %s',
+    async name => {
+      const failed = make({ python: 'pip' }, { 'requirements.txt': `${name}\n` }, { env: index() })
+      await expect(failed).rejects.toMatchObject({
+        transient: false,
+        message: expect.stringContaining('No matching distribution found'),
+      })
+    },
+  )
+
   test('an index that is away is no mistake of the researcher', async () => {
     const env = { PIP_INDEX_URL: 'http://user:hush-hush@127.0.0.1:9/simple', PIP_RETRIES: '1', PIP_TIMEOUT: '1' }
     const failed = await make({ python: 'pip' }, { 'requirements.txt': 'solver\n' }, { env }).catch(error => error)
@@ -111,6 +122,19 @@ done
     expect(readFileSync(join(place, 'arguments'), 'utf8')).toContain(
       'Pkg.instantiate(; allow_build=false, allow_autoprecomp=false)',
     )
+  })
+
+  test.each([
+    ['ERROR: expected package `Timeout [00000000]` to be registered', false],
+    ['ERROR: Unsatisfiable requirements detected for package TimeoutError [00000000]:', false],
+    ['ERROR: RequestError: Could not resolve host: pkg.example.org while requesting https://pkg.example.org', true],
+    ['ERROR: failed to fetch: Connection timed out after 30001 milliseconds', true],
+    ['ERROR: RequestError: Timeout was reached', true],
+  ])('%s: whether it is tried again: %s', async (line, transient) => {
+    program('julia', `cat >&2 <<'E'\n${line}\nStacktrace:\n [1] pkgerror(msg::String)\nE\nexit 1\n`)
+    const files = { 'Manifest.toml': '', 'Project.toml': '' }
+    const failed = make({ julia: 'julia' }, files, { env: { PATH: `${bin}:${process.env.PATH}` } })
+    await expect(failed).rejects.toMatchObject({ transient, message: expect.stringContaining(line) })
   })
 
   test('where there is no julia on the machine of the service, that is said, and is for its people to mend', async () => {
