@@ -11,13 +11,14 @@ import { type LocatedProject, readProjects } from './project-section.ts'
 import type { Config, Intervals, ProjectConfig, SecretSource, SshConfig } from './schema.ts'
 import { openSection, type Section } from './section.ts'
 import { substitute } from './substitute.ts'
-import { asInterval, asUrl, localPath, readableDirectory, type Surroundings } from './values.ts'
+import { asInterval, asUrl, localPath, readableDirectory, type Surroundings, sizeUpTo } from './values.ts'
 import { type Located, locateYaml, quote } from './yaml.ts'
 
 const topKeys = [
   'listen',
   'public_url',
   'data_dir',
+  'bundles_limit',
   'database_url',
   'time_zone',
   'gitlab',
@@ -118,6 +119,7 @@ function readTop(
   if (!section.has('public_url'))
     around.warn('public_url is not set: links in GitLab lead to the address that the service listens on.')
   const dataDir = section.read('data_dir', localPath(around)) ?? resolve(around.folder, 'data')
+  const bundlesLimit = section.read('bundles_limit', sizeUpTo(1024 ** 5)) ?? 50 * 1024 ** 3
   const databaseUrl = section.read('database_url', asDatabaseUrl) ?? null
   const timeZone = section.read('time_zone', asTimeZone) ?? 'UTC'
   const templates = section.read('templates', readableDirectory(around)) ?? null
@@ -168,6 +170,7 @@ function readTop(
     listen,
     publicUrl: reached,
     dataDir,
+    bundlesLimit,
     databaseUrl,
     timeZone,
     gitlab,

@@ -12,6 +12,8 @@ export interface Config {
   /** Without a slash at the end. */
   readonly publicUrl: string
   readonly dataDir: string
+  /** Bytes of all packages that are kept for jobs, in dataDir. */
+  readonly bundlesLimit: number
   /** null: the embedded database under dataDir. Holds a password: never to be shown. */
   readonly databaseUrl: string | null
   readonly timeZone: string

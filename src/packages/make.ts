@@ -29,8 +29,6 @@ export interface BundleAsked {
   readonly packages: PackagesConfig
   /** A directory of this bundle; what a try that broke off had fetched is found there by the next. */
   readonly workshop: string
-  /** What tools may keep between bundles. */
-  readonly cache: string
   readonly environment?: Readonly<Record<string, string | undefined>>
 }
 
@@ -41,11 +39,22 @@ export interface BundleAsked {
  * @throws CompopsError in the tool's own words; transient where time, or who runs the service, mends it.
  */
 export async function makeBundle(asked: BundleAsked, into: string): Promise<{ path: string; size: number }> {
+  try {
+    return await fetchAndPack(asked, into)
+  } catch (thrown) {
+    // What is left may be large, and nobody goes on with it.
+    const again = !(thrown instanceof CompopsError) || thrown.transient
+    await rm(again ? join(asked.workshop, 'work') : asked.workshop, { recursive: true, force: true }).catch(() => {})
+    throw thrown
+  }
+}
+
+async function fetchAndPack(asked: BundleAsked, into: string): Promise<{ path: string; size: number }> {
   const { kind, what, packages, workshop } = asked
   const work = join(workshop, 'work')
   const out = join(workshop, 'out')
   await rm(work, { recursive: true, force: true })
-  for (const folder of [work, join(work, 'home'), out, asked.cache, dirname(into)])
+  for (const folder of [work, join(work, 'home'), out, dirname(into)])
     await mkdir(folder, { recursive: true, mode: 0o700 })
   for (const [name, text] of Object.entries(asked.files)) await writeFile(join(work, name), text)
   const { command, args, more } = commandOf(asked, out)
@@ -74,7 +83,7 @@ export async function makeBundle(asked: BundleAsked, into: string): Promise<{ pa
   // Of Julia: what the job makes for itself, and what only tells about fetching.
   if (kind === 'julia')
     for (const folder of ['compiled', 'logs', 'clones']) await rm(join(out, folder), { recursive: true, force: true })
-  await mustFit(asked, await sizeOf(out))
+  await mustFit(asked, out)
   const partial = `${into}.part`
   await rm(partial, { force: true })
   const { size, sha256 } = await writeTar(out, partial, 0)
@@ -85,7 +94,7 @@ export async function makeBundle(asked: BundleAsked, into: string): Promise<{ pa
 }
 
 function commandOf(
-  { kind, files, packages, cache }: BundleAsked,
+  { kind, files, packages }: BundleAsked,
   out: string,
 ): { command: string; args: string[]; more: Record<string, string> } {
   const program = packages.by[kind]!
@@ -107,7 +116,8 @@ function commandOf(
     // pip.pypa.io, `pip download`: another platform or version than this one's needs --only-binary, which is wanted anyway.
     args: [
       ...['-m', 'pip', 'download', '--disable-pip-version-check', '--no-input', '--progress-bar', 'off'],
-      ...['--only-binary=:all:', '--dest', out, '--cache-dir', join(cache, 'pip'), '-r', 'requirements.txt'],
+      // It downloads into TMPDIR, and would into a cache that nobody weighs.
+      ...['--only-binary=:all:', '--dest', out, '--no-cache-dir', '-r', 'requirements.txt'],
       ...(files['constraints.txt'] === undefined ? [] : ['-c', 'constraints.txt']),
       ...(packages.pythonVersion === undefined
         ? []
@@ -172,11 +182,16 @@ async function runWithin(asked: BundleAsked, call: Call): Promise<Complaint & { 
       ),
     packages.timeout,
   )
+  let weighing = false
   const scale = setInterval(() => {
-    sizeOf(call.out)
-      .then(size => mustFit(asked, size))
+    if (weighing) return
+    weighing = true
+    mustFit(asked, call.out)
       .catch(error => {
         if (error instanceof CompopsError) stop(error)
+      })
+      .finally(() => {
+        weighing = false
       })
   }, 1_000)
   const last = { out: '', err: '' }
@@ -226,17 +241,24 @@ function readComplaint(text: string): Complaint {
   return { said, trouble: network !== undefined }
 }
 
-async function mustFit({ packages, what }: BundleAsked, size: number): Promise<void> {
-  if (size > packages.limit)
+/** What a tool puts elsewhere first, as pip does, lies there twice in the end. */
+async function mustFit({ packages, what, workshop }: BundleAsked, out: string): Promise<void> {
+  const { limit } = packages
+  if ((await sizeOf(out)) > limit)
     throw new CompopsError(
-      `the packages of ${what} are more than ${formatBytes(packages.limit)}, the site's limit for what the service fetches`,
+      `the packages of ${what} are more than ${formatBytes(limit)}, the site's limit for what the service fetches`,
+    )
+  if ((await sizeOf(workshop)) > 2 * limit)
+    throw new CompopsError(
+      `fetching the packages of ${what} takes more than ${formatBytes(2 * limit)}, twice the site's limit for what the service fetches`,
     )
 }
 
-const formatBytes = (bytes: number) =>
+export const formatBytes = (bytes: number) =>
   bytes >= 1024 ** 3 ? `${+(bytes / 1024 ** 3).toFixed(1)}G` : `${+(bytes / 1024 ** 2).toFixed(1)}M`
 
-async function sizeOf(folder: string): Promise<number> {
+/** Of all files below it. */
+export async function sizeOf(folder: string): Promise<number> {
   let size = 0
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name)

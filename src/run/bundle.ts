@@ -7,7 +7,7 @@ import type { Context } from '../context.ts'
 import { CompopsError, describeError, toError } from '../errors.ts'
 import { ensureCommit, readFile } from '../git/mirror.ts'
 import type { JobSpec } from '../model/job-spec.ts'
-import { makeBundle } from '../packages/make.ts'
+import { formatBytes, makeBundle, sizeOf } from '../packages/make.ts'
 import { type Needed, neededPackages } from '../packages/needed.ts'
 import { findProject } from '../store/projects.ts'
 import type { JobRow } from '../store/runs.ts'
@@ -96,10 +96,12 @@ async function make(
   const log = context.log.child({ step: 'packages', what: needed.what })
   log.info({ kind: needed.kind }, `fetching the packages of ${needed.what}`)
   try {
-    const { size } = await makeBundle(
-      { ...needed, packages, workshop: `${base}.making`, cache: join(folderOf(context), 'cache') },
-      base,
-    )
+    if (!(await makeRoom(context)))
+      throw new CompopsError(
+        `what the service has fetched for jobs of the last hour is more than ${formatBytes(context.config.bundlesLimit)} (bundles_limit)`,
+        { transient: true },
+      )
+    const { size } = await makeBundle({ ...needed, packages, workshop: `${base}.making` }, base)
     makings.delete(base)
     log.info({ size }, `the packages of ${needed.what} are here`)
   } catch (thrown) {
@@ -153,7 +155,7 @@ async function neededAt(
   return needed
 }
 
-const folderOf = (context: Context) => join(context.config.dataDir, 'bundles')
+const folderOf = (context: Around) => join(context.config.dataDir, 'bundles')
 
 async function findMade(base: string): Promise<Bundle | null> {
   const folder = join(base, '..')
@@ -170,19 +172,58 @@ async function findMade(base: string): Promise<Bundle | null> {
   return null
 }
 
-/** Bundles, and what broken-off tries have left: they can be fetched again, so those that nobody has asked for in `hours` are removed. */
-export async function pruneBundles(context: Context, hours: number): Promise<void> {
+interface Kept {
+  readonly path: string
+  readonly size: number
+  /** When a job has asked for it, or a try begun. */
+  readonly asked: number
+}
+
+type Around = Pick<Context, 'config' | 'clock'>
+
+/** Of bundles and what broken-off tries have left: all their bytes, and what nobody works on, the oldest first. */
+async function keptBundles(context: Around): Promise<{ bytes: number; idle: Kept[] }> {
   const root = folderOf(context)
-  const oldest = context.clock.now().getTime() - hours * 3_600_000
-  await mkdir(root, { recursive: true, mode: 0o700 })
-  for (const project of await readdir(root)) {
+  const idle: Kept[] = []
+  let bytes = 0
+  for (const project of await readdir(root).catch(() => [])) {
     if (!/^\d+$/.test(project)) continue
     for (const name of await readdir(join(root, project)).catch(() => [])) {
       const path = join(root, project, name)
-      if (makings.get(path.replace(/\.making$/, ''))?.state === 'under way') continue
       const found = await stat(path).catch(() => null)
-      if (found !== null && Math.max(found.atimeMs, found.mtimeMs) < oldest)
-        await rm(path, { recursive: true, force: true })
+      if (found === null) continue
+      const size = found.isDirectory() ? await sizeOf(path) : found.size
+      bytes += size
+      if (makings.get(path.replace(/\.(?:making|part)$/, ''))?.state === 'under way') continue
+      // To weigh a directory is to read it.
+      const asked = found.isDirectory() ? found.mtimeMs : Math.max(found.atimeMs, found.mtimeMs)
+      idle.push({ path, size, asked })
     }
   }
+  return { bytes, idle: idle.sort((one, other) => one.asked - other.asked) }
+}
+
+/** They can be fetched again, so those that nobody has asked for in `hours` are removed, and beyond `bundles_limit` the oldest. */
+export async function pruneBundles(context: Around, hours: number): Promise<void> {
+  const root = folderOf(context)
+  const oldest = context.clock.now().getTime() - hours * 3_600_000
+  await mkdir(root, { recursive: true, mode: 0o700 })
+  // Of an earlier version: pip kept there what it liked.
+  await rm(join(root, 'cache'), { recursive: true, force: true })
+  const { idle } = await keptBundles(context)
+  for (const { path, asked } of idle) if (asked < oldest) await rm(path, { recursive: true, force: true })
+  await makeRoom(context)
+}
+
+/** Whether all bundles together are within the site's limit, after the oldest were removed. What a job has asked for lately is about to be brought, and stays. */
+export async function makeRoom(context: Around): Promise<boolean> {
+  const { bundlesLimit } = context.config
+  const lately = context.clock.now().getTime() - 3_600_000
+  let { bytes, idle } = await keptBundles(context)
+  for (const { path, size, asked } of idle) {
+    if (bytes <= bundlesLimit || asked >= lately) break
+    await rm(path, { recursive: true, force: true })
+    bytes -= size
+  }
+  return bytes <= bundlesLimit
 }

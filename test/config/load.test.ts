@@ -167,6 +167,7 @@ test('the whole file, read', async () => {
     listen: { host: '127.0.0.1', port: 8080 },
     publicUrl: 'https://compops.example.org',
     dataDir: join(folder, 'data'),
+    bundlesLimit: 50 * 1024 ** 3,
     databaseUrl: 'postgres://compops:p%40ss-word@db.example.org/compops',
     timeZone: 'Europe/Berlin',
     templates: null,

@@ -36,7 +36,6 @@ function make(
       files,
       packages: { by, platforms: [], limit: 1e9, timeout: 60_000, ...packages },
       workshop: join(place, 'bundle.making'),
-      cache: join(place, 'cache'),
       environment: { PATH: process.env.PATH, ...env },
     },
     join(place, 'bundle'),
@@ -61,7 +60,7 @@ describe('python, by pip', () => {
     expect(listing(made.path)).toEqual(['helper-0.1-py3-none-any.whl', 'solver-1.2-py3-none-any.whl'])
     const digest = createHash('sha256').update(readFileSync(made.path)).digest('hex')
     expect(made.path).toBe(join(place, `bundle-${digest}.tar`))
-    expect(readdirSync(place).sort()).toEqual(['bin', `bundle-${digest}.tar`, 'cache', 'index'])
+    expect(readdirSync(place).sort()).toEqual(['bin', `bundle-${digest}.tar`, 'index'])
   })
 
   test("for the cluster's Python and platform, not for this machine's", async () => {
@@ -91,6 +90,22 @@ describe('python, by pip', () => {
       })
     },
   )
+
+  test('what it puts into its temporary directory first is weighed, and no cache grows beside it', async () => {
+    program(
+      'python3',
+      `printf '%s\\n' "$@" >'${place}/arguments'\nhead -c 3000000 /dev/zero >"$TMPDIR/a.whl"\nexec sleep 60\n`,
+    )
+    const asked = { env: { PATH: `${bin}:${process.env.PATH}` }, limit: 1024 * 1024, timeout: 30_000 }
+    await expect(make({ python: 'pip' }, { 'requirements.txt': 'solver\n' }, asked)).rejects.toMatchObject({
+      transient: false,
+      message:
+        "fetching the packages of requirements.txt takes more than 2M, twice the site's limit for what the service fetches",
+    })
+    expect(readFileSync(join(place, 'arguments'), 'utf8')).toContain('--no-cache-dir\n')
+    // Nor does what was too much stay.
+    expect(existsSync(join(place, 'bundle.making'))).toBe(false)
+  })
 
   test('an index that is away is no mistake of the researcher', async () => {
     const env = { PIP_INDEX_URL: 'http://user:hush-hush@127.0.0.1:9/simple', PIP_RETRIES: '1', PIP_TIMEOUT: '1' }
