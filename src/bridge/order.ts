@@ -71,6 +71,7 @@ function ownWork(context: Pick<Context, 'config'>, rule: ProjectConfig, form: Fo
 /** GitLab allows nearly every letter in the name of a job. */
 export function jobName(ciJob: string): string {
   const name = ciJob
+    .slice(0, 255)
     .replace(/[^A-Za-z0-9_.-]+/g, '-')
     .replace(/^[^A-Za-z0-9]+|[-.]+$/g, '')
     .slice(0, 60)

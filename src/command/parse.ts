@@ -43,9 +43,9 @@ export const mayHold = (text: string): boolean => /^[/@]\S/m.test(text)
 
 /** What stands behind `/compops`, `@compops` or an alias; null where the line is none. */
 function commandOf(line: string, { bot, aliases: known, verbs }: Spelling): string | null {
-  const ours = /^\/compops(?:\s+(.*))?$/i.exec(line)
+  const ours = /^\/compops(?:\s+(.*))?$/is.exec(line)
   if (ours !== null) return ours[1]?.trim() || 'help'
-  const said = /^@(\S+?)[,:]?\s+(.*)$/.exec(line)
+  const said = /^@(\S+?)[,:]?\s+(.*)$/s.exec(line)
   if (said !== null) {
     if (bot === null || said[1]!.toLowerCase() !== bot.toLowerCase()) return null
     return verbs.has(/^\S*/.exec(said[2]!)![0].toLowerCase()) ? said[2]! : null

@@ -141,10 +141,17 @@ function decoderFor(encoding: string | undefined): (bytes: Buffer) => string {
 }
 
 function readIdentity(text: string): { name: string; email: string; at: Date } {
-  const match = /^(.*?)\s*<([^>]*)>.*?(-?\d+)(?: [+-]\d+)?$/.exec(text)
-  const seconds = Number(match?.[3] ?? 0)
-  const at = new Date(seconds * 1000)
-  return { name: match?.[1] ?? '', email: match?.[2] ?? '', at: Number.isNaN(at.getTime()) ? new Date(0) : at }
+  const open = text.indexOf('<')
+  const close = open < 0 ? -1 : text.indexOf('>', open)
+  // Of its end only: whoever pushes chooses the name, and its length.
+  const date = close < 0 ? null : /(?:^|[^\d-])(-?\d+)(?: [+-]\d+)?$/.exec(text.slice(close + 1).slice(-100))
+  if (date === null) return { name: '', email: '', at: new Date(0) }
+  const at = new Date(Number(date[1]) * 1000)
+  return {
+    name: text.slice(0, open).trimEnd(),
+    email: text.slice(open + 1, close),
+    at: Number.isNaN(at.getTime()) ? new Date(0) : at,
+  }
 }
 
 function parseTrailers(text: string): Record<string, string> {

@@ -85,6 +85,6 @@ function refusal(run: RunRow): string | null {
 
 /** Who caused it, and who wrote the commit, as far as that can be told: git knows names alone. */
 function isAuthor(run: RunRow, person: Person): boolean {
-  const wrote = run.commit?.author.replace(/\s*<[^>]*>$/, '').trim()
-  return run.causedBy?.id === person.id || (wrote !== undefined && wrote !== '' && wrote === person.name)
+  const wrote = (run.commit?.author ?? '').split('<', 1)[0]!.trim()
+  return run.causedBy?.id === person.id || (wrote !== '' && wrote === person.name)
 }

@@ -12,7 +12,7 @@ export function readInterpreter(
   if (text.trim() === '') return { ok: false, message: 'is empty', remedy: 'Name a batch script.' }
   if (!first.startsWith('#!')) return { ok: true, interpreter: ['/bin/sh'] }
   // As execve(2) on Linux: the program, and all the rest as one argument.
-  const [, program = '', argument = ''] = /^#!\s*(\S*)\s*(.*?)\s*$/.exec(first) ?? []
+  const [, program = '', argument = ''] = /^#!\s*(\S*)\s*(.*?)\s*$/s.exec(first) ?? []
   if (!program.startsWith('/'))
     return { ok: false, message: 'names no whole path in its first line', remedy: 'Begin it with `#!/bin/bash`.' }
   return { ok: true, interpreter: argument === '' ? [program] : [program, argument] }

@@ -16,6 +16,7 @@ import {
   readFile,
   readHead,
 } from '../../src/git/mirror.ts'
+import { parseCommit } from '../../src/git/read.ts'
 import { commitFiles, runGit } from '../support/git-server.ts'
 import { openScene, type Scene } from './support.ts'
 
@@ -531,6 +532,18 @@ describe('reading', () => {
         'finer\nmesh\n\nNote: not a trailer\n\n---\nbody\n\nRun: 1\nRun: 2\nconstructor: x\nFixes: long\n  line\n',
       trailers: { Run: '1\n2', constructor: 'x', Fixes: 'long line' },
     })
+  })
+
+  test.each([
+    ['blanks in its name', `A${' '.repeat(1_000_000)}B <a@b> 1 +0000`, `A${' '.repeat(1_000_000)}B`, 1000],
+    ['an address that never ends', `A ${'<'.repeat(1_000_000)} 1 +0000`, '', 0],
+    ['a date that goes on', `A <a@b> ${'1'.repeat(1_000_000)} x`, '', 0],
+  ])('a commit whose author has %s is read in no time', (_, author, name, at) => {
+    const begun = performance.now()
+    const commit = parseCommit('0'.repeat(40), Buffer.from(`tree x\nauthor ${author}\n\nx\n`))
+    expect(commit.authorName === name).toBe(true)
+    expect(commit.authoredAt).toEqual(new Date(at))
+    expect(performance.now() - begun).toBeLessThan(2_000)
   })
 
   test.each([
