@@ -20,6 +20,7 @@ import { newId } from './model/id.ts'
 import { openRemote } from './remote/open.ts'
 import type { RemoteEvent } from './remote/remote.ts'
 import { dialectOf, loadDialects } from './scheduler/index.ts'
+import { readDirectivesOf } from './scheduler/long-lines.ts'
 import { openTemplates, type SpecCluster, type SpecContext, type Templates } from './spec/index.ts'
 import { type Lease, unshared } from './store/leases.ts'
 import type { Db, Store } from './store/open.ts'
@@ -113,7 +114,7 @@ export function specSite(
       const { name: dialectName, prefix } = dialectOf(scheduler)
       return { name, dialectName, directivePrefix: prefix, defaults, allowDirectives }
     }),
-    readBatchDirectives: (cluster, text) => dialectFor(cluster).readDirectives(text),
+    readBatchDirectives: (cluster, text) => readDirectivesOf(dialectFor(cluster), text),
     allowedDirective(cluster, directive) {
       const allowed = dialectFor(cluster).allowedDirective(cluster.allowDirectives, directive)
       const own = rule.policy?.directives ?? null
