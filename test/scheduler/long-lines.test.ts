@@ -21,6 +21,13 @@ test.each([
   }
 })
 
+test('a directive of PBS that goes on for a megabyte, too', () => {
+  const begun = performance.now()
+  const { dropped } = readDirectivesOf(dialectOf('pbs'), `#!/bin/sh\n${'#PBS \\\n'.repeat(mebi / 7)}#PBS -V\n`)
+  expect(performance.now() - begun).toBeLessThan(2_000)
+  expect(dropped).toEqual([expect.objectContaining({ line: 2, essential: true })])
+})
+
 test('a command may be as long as it likes', () => {
   const slurm = dialectOf('slurm')
   const script = (command: string) => `#!/bin/sh\n#SBATCH -n 4\n${command}\n#SBATCH -n 5\n`

@@ -1,5 +1,6 @@
 import type { Resources } from '../../model/job-spec.ts'
 import type { BatchDirectives, DroppedDirective } from '../dialect.ts'
+import { longestDirective, tooLong } from '../long-lines.ts'
 import { readOption } from './directives.ts'
 import { isEssential, takesNone } from './options.ts'
 import { readOldNodes, readPlacement } from './select.ts'
@@ -124,9 +125,15 @@ function readLines(text: string): { options: Written[]; dropped: DroppedDirectiv
       if (/^\s*[^\s#]/.test(row) && !row.startsWith(':')) break
       continue
     }
-    let whole = row.replace(/^\s*#PBS/, '')
-    while (/\\\s*$/.test(whole) && i + 1 < rows.length)
-      whole = whole.replace(/\\\s*$/, '') + rows[++i]!.replace(/^\s*#PBS/, '')
+    const parts: string[] = []
+    let part = row.replace(/^\s*#PBS/, '')
+    for (; /\\\s*$/.test(part) && i + 1 < rows.length; part = rows[++i]!.replace(/^\s*#PBS/, ''))
+      parts.push(part.replace(/\\\s*$/, ''))
+    const whole = [...parts, part].join('')
+    if (parts.length > 0 && whole.length > longestDirective) {
+      dropped.push({ directive: row.slice(0, 60), line, reason: tooLong, essential: true })
+      continue
+    }
     const { words, problem } = splitWords(whole)
     if (problem !== null) dropped.push({ directive: row, line, reason: problem })
     readWords(words, line, options, dropped)
