@@ -178,6 +178,8 @@ describe.concurrent('a branch that names its parent', () => {
       )
       await writeFile(gate, 'well')
       await world.treeEnds(parent, ['success'])
+      // From here on its parent's run is fixed.
+      await until('the child to begin', () => world.statuses(child)['compops/solve'] !== 'pending', 60)
       await world.push('calc/heat', waitingFor(`${gate}2`))
       expect(await world.treeEnds(child, ['success'])).toMatchObject({ 'compops/plot': 'success' })
       expect((await evidenceOf(world, 'calc/child', child)).parent).toMatchObject({ branch: 'calc/heat', sha: parent })
