@@ -63,7 +63,7 @@ describe('a CI job whose computation is on Slurm', () => {
         {
           script: 'mkdir -p out; echo "$SLURM_JOB_PARTITION $SLURM_JOB_ID" > out/said; sleep 3',
           outputs: 'out/*',
-          cpus_per_task: 2,
+          cpus_per_task: '2',
         },
         'after:\n  stage: deploy\n  variables: { GIT_STRATEGY: none }\n  script: [cat compops-outputs/out/said]\n',
       ),
