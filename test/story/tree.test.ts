@@ -356,7 +356,7 @@ const many = process.env.CI === undefined ? 40 : 200
 
 it(
   `one push to ${many} branches gives each its parent, and asks GitLab once at most for each`,
-  { timeout: 300_000 * patience },
+  { timeout: 800_000 * patience },
   () =>
     inWorld({ more: 'intervals: { note: 10s, heads: 2s }' }, async world => {
       const base = await world.push('calc/base', file('echo base'))
@@ -382,7 +382,7 @@ it(
           const found = tree.filter(node => node.parent?.branch === 'calc/base')
           return found.length === many && found
         },
-        280,
+        700,
       )
       expect(children.every(node => node.parent?.by === 'fork' && node.run !== null)).toBe(true)
       const asked = world.simulator.requests().slice(before)
