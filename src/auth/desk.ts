@@ -3,7 +3,8 @@ import { type Config, type ProjectConfig, projectFor } from '../config/index.ts'
 import { isId } from '../model/id.ts'
 import type { Db } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
-import { attempts, jobs, projects, runs } from '../store/schema.ts'
+import { findRun } from '../store/runs.ts'
+import { attempts, jobs, projects, type runs } from '../store/schema.ts'
 import { noSuch, noSuchProject, type ProjectAccess } from './access.ts'
 import { Refusal } from './refusal.ts'
 import type { Caller } from './sign-in.ts'
@@ -64,7 +65,7 @@ export function openDesk(
       return see(caller, project, anew)
     },
     async run(caller, id, anew) {
-      const [run] = isId(id) ? await db.select().from(runs).where(eq(runs.id, id)) : []
+      const run = isId(id) ? await findRun(db, id) : null
       const seen = await seeOwner(caller, 'run', run?.projectId ?? null, anew)
       return { ...seen, run: run! }
     },

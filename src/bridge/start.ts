@@ -15,7 +15,7 @@ import { retryJob } from '../run/rerun.ts'
 import { startRun } from '../run/start.ts'
 import { type CiJobRow, findCiJob, keepCiJob, nameRun } from '../store/ci-jobs.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
-import { findRunOf, jobsOf, type RunRow } from '../store/runs.ts'
+import { findRun, findRunOf, jobsOf, type RunRow } from '../store/runs.ts'
 import { ciJobs, runs } from '../store/schema.ts'
 import { type Form, readOrder } from './order.ts'
 
@@ -163,7 +163,7 @@ async function startOwn(context: Context, row: CiJobRow, project: ProjectRow, ru
             ? result
             : `.compops.yml at ${row.sha.slice(0, 8)} has no job ${wanted.join(', ')}, or its rules leave it out`,
         )
-      const [run] = await tx.select().from(runs).where(eq(runs.id, id))
+      const run = await findRun(tx, id)
       if (run?.problem != null) throw new CompopsError(run.problem)
       // It would wait for ever: only the run of a branch has a place where somebody can approve it.
       if (run?.approval != null)

@@ -1,11 +1,12 @@
-import { and, desc, eq } from 'drizzle-orm'
+import { desc, eq } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError } from '../errors.ts'
 import type { MergeRequest } from '../gitlab/gitlab.ts'
 import { jobsNamed } from '../model/matrix.ts'
 import { code, inline } from '../render/markdown.ts'
+import { findBranch } from '../store/branches.ts'
 import { type BranchRow, type JobRow, jobsOf, type RunRow, shortBranch } from '../store/runs.ts'
-import { branches, runs } from '../store/schema.ts'
+import { runs } from '../store/schema.ts'
 import type { Order } from './order.ts'
 
 /** What an order is about. */
@@ -60,11 +61,8 @@ export function unknownTarget(place: Place, word: string): string {
 }
 
 async function look(context: Context, projectId: number, ref: string): Promise<Pick<Place, 'branch' | 'run' | 'jobs'>> {
-  const [branch] = await context.db
-    .select()
-    .from(branches)
-    .where(and(eq(branches.projectId, projectId), eq(branches.ref, ref)))
-  if (branch === undefined) return { branch: null, run: null, jobs: [] }
+  const branch = await findBranch(context.db, projectId, ref)
+  if (branch === null) return { branch: null, run: null, jobs: [] }
   const [run] = await context.db
     .select()
     .from(runs)

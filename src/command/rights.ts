@@ -1,8 +1,6 @@
-import { eq } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { code } from '../render/markdown.ts'
-import { type BranchRow, type RunRow, shortBranch } from '../store/runs.ts'
-import { runs } from '../store/schema.ts'
+import { type BranchRow, findRun, type RunRow, shortBranch } from '../store/runs.ts'
 import type { Order } from './order.ts'
 import type { Place } from './place.ts'
 import { branchesMeant } from './subtree.ts'
@@ -42,7 +40,7 @@ const mostBelow = 50
 
 async function runOf(context: Context, branch: BranchRow): Promise<RunRow | null> {
   if (branch.latestRunId === null) return null
-  return (await context.db.select().from(runs).where(eq(runs.id, branch.latestRunId)))[0] ?? null
+  return findRun(context.db, branch.latestRunId)
 }
 
 async function refusalAt(context: Context, order: Order, right: Right, place: Place): Promise<string | null> {

@@ -9,7 +9,7 @@ import { commitOfRun, hasCiFile, readComputation, readSpecFile } from '../run/co
 import { rememberBranch } from '../run/head.ts'
 import { type Db, transact } from '../store/open.ts'
 import { findProject, type ProjectRow, saveProject } from '../store/projects.ts'
-import { attemptsOf, jobsOf, type RunRow } from '../store/runs.ts'
+import { attemptsOf, findRun, jobsOf } from '../store/runs.ts'
 import { attempts, branches, jobs, projects, reports, runs } from '../store/schema.ts'
 import { rememberTasksLeft } from '../store/tasks.ts'
 
@@ -121,10 +121,6 @@ async function withdrawDoubles(tx: Db, branchId: string, run: { readonly id: str
   await tx.delete(reports).where(inArray(reports.runId, ids))
   await tx.delete(jobs).where(inArray(jobs.runId, ids))
   await tx.delete(runs).where(inArray(runs.id, ids))
-}
-
-async function findRun(db: Db, id: string): Promise<RunRow | null> {
-  return (await db.select().from(runs).where(eq(runs.id, id)))[0] ?? null
 }
 
 /** Where the project is not known either, GitLab tells its path: what stands in the file is only a hint. */

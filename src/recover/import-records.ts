@@ -13,7 +13,7 @@ import { iidOfForkRef } from '../run/merge-request.ts'
 import { type Db, transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import { fromEvidence } from '../store/recovery.ts'
-import { attemptsOf, type JobRow, jobsOf, touchRuns } from '../store/runs.ts'
+import { attemptsOf, findRun, type JobRow, jobsOf, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
 import { type EvidenceRecord, readRecord, recordBytes } from './evidence-record.ts'
 
@@ -87,8 +87,8 @@ async function take(
   mirror: Mirror,
   record: EvidenceRecord,
 ): Promise<'added' | 'known' | false> {
-  const known = (await context.db.select().from(runs).where(eq(runs.id, record.run)))[0]
-  if (known !== undefined) {
+  const known = await findRun(context.db, record.run)
+  if (known !== null) {
     if (known.projectId !== project.id || known.endedAt !== null)
       return known.projectId === project.id ? 'known' : false
     await transact(context.db, async tx => {

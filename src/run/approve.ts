@@ -3,7 +3,7 @@ import type { Context } from '../context.ts'
 import type { Person } from '../model/run.ts'
 import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
-import { jobsOf, type RunRow, touchRuns } from '../store/runs.ts'
+import { findRun, jobsOf, type RunRow, touchRuns } from '../store/runs.ts'
 import { runs } from '../store/schema.ts'
 import type { Within } from './begin-again.ts'
 import { releaseJobs } from './hold.ts'
@@ -23,8 +23,8 @@ export async function approveRun(
   context: Context,
   { runId, person, within }: { readonly runId: string; readonly person: Person; readonly within?: Within },
 ): Promise<Approved> {
-  const run = (await context.db.select().from(runs).where(eq(runs.id, runId)))[0]
-  if (run === undefined) return { kind: 'refused', why: `there is no run ${runId}` }
+  const run = await findRun(context.db, runId)
+  if (run === null) return { kind: 'refused', why: `there is no run ${runId}` }
   const no =
     refusal(run) ?? (isAuthor(run, person) ? 'who caused a run does not approve it: ask another Maintainer' : null)
   if (no !== null) return { kind: 'refused', why: no }
@@ -59,7 +59,7 @@ export async function approveRun(
     return names
   })
   if (released === null) {
-    const now = (await context.db.select().from(runs).where(eq(runs.id, run.id)))[0]!
+    const now = (await findRun(context.db, run.id))!
     return { kind: 'refused', why: refusal(now) ?? 'it changed at the same moment: look again' }
   }
   for (const topic of ['prepare', 'compose'] as const) context.wake.call(topic)

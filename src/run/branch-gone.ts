@@ -2,6 +2,7 @@ import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { CompopsError } from '../errors.ts'
 import { isAncestor, listHeads } from '../git/mirror.ts'
+import { findBranch } from '../store/branches.ts'
 import { wasMerged } from '../store/merge-requests.ts'
 import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
@@ -29,12 +30,8 @@ export interface GoneHint {
 export async function branchGone(context: Context, hint: GoneHint): Promise<string> {
   const name = shortBranch(hint.ref)
   const project = await findProject(context.db, hint.projectId)
-  const found = await context.db
-    .select()
-    .from(branches)
-    .where(and(eq(branches.projectId, hint.projectId), eq(branches.ref, hint.ref)))
-  const branch = found[0]
-  if (project === null || branch === undefined) return `${name} was deleted; it was no computation branch`
+  const branch = await findBranch(context.db, hint.projectId, hint.ref)
+  if (project === null || branch === null) return `${name} was deleted; it was no computation branch`
   if (branch.state === 'gone') return `${name} was deleted before`
   const mirror = await context.mirror(project)
   const heads = hint.heads ?? (await listHeads(mirror))

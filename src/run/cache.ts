@@ -7,7 +7,7 @@ import { cacheKey, type InputFile, isInput, type NeededInput, type ReusedFrom } 
 import { jobNeeds } from '../model/needs.ts'
 import type { Collected } from '../model/observation.ts'
 import { findProject } from '../store/projects.ts'
-import { type AttemptRow, attemptsOf, type JobRow, jobsOf, type RunRow } from '../store/runs.ts'
+import { type AttemptRow, attemptsOf, findRun, type JobRow, jobsOf, type RunRow } from '../store/runs.ts'
 import { attempts, jobs, runDirectories, runs } from '../store/schema.ts'
 
 export type Lookup =
@@ -23,7 +23,7 @@ export type Lookup =
  */
 export async function lookForResult(context: Context, job: JobRow, own: readonly AttemptRow[]): Promise<Lookup> {
   const { db } = context
-  const run = (await db.select().from(runs).where(eq(runs.id, job.runId)))[0]!
+  const run = (await findRun(db, job.runId))!
   const all = await jobsOf(db, run.id)
   const needed = neededBy(job, all)
   const found = await attemptsOf(

@@ -18,8 +18,8 @@ import { LeaseLost, mustHold } from '../store/leases.ts'
 import { type Db, rows, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
 import { fromEvidence, upToDate } from '../store/recovery.ts'
-import { loadRun, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
-import { attempts, copies, projects, reports, runs } from '../store/schema.ts'
+import { findRun, loadRun, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
+import { attempts, copies, projects, reports } from '../store/schema.ts'
 import { loadTree } from '../store/tree.ts'
 import { claim, putBack } from '../store/work.ts'
 import { type CopyHead, contentOf, copiesOf, uncommittedBytes } from './copies.ts'
@@ -260,7 +260,7 @@ async function shownRun(
   )
   const id = found[0]?.id
   if (id === undefined) return null
-  const row = (await context.db.select().from(runs).where(eq(runs.id, id)))[0]!
+  const row = (await findRun(context.db, id))!
   return { row, run: await loadRun(context.db, id, 'collected') }
 }
 

@@ -4,7 +4,7 @@ import type { Context } from '../context.ts'
 import { ensureCommit, readCommit, readHead } from '../git/mirror.ts'
 import { newId } from '../model/id.ts'
 import type { Person } from '../model/run.ts'
-import { moveHead } from '../store/branches.ts'
+import { findBranch, moveHead } from '../store/branches.ts'
 import { type Db, transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { type BranchRow, findRunElsewhere, findRunOf, shortBranch } from '../store/runs.ts'
@@ -136,11 +136,7 @@ export async function lookAgain(context: Context, projectId: number, sha: string
 
 export async function rememberBranch(context: Context, projectId: number, ref: string): Promise<BranchRow> {
   await context.db.insert(branches).values({ id: newId(), projectId, ref }).onConflictDoNothing()
-  const found = await context.db
-    .select()
-    .from(branches)
-    .where(and(eq(branches.projectId, projectId), eq(branches.ref, ref)))
-  return found[0]!
+  return (await findBranch(context.db, projectId, ref))!
 }
 
 const short = shortBranch

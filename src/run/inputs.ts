@@ -1,11 +1,9 @@
 import { posix } from 'node:path'
-import { eq } from 'drizzle-orm'
 import type { InputFile } from '../cluster/contract.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import type { InputTaken } from '../model/parent.ts'
-import { type JobRow, jobsOf, loadRun, type RunRow } from '../store/runs.ts'
-import { runs } from '../store/schema.ts'
+import { findRun, type JobRow, jobsOf, loadRun, type RunRow } from '../store/runs.ts'
 import { attemptThatHas, broughtTo, type Offered } from './bring-inputs.ts'
 
 /**
@@ -38,7 +36,7 @@ export async function inputsOf(context: Context, run: RunRow, job: JobRow): Prom
 /** Why a job cannot be handed over yet: its inputs are brought from another cluster, or cannot be at present. null: they are there, or it takes none, or the attempt shall tell what is wrong with them. */
 export async function waitsForInputs(context: Context, job: JobRow): Promise<string | null> {
   if ((job.spec.inputs ?? []).length === 0) return null
-  const [run] = await context.db.select().from(runs).where(eq(runs.id, job.runId))
+  const run = await findRun(context.db, job.runId)
   try {
     await inputsOf(context, run!, job)
     return null

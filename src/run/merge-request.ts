@@ -1,6 +1,7 @@
 import { and, eq } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import type { MergeRequest } from '../gitlab/gitlab.ts'
+import { findBranch } from '../store/branches.ts'
 import { findMergeRequest, type MergeRequestRow, openMergeRequests, saveMergeRequest } from '../store/merge-requests.ts'
 import type { Db } from '../store/open.ts'
 import { shortBranch, touchRuns } from '../store/runs.ts'
@@ -8,11 +9,7 @@ import { branches } from '../store/schema.ts'
 
 /** A merge request of the branch was opened or changed: its note should show the branch's latest run. Returns that run's id. */
 export async function showOnMergeRequest(context: Context, projectId: number, branch: string): Promise<string | null> {
-  const found = await context.db
-    .select({ latest: branches.latestRunId })
-    .from(branches)
-    .where(and(eq(branches.projectId, projectId), eq(branches.ref, `refs/heads/${branch}`)))
-  const latest = found[0]?.latest ?? null
+  const latest = (await findBranch(context.db, projectId, `refs/heads/${branch}`))?.latestRunId ?? null
   if (latest === null) return null
   await touchRuns(context.db, [latest])
   context.wake.call('compose')

@@ -7,9 +7,10 @@ import { copiesFolder, evidencePath, pathUrl } from '../render/links.ts'
 import type { Neighbour, TreeNode } from '../render/mermaid.ts'
 import { verdictOf } from '../render/outcome.ts'
 import type { Comparison, PageView, PastRun, Plot } from '../render/sections.ts'
+import { findBranch } from '../store/branches.ts'
 import type { Db } from '../store/open.ts'
 import { latestRunsOf, loadRun, type RunRow } from '../store/runs.ts'
-import { branches, connections, copies, jobs, reports } from '../store/schema.ts'
+import { connections, copies, jobs, reports } from '../store/schema.ts'
 import { loadAround } from '../store/tree.ts'
 import type { BranchNode } from '../tree/node.ts'
 
@@ -123,11 +124,7 @@ export async function comparisonsWith(db: Db, run: Run, targetBranch: string): P
 }
 
 async function latestOf(db: Db, projectId: number, branch: string): Promise<string | null> {
-  const found = await db
-    .select({ latest: branches.latestRunId })
-    .from(branches)
-    .where(and(eq(branches.projectId, projectId), eq(branches.ref, `refs/heads/${branch}`)))
-  return found[0]?.latest ?? null
+  return (await findBranch(db, projectId, `refs/heads/${branch}`))?.latestRunId ?? null
 }
 
 async function comparisonWith(

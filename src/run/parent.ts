@@ -6,6 +6,7 @@ import { ensureCommit, isAncestor, type Mirror, readFile, readHead } from '../gi
 import { newId } from '../model/id.ts'
 import type { ComputationSpec, JobSpec } from '../model/job-spec.ts'
 import type { ParentChoice, ParentOfRun } from '../model/parent.ts'
+import { findBranch } from '../store/branches.ts'
 import { ofCiJob } from '../store/ci-jobs.ts'
 import { openMergeRequests } from '../store/merge-requests.ts'
 import { type Db, first } from '../store/open.ts'
@@ -53,8 +54,8 @@ export async function whyNotNamed(context: Context, child: Child, named: string)
   const ref = `refs/heads/${named}`
   const refused = branchRefused(child.rule, child.project, ref)
   if (refused !== null) return `is no computation branch: ${refused}`
-  const known = await branchNamed(context.db, child.project.id, ref)
-  if (known !== undefined && (await hasRun(context.db, known))) {
+  const known = await findBranch(context.db, child.project.id, ref)
+  if (known !== null && (await hasRun(context.db, known))) {
     if (known.state === 'active' || (await hasResult(context.db, known))) return null
     return 'was deleted, and has no result'
   }
@@ -70,22 +71,14 @@ export async function whyNotNamed(context: Context, child: Child, named: string)
 async function isComputation(context: Context, { project, rule, mirror }: Child, branch: string): Promise<boolean> {
   const ref = `refs/heads/${branch}`
   if (branchRefused(rule, project, ref) !== null) return false
-  const known = await branchNamed(context.db, project.id, ref)
-  if (known === undefined || known.state === 'gone') return false
+  const known = await findBranch(context.db, project.id, ref)
+  if (known === null || known.state === 'gone') return false
   if (await hasRun(context.db, known)) return true
   return known.headSha !== null && (await ensureCommit(mirror, known.headSha)) && hasFile(mirror, known.headSha)
 }
 
 async function hasFile(mirror: Mirror, sha: string): Promise<boolean> {
   return (await readFile(mirror, sha, '.compops.yml', { maxBytes: 0 })) !== 'absent'
-}
-
-async function branchNamed(db: Db, projectId: number, ref: string): Promise<BranchRow | undefined> {
-  const found = await db
-    .select()
-    .from(branches)
-    .where(and(eq(branches.projectId, projectId), eq(branches.ref, ref)))
-  return found[0]
 }
 
 async function hasRun(db: Db, branch: BranchRow): Promise<boolean> {
@@ -206,7 +199,7 @@ export async function settleParent(
       null,
       `${shortBranch(ref)} names ${answer.parent.branch} as its parent, and this one names none`,
     )
-  const now = (await branchNamed(tx, projectId, ref))!
+  const now = (await findBranch(tx, projectId, ref))!
   const changed = now.parentBranch !== (parent?.branch ?? null) || now.parentBy !== (parent?.by ?? null)
   if (changed || now.parentWhy !== why) await saveParent(tx, { projectId, ref }, parent, why)
   return { parent, changed }

@@ -1,10 +1,11 @@
-import { and, eq } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
+import { findBranch } from '../store/branches.ts'
 import { transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
 import { touchRuns } from '../store/runs.ts'
-import { branches, runs } from '../store/schema.ts'
+import { runs } from '../store/schema.ts'
 import { basisNow, parentFacts, settleParent } from './parent.ts'
 
 /**
@@ -14,12 +15,8 @@ import { basisNow, parentFacts, settleParent } from './parent.ts'
 export async function replant(context: Context, projectId: number, branchName: string): Promise<string | null> {
   const project = await findProject(context.db, projectId)
   const rule = project === null ? null : projectFor(context.config, project.path)
-  const found = await context.db
-    .select()
-    .from(branches)
-    .where(and(eq(branches.projectId, projectId), eq(branches.ref, `refs/heads/${branchName}`)))
-  const branch = found[0]
-  if (project === null || rule === null || branch === undefined) return null
+  const branch = await findBranch(context.db, projectId, `refs/heads/${branchName}`)
+  if (project === null || rule === null || branch === null) return null
   const { headSha: sha, latestRunId } = branch
   if (branch.state === 'gone' || sha === null || latestRunId === null || branch.parentBy === 'file') return null
   const mirror = await context.mirror(project)

@@ -5,7 +5,7 @@ import { type ReusedFrom, reusedInWords } from '../model/cache-key.ts'
 import { LeaseLost, mustHold } from '../store/leases.ts'
 import { type Db, transact } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
-import { type AttemptRow, type JobRow, removalsOf, touchRuns } from '../store/runs.ts'
+import { type AttemptRow, findRun, type JobRow, removalsOf, touchRuns } from '../store/runs.ts'
 import { attempts, jobs, runs } from '../store/schema.ts'
 import { putBack } from '../store/work.ts'
 import { setUnreachable } from './connection.ts'
@@ -30,7 +30,7 @@ export async function takeOverResult(context: Context, job: JobRow, attempt: Att
   const log = context.log.child({ step: 'reuse', run: attempt.runId, job: attempt.jobId, attempt: attempt.id })
   try {
     const [origin] = await context.db.select().from(attempts).where(eq(attempts.id, from.attemptId))
-    const run = (await context.db.select().from(runs).where(eq(runs.id, attempt.runId)))[0]!
+    const run = (await findRun(context.db, attempt.runId))!
     const project = (await findProject(context.db, run.projectId))!
     const source = await sourceOf(context, project, run.sha)
     mustHold(context.lease)

@@ -7,7 +7,7 @@ import { openMergeRequests } from '../store/merge-requests.ts'
 import { findProject } from '../store/projects.ts'
 import { upToDate } from '../store/recovery.ts'
 import { sendAgain } from '../store/reports.ts'
-import { type RunRow, runsAt } from '../store/runs.ts'
+import { findRun, type RunRow, runsAt } from '../store/runs.ts'
 import { type Desired, reports, runs } from '../store/schema.ts'
 import { claim, putBack, putOff, sideBySide, stillClaimed } from '../store/work.ts'
 import { asOutage, retryAfterOf } from './outage.ts'
@@ -127,7 +127,7 @@ async function markToldTwice(context: Context, report: Report): Promise<void> {
 
 /** Returns false where it waits: for the commit's pipeline, or for the statuses that come before it. */
 async function sendStatus(context: Context, gitlab: GitLab, report: Report, desired: Of<'status'>): Promise<boolean> {
-  const run = (await context.db.select().from(runs).where(eq(runs.id, report.runId)))[0]!
+  const run = (await findRun(context.db, report.runId))!
   const open = await openMergeRequests(context.db, report.projectId, desired.branch)
   const iid = open.find(one => one.headSha === desired.sha)?.iid ?? null
   if (run.hasCi && run.pipelineId === null && !(await pipelineOrPatience(context, gitlab, run, desired, iid)))

@@ -14,8 +14,16 @@ import { LeaseLost, mustHold } from '../store/leases.ts'
 import { type Db, first, transact } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
 import { upToDate } from '../store/recovery.ts'
-import { type AttemptRow, attemptsOf, type JobRow, type RunRow, shortBranch, touchRuns } from '../store/runs.ts'
-import { attempts, jobs, runs } from '../store/schema.ts'
+import {
+  type AttemptRow,
+  attemptsOf,
+  findRun,
+  type JobRow,
+  type RunRow,
+  shortBranch,
+  touchRuns,
+} from '../store/runs.ts'
+import { attempts, jobs } from '../store/schema.ts'
 import { settleArrays } from '../store/settle-arrays.ts'
 import { claim, putBack } from '../store/work.ts'
 import { bundleOf } from './bundle.ts'
@@ -187,7 +195,7 @@ export async function submitRequest(
   job: JobRow,
   attempt: Pick<AttemptRow, 'id' | 'number' | 'dependsOn' | 'createdAt' | 'array' | 'asked'>,
 ): Promise<SubmitRequest> {
-  const run = (await context.db.select().from(runs).where(eq(runs.id, job.runId)))[0]!
+  const run = (await findRun(context.db, job.runId))!
   const project = (await findProject(context.db, run.projectId))!
   const rule = projectFor(context.config, project.path)
   const others = (await attemptsOf(context.db, [job.id])).filter(row => row.id !== attempt.id)

@@ -7,7 +7,7 @@ import { mustHold } from '../store/leases.ts'
 import { mergeRequestsFrom } from '../store/merge-requests.ts'
 import { rows } from '../store/open.ts'
 import { findProject } from '../store/projects.ts'
-import { shortBranch } from '../store/runs.ts'
+import { findRun, shortBranch } from '../store/runs.ts'
 import { reports, runs } from '../store/schema.ts'
 
 type Final = 'success' | 'failed' | 'canceled' | 'skipped'
@@ -40,7 +40,7 @@ export async function sweepRuns(context: Context): Promise<number> {
 }
 
 async function sweepRun(context: Context, runId: string): Promise<void> {
-  const run = (await context.db.select().from(runs).where(eq(runs.id, runId)))[0]!
+  const run = (await findRun(context.db, runId))!
   const project = await findProject(context.db, run.projectId)
   const log = context.log.child({ step: 'sweep', run: runId })
   // It was taken up again since it was found due.

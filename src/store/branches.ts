@@ -17,6 +17,15 @@ export async function moveHead(tx: Db, seen: BranchRow, sha: string): Promise<vo
   if (moved.length === 0) throw new CompopsError(`${seen.ref} moved at the same moment`, { transient: true })
 }
 
+/** By its full ref; null where nothing is known of it. */
+export async function findBranch(db: Db, projectId: number, ref: string): Promise<BranchRow | null> {
+  const found = await db
+    .select()
+    .from(branches)
+    .where(and(eq(branches.projectId, projectId), eq(branches.ref, ref)))
+  return found[0] ?? null
+}
+
 /** The run that a branch shows. */
 export async function latestRunIdOf(db: Db, branchId: string): Promise<string | null> {
   const [found] = await db.select({ latest: branches.latestRunId }).from(branches).where(eq(branches.id, branchId))

@@ -28,6 +28,10 @@ export async function touchRuns(db: Db, ids: readonly string[]): Promise<void> {
     .where(inArray(runs.id, [...new Set(ids)]))
 }
 
+export async function findRun(db: Db, id: string): Promise<RunRow | null> {
+  return (await db.select().from(runs).where(eq(runs.id, id)))[0] ?? null
+}
+
 export async function findRunOf(db: Db, projectId: number, ref: string, sha: string): Promise<RunRow | null> {
   const found = await db
     .select()

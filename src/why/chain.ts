@@ -11,6 +11,7 @@ import { findProject, type ProjectRow } from '../store/projects.ts'
 import {
   type AttemptRow,
   attemptsOf,
+  findRun,
   type JobRow,
   jobsOf,
   type RunRow,
@@ -36,7 +37,7 @@ export async function chainOf(
   job: string | null,
   { pollEvery, now }: Known,
 ): Promise<Chain | null> {
-  const run = target.kind === 'run' ? await runOf(db, target.id) : null
+  const run = target.kind === 'run' ? await findRun(db, target.id) : null
   const deliveryId = target.kind === 'delivery' ? target.id : (run?.deliveryId ?? null)
   const delivery = deliveryId === null ? null : await deliveryOf(db, deliveryId)
   if (run === null && delivery === null) return null
@@ -70,10 +71,6 @@ export async function chainOf(
   }
 }
 
-async function runOf(db: Db, id: string): Promise<RunRow | null> {
-  return (await db.select().from(runs).where(eq(runs.id, id)))[0] ?? null
-}
-
 async function deliveryOf(db: Db, id: string): Promise<DeliveryRow | null> {
   return (await db.select().from(deliveries).where(eq(deliveries.id, id)))[0] ?? null
 }
@@ -86,7 +83,7 @@ async function runBehind(db: Db, delivery: DeliveryRow): Promise<RunRow | null> 
     if (started !== undefined) return started
   }
   const named = /\brun ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b/.exec(delivery.result ?? '')?.[1]
-  return named === undefined ? null : runOf(db, named)
+  return named === undefined ? null : findRun(db, named)
 }
 
 const iso = (date: Date | null): string | null => date?.toISOString() ?? null
