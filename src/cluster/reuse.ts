@@ -1,11 +1,11 @@
-import { CompopsError, UnreadableError } from '../errors.ts'
+import { UnreadableError } from '../errors.ts'
 import type { OutputFile } from '../model/observation.ts'
 import type { ReuseOutcome, ReuseRequest } from './contract.ts'
 import { placeOf } from './files.ts'
 import { pathsOf, sourceName } from './layout.ts'
 import { locks, preamble, short } from './preamble.ts'
 import { notWhole, type Reach } from './reach.ts'
-import { ids, upload } from './submit.ts'
+import { ids, sendSources } from './submit.ts'
 import { checkout } from './submit-program.ts'
 
 /** Results may be large, and are read twice. */
@@ -88,15 +88,11 @@ export async function reuseResult(reach: Reach, request: ReuseRequest): Promise<
           kind: 'transient',
           message: `${reach.name}: a result could not be reused: ${said || 'the checkout is being made'}`,
         }
-      case 'NEEDSOURCE':
-        if (brought) return { kind: 'transient', message: `${reach.name}: the sources were sent and are gone again` }
-        try {
-          await upload(reach, request)
-        } catch (error) {
-          if (!reach.ownTransfer || !(error instanceof CompopsError)) throw error
-          return { kind: 'transient', message: `${reach.name}: the sources could not be brought: ${error.message}` }
-        }
+      case 'NEEDSOURCE': {
+        const later = await sendSources(reach, request, brought)
+        if (later !== null) return later
         continue
+      }
       default:
         throw new UnreadableError(
           `${reach.name}: the copying answered ${JSON.stringify(answer.stdout.slice(0, 200))}`,

@@ -87,18 +87,12 @@ export async function submitAttempt(reach: Reach, request: SubmitRequest): Promi
     const [word = '', asked = '', value = ''] = head.split(' ')
     reach.count(Number(asked) || 0)
     switch (word) {
-      case 'NEEDSOURCE':
+      case 'NEEDSOURCE': {
         reach.brought.delete(brought)
-        if (roundTrips > 1)
-          return { kind: 'transient', message: `${reach.name}: the sources were sent and are gone again` }
-        try {
-          await upload(reach, request)
-        } catch (error) {
-          // The cluster answers, only its file server does not: nothing was submitted.
-          if (!reach.ownTransfer || !(error instanceof CompopsError)) throw error
-          return { kind: 'transient', message: `${reach.name}: the sources could not be brought: ${error.message}` }
-        }
+        const later = await sendSources(reach, request, roundTrips > 1)
+        if (later !== null) return later
         continue
+      }
       case 'ACCEPTED':
         if (!reach.dialect.nativeId.test(value))
           throw new UnreadableError(`${reach.name}: ${JSON.stringify(value)} is no job id`)
@@ -146,7 +140,24 @@ export async function submitAttempt(reach: Reach, request: SubmitRequest): Promi
   }
 }
 
-export async function upload(
+/** To a cluster that lacks them. Why that is for later; null: they are there, and it can be asked again. */
+export async function sendSources(
+  reach: Reach,
+  request: AttemptIds & Pick<SubmitRequest, 'source'>,
+  sentBefore: boolean,
+): Promise<{ readonly kind: 'transient'; readonly message: string } | null> {
+  if (sentBefore) return { kind: 'transient', message: `${reach.name}: the sources were sent and are gone again` }
+  try {
+    await upload(reach, request)
+    return null
+  } catch (error) {
+    // The cluster answers, only its file server does not: nothing was begun.
+    if (!reach.ownTransfer || !(error instanceof CompopsError)) throw error
+    return { kind: 'transient', message: `${reach.name}: the sources could not be brought: ${error.message}` }
+  }
+}
+
+async function upload(
   reach: Reach,
   { source, projectId, ...rest }: AttemptIds & Pick<SubmitRequest, 'source'>,
 ): Promise<void> {

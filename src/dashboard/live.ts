@@ -84,10 +84,10 @@ export function addLive(app: Hono, way: Way): void {
             } else {
               const mark = stamp(page.regions)
               // Who comes back with the mark of what stands there now has missed nothing.
-              const before: ReadonlyMap<string, Held> =
-                held ?? (had === mark ? new Map(page.regions.map(one => [one.id, hold(one)])) : new Map())
-              const changes = page.regions.map(one => changeOf(before.get(one.id), one)).filter(one => one !== null)
-              held = new Map(page.regions.map(one => [one.id, hold(one)]))
+              const next = new Map(page.regions.map(one => [one.id, hold(one)]))
+              const before: ReadonlyMap<string, Held> = held ?? (had === mark ? next : new Map())
+              const changes = page.regions.flatMap(one => changeOf(before.get(one.id), one, next.get(one.id)) ?? [])
+              held = next
               seen = at
               told = clock.now().getTime()
               const data = context.secrets.redact(JSON.stringify({ changes, at: clock.now().toISOString() }))

@@ -58,8 +58,7 @@ export function hold({ html, list }: Region): Held {
 }
 
 /** What has to be sent so that who has `held` sees `now`; null where nothing has. */
-export function changeOf(held: Held | undefined, now: Region): Change | null {
-  const next = hold(now)
+export function changeOf(held: Held | undefined, now: Region, next: Held = hold(now)): Change | null {
   if (held?.whole === next.whole) return null
   if (held === undefined || held.frame === null || held.frame !== next.frame || now.list === undefined)
     return { id: now.id, html: now.html }

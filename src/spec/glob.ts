@@ -1,4 +1,5 @@
-import { refuseControl } from '../config/fields.ts'
+import { asLine, asList, type Report, refuseControl } from '../config/fields.ts'
+import { type Located, quote } from '../config/yaml.ts'
 
 /** Why a path or glob of the repository will not do, as the end of a sentence, with what to write instead; null where it will. */
 export function refusePath(text: string, globs: boolean): { message: string; remedy: string } | null {
@@ -25,4 +26,18 @@ export function refusePath(text: string, globs: boolean): { message: string; rem
   if ((text.match(/\*\*/g) ?? []).length > 3)
     return { message: 'has `**` more than three times', remedy: 'Write a simpler pattern.' }
   return null
+}
+
+/** One glob, or a list of them, of files in the repository; what is wrong is reported and left out. undefined where it is neither. */
+export function readGlobs(node: Located, path: string, report: Report): readonly string[] | undefined {
+  const items = node.kind === 'scalar' ? [node] : asList(node, path, report)?.items
+  return items?.flatMap((item, i) => {
+    const here = node.kind === 'scalar' ? path : `${path}[${i}]`
+    const glob = asLine(item, here, report)
+    if (glob === undefined) return []
+    const refusal = refusePath(glob, true)
+    if (refusal === null) return [glob.replace(/^\.\/(?!-)/, '')]
+    report(item, here, `${quote(glob)} ${refusal.message}.`, refusal.remedy)
+    return []
+  })
 }

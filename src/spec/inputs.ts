@@ -1,7 +1,7 @@
-import { asLine, asList, asMap, choice, join, type Report, reportUnknown } from '../config/fields.ts'
-import { type Located, quote } from '../config/yaml.ts'
+import { asList, asMap, choice, join, type Report, reportUnknown } from '../config/fields.ts'
+import type { Located } from '../config/yaml.ts'
 import type { InputsFrom } from '../model/job-spec.ts'
-import { refusePath } from './glob.ts'
+import { readGlobs } from './glob.ts'
 
 const keys = ['from', 'paths'] as const
 const readFrom = choice(['parent'])
@@ -33,17 +33,8 @@ export function readInputs(node: Located, path: string, report: Report): InputsF
   })
 }
 
-function readPaths(node: Located, path: string, report: Report): string[] {
-  const items = node.kind === 'scalar' ? [node] : (asList(node, path, report)?.items ?? [])
-  if (node.kind === 'list' && items.length === 0)
+function readPaths(node: Located, path: string, report: Report): readonly string[] {
+  if (node.kind === 'list' && node.items.length === 0)
     report(node, path, '`paths` is empty.', 'Write at least one, for example `mesh/*.msh`.')
-  return items.flatMap((item, i) => {
-    const here = node.kind === 'scalar' ? path : `${path}[${i}]`
-    const glob = asLine(item, here, report)
-    if (glob === undefined) return []
-    const refusal = refusePath(glob, true)
-    if (refusal === null) return [glob.replace(/^\.\/(?!-)/, '')]
-    report(item, here, `${quote(glob)} ${refusal.message}.`, refusal.remedy)
-    return []
-  })
+  return readGlobs(node, path, report) ?? []
 }

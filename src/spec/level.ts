@@ -19,7 +19,7 @@ import type { ChainSpec, CheckpointSpec, OnExhausted, RetrySpec } from '../model
 import { readChain, readCheckpoint, readOnExhausted, readRetry } from './again.ts'
 import { readCache } from './cache.ts'
 import { readSurroundings } from './environment.ts'
-import { refusePath } from './glob.ts'
+import { readGlobs, refusePath } from './glob.ts'
 import { readInputs } from './inputs.ts'
 import { canonicalJobKeys, isInDefaults, type KeyMeaning, laterRemedy, meaningOf } from './keys.ts'
 import { type MetricsKey, readMetricsKey } from './metrics.ts'
@@ -373,16 +373,7 @@ function readOutputs(node: Located, written: string, path: string, report: Repor
       )
     return paths === undefined ? undefined : readOutputs(paths.value, 'paths', join(path, 'paths'), report)
   }
-  const items = node.kind === 'scalar' ? [node] : asList(node, path, report)?.items
-  return items?.flatMap((item, i) => {
-    const here = node.kind === 'scalar' ? path : `${path}[${i}]`
-    const glob = asLine(item, here, report)
-    if (glob === undefined) return []
-    const refusal = refusePath(glob, true)
-    if (refusal === null) return [glob.replace(/^\.\/(?!-)/, '')]
-    report(item, here, `${quote(glob)} ${refusal.message}.`, refusal.remedy)
-    return []
-  })
+  return readGlobs(node, path, report)
 }
 
 function readDirectives(node: Located, path: string, report: Report): readonly Written<string>[] | undefined {

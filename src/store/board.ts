@@ -4,7 +4,7 @@ import type { ArraySpec } from '../model/array.ts'
 import type { Resources } from '../model/job-spec.ts'
 import type { FailureReason, JobState } from '../model/job-state.ts'
 import type { Progress } from '../model/observation.ts'
-import { type Db, first, rows } from './open.ts'
+import { containing, type Db, first, rows } from './open.ts'
 import { openStates } from './runs.ts'
 
 export const boardSorts = ['newest', 'job', 'branch', 'cluster', 'state', 'waited', 'ran'] as const
@@ -62,18 +62,18 @@ export async function readBoard(db: Db, asked: BoardAsked): Promise<Board> {
     conditions.push(sql`(j.state in ${openStates} or r.ended_at > now() - interval '24 hours' or r.ended_at is null)`)
   if (asked.cluster !== null) conditions.push(sql`j.cluster = ${asked.cluster}`)
   if (asked.search !== '') {
-    const like = `%${asked.search.replace(/[\\%_]/g, '\\$&')}%`
+    const like = containing(asked.search)
     conditions.push(sql`(j.name ilike ${like} or substr(r.ref, 12) ilike ${like} or r.caused_by ->> 'username' ilike ${like}
       or j.id in (select n.job_id from attempts n where n.native_id ilike ${like}))`)
   }
-  const from = sql`from jobs j join runs r on r.id = j.run_id where ${sql.join(conditions, sql` and `)}`
+  const from = sql`from jobs j join runs r on r.id = j.run_id`
+  const where = sql`where ${sql.join(conditions, sql` and `)}`
   const counted = await rows<{ state: JobState; n: number | string }>(
     db,
-    sql`select j.state, count(*) as n ${from} group by j.state`,
+    sql`select j.state, count(*) as n ${from} ${where} group by j.state`,
   )
   const states = Object.fromEntries(counted.map(row => [row.state, Number(row.n)])) as Board['states']
   const total = asked.state === null ? Object.values(states).reduce((sum, n) => sum + n, 0) : (states[asked.state] ?? 0)
-  const chosen = asked.state === null ? from : sql`${from} and j.state = ${asked.state}`
   const direction = asked.descending ? sql`desc nulls last` : sql`asc nulls last`
   const byAttempt = asked.sort === 'waited' || asked.sort === 'ran'
   const order = {
@@ -86,10 +86,8 @@ export async function readBoard(db: Db, asked: BoardAsked): Promise<Board> {
     ran: sql`coalesce(a.ended_at, now()) - a.started_at`,
   }[asked.sort]
   // Only the page's own jobs are looked up further, unless the order itself is by what their attempts say.
-  const page = byAttempt
-    ? sql`select j.id as job_id, ${order} as sorted from jobs j join runs r on r.id = j.run_id ${lastAttempt(sql`j.id`)}
-        where ${sql.join(conditions, sql` and `)} ${asked.state === null ? sql`` : sql`and j.state = ${asked.state}`}`
-    : sql`select j.id as job_id, ${order} as sorted ${chosen}`
+  const page = sql`select j.id as job_id, ${order} as sorted ${from} ${byAttempt ? lastAttempt(sql`j.id`) : sql``}
+    ${where} ${asked.state === null ? sql`` : sql`and j.state = ${asked.state}`}`
   const found = await rows<BoardFields>(
     db,
     sql`select j.id, j.name, j.run_id, j.project_id, r.ref, r.sha, r.caused_by ->> 'username' as by, j.cluster, j.state, j.reason, j.message,

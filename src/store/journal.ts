@@ -1,7 +1,7 @@
 /** What happened, for people who look: deliveries of GitLab, and acts of persons. Newest first, page by page. */
 import { type SQL, sql } from 'drizzle-orm'
 import type { Person } from '../model/run.ts'
-import { type Db, rows } from './open.ts'
+import { containing, type Db, rows } from './open.ts'
 
 export interface ListedDelivery {
   readonly id: string
@@ -41,7 +41,7 @@ export async function listDeliveries(
       sql`(d.received_at, d.id) < (select o.received_at, o.id from deliveries o where o.id = ${asked.after}::uuid)`,
     )
   if (asked.search !== '') {
-    const like = `%${asked.search.replace(/[\\%_]/g, '\\$&')}%`
+    const like = containing(asked.search)
     conditions.push(sql`(d.ref ilike ${like} or d.sha ilike ${like} or d.kind ilike ${like} or d.result ilike ${like})`)
   }
   const found = await rows<{
@@ -93,7 +93,7 @@ export async function listActs(
   const conditions: SQL[] = [sql`a.project_id in ${[...asked.projectIds]}`]
   if (asked.after !== null) conditions.push(sql`a.id < ${asked.after}::uuid`)
   if (asked.search !== '') {
-    const like = `%${asked.search.replace(/[\\%_]/g, '\\$&')}%`
+    const like = containing(asked.search)
     conditions.push(sql`(a.verb ilike ${like} or a.said ilike ${like} or a.by ->> 'username' ilike ${like})`)
   }
   const found = await rows<Omit<ListedAct, 'projectId' | 'at'> & { project_id: number | string; at: Date | string }>(

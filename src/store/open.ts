@@ -172,3 +172,8 @@ export async function rows<Row>(db: Db, statement: SQL): Promise<Row[]> {
 export async function first<Row>(db: Db, statement: SQL): Promise<Row | undefined> {
   return (await rows<Row>(db, statement))[0]
 }
+
+/** For `ilike`: whatever has this text somewhere, letter for letter. */
+export function containing(text: string): string {
+  return `%${text.replace(/[\\%_]/g, '\\$&')}%`
+}

@@ -3,7 +3,7 @@ import { plain } from '../../render/plain.ts'
 import { listActs } from '../../store/journal.ts'
 import { listRegion } from '../page.ts'
 import { render } from '../template.ts'
-import type { PageKind } from './site.ts'
+import { type PageKind, wordOf } from './site.ts'
 
 const perPage = 50
 
@@ -13,7 +13,7 @@ export const auditPage: PageKind = {
   async show(site, visitor, { query }) {
     const { context } = site
     const seen = await visitor.projects()
-    const search = (query.get('search') ?? '').trim().slice(0, 200).replaceAll('\0', '')
+    const search = wordOf(query, 'search')
     const after = query.get('after')
     const found = await listActs(context.db, {
       ...{ projectIds: seen.map(one => one.project.id), search, limit: perPage + 1 },

@@ -10,7 +10,7 @@ import { deliveries } from '../../store/schema.ts'
 import { why } from '../../why/why.ts'
 import { listRegion, region } from '../page.ts'
 import { render } from '../template.ts'
-import { addressesOf, type PageKind } from './site.ts'
+import { addressesOf, type PageKind, wordOf } from './site.ts'
 
 const perPage = 50
 const kinds = ['others', 'ignored', 'waiting', 'all'] as const
@@ -22,7 +22,7 @@ export const deliveriesPage: PageKind = {
     const { context } = site
     const seen = await visitor.projects()
     const which = kinds.find(one => one === query.get('which')) ?? 'others'
-    const search = (query.get('search') ?? '').trim().slice(0, 200).replaceAll('\0', '')
+    const search = wordOf(query, 'search')
     const after = query.get('after')
     const found = await listDeliveries(context.db, {
       ...{ projectIds: seen.map(one => one.project.id), which, search, limit: perPage + 1 },

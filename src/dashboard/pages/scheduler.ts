@@ -6,7 +6,7 @@ import { shortBranch } from '../../store/runs.ts'
 import { attemptsOfArrays, currentTasks, tasksOfJobs } from '../../store/tasks.ts'
 import { listRegion, region } from '../page.ts'
 import { type Html, render } from '../template.ts'
-import { addressesOf, type PageKind, type Site } from './site.ts'
+import { addressesOf, type PageKind, type Site, wordOf } from './site.ts'
 import { heatStrip, progressBar } from './strip.ts'
 import { askedInWords, isOpen, tasksOf, whyInWords } from './words.ts'
 
@@ -167,7 +167,7 @@ function readFilter(query: URLSearchParams): Filter {
     values.find(value => value === query.get(name)) ?? otherwise
   const sort = one('sort', boardSorts, 'newest')
   const page = Math.min(10_000, Math.max(1, Math.trunc(Number(query.get('page') ?? 1)) || 1))
-  const text = (name: string) => (query.get(name) ?? '').trim().slice(0, 200).replaceAll('\0', '')
+  const text = (name: string) => wordOf(query, name)
   return {
     ...{ when: one('when', ['now', 'day', 'all'], 'now'), sort, page },
     state: jobStateNames.find(name => name === query.get('state')) ?? null,

@@ -28,6 +28,11 @@ export interface PageKind {
   show(site: Site, visitor: Visitor, asked: PageAsked): Promise<Page | null>
 }
 
+/** A word of the address that is looked for, or names something; empty where there is none. */
+export function wordOf(query: URLSearchParams, name: string): string {
+  return (query.get(name) ?? '').trim().slice(0, 200).replaceAll('\0', '')
+}
+
 /** Addresses of pages, in one place. */
 export function addressesOf({ base, context }: Site) {
   const segment = (text: string) => encodeURIComponent(text.toWellFormed())

@@ -5,7 +5,7 @@ import { inTreeOrder } from '../../tree/shape.ts'
 import { listRegion, region } from '../page.ts'
 import { render } from '../template.ts'
 import { roleInWords } from './projects.ts'
-import { addressesOf, type PageKind } from './site.ts'
+import { addressesOf, type PageKind, wordOf } from './site.ts'
 import { stateBar } from './strip.ts'
 
 /** Deeper ones stand under each other: a screen has an edge. */
@@ -20,7 +20,7 @@ export const treePage: PageKind = {
     const { project, rule, level } = await site.desk.project(visitor.caller, params[0]!)
     const [now, zone, to] = [context.clock.now(), context.config.timeZone, addressesOf(site)]
     const gone = query.get('gone') === '1'
-    const search = (query.get('search') ?? '').trim().slice(0, 200)
+    const search = wordOf(query, 'search')
     const all: readonly BranchNode[] = await loadTree(context.db, project.id)
     const ordered = inTreeOrder(all)
     const wanted = chosen(ordered, { gone, search })
