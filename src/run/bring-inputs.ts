@@ -5,14 +5,13 @@ import { join } from 'node:path'
 import type { InputFile, WatchedAttempt } from '../cluster/cluster.ts'
 import { attemptOfOutput, pieceBytes, placeOf } from '../cluster/files.ts'
 import type { Context } from '../context.ts'
-import { CompopsError, describeError, toError } from '../errors.ts'
+import { CompopsError, describeError } from '../errors.ts'
 import { formatMemory } from '../model/resources.ts'
 import { RemoteError } from '../remote/remote.ts'
 import type { JobRow } from '../store/runs.ts'
+import { createErrands } from './errands.ts'
 import { thenRemove } from './then-remove.ts'
 
-/** Jobs whose files are brought at a time. */
-const atOnce = 2
 /** How long what was brought is taken to be there without a look: until the job is handed over. */
 const believed = 60_000
 
@@ -26,14 +25,10 @@ export interface Offered extends InputFile {
 
 type Away = Offered & { readonly sha256: string }
 
-type Bringing =
-  | { readonly state: 'under way' }
-  | { readonly state: 'here'; readonly until: number }
-  /** `until`: a job that asks before gets the same answer. */
-  | { readonly state: 'failed'; readonly error: CompopsError; readonly until: number; readonly tries: number }
-
-/** Hints of this process. What was brought is a file on the cluster, under its digest; what is half here a file of ours. */
-const bringings = new Map<string, Bringing>()
+/** What was brought is a file on the cluster, under its digest; what is half here a file of ours. */
+const errands = createErrands(['prepare', 'submit'])
+/** Until when what was brought is taken to be there. */
+const here = new Map<string, number>()
 /** One at a time of each file, whoever wants it. */
 const files = new Map<string, Promise<unknown>>()
 
@@ -55,16 +50,15 @@ export function broughtTo(context: Context, job: JobRow, offered: readonly Offer
     .update(JSON.stringify(away.map(file => [file.sha256, file.size])))
     .digest('hex')
   const key = `${folderOf(context)} ${job.connection} ${job.projectId} ${digest}`
-  const bringing = bringings.get(key)
-  const now = context.clock.now().getTime()
-  if (bringing?.state === 'here' && bringing.until > now)
+  if ((here.get(key) ?? 0) > context.clock.now().getTime())
     return away.map(file => ({ ...file, from: inputs.pathOf(job.projectId, file.sha256) }))
-  if (bringing?.state === 'failed' && bringing.until > now) throw bringing.error
-  const underWay = [...bringings].filter(
-    ([of, one]) => of.startsWith(folderOf(context)) && one.state === 'under way',
-  ).length
-  if (bringing?.state !== 'under way' && underWay < atOnce)
-    void bring(context, key, { job, away, from }, bringing?.state === 'failed' ? bringing.tries : 0)
+  const failed = errands.ask(
+    context,
+    key,
+    () => bring(context, key, { job, away, from }),
+    error => told(context, job, error),
+  )
+  if (failed !== null) throw failed
   const more = away.length > 1 ? ` and ${away.length - 1} more` : ''
   const what = `${first.path}${more} of ${from} from ${whence(first, job)} to ${job.cluster}`
   throw new CompopsError(`the service brings ${what}`, { transient: true })
@@ -86,35 +80,33 @@ async function bring(
   context: Context,
   key: string,
   { job, away, from }: { readonly job: JobRow; readonly away: readonly Away[]; readonly from: string },
-  tries: number,
 ): Promise<void> {
-  forgetOld(context.clock.now().getTime())
-  bringings.set(key, { state: 'under way' })
   const { connection, projectId } = job
-  const log = context.log.child({ step: 'inputs', run: job.runId, job: job.id, connection })
-  const until = (ms: number) => context.clock.now().getTime() + ms
-  try {
-    const { inputs } = context.clusterOf(connection)
-    for (const file of away) {
-      const local = join(folderOf(context), String(projectId), file.sha256)
-      await once(`${connection} ${local}`, () =>
-        thenRemove(local, () =>
-          inputs.bring(projectId, file, async () => {
-            await once(local, () => fetchFile(context, file, local, from))
-            return local
-          }),
-        ),
-      )
-    }
-    bringings.set(key, { state: 'here', until: until(believed) })
-    log.info({ files: away.length }, `the inputs of ${job.name} are on ${job.cluster}`)
-  } catch (thrown) {
-    const error = asTold(toError(thrown), job.name)
-    log.warn({ err: describeError(error) }, `the inputs of ${job.name} could not be brought`)
-    const pause = error.transient ? Math.min(900_000, 5_000 * 2 ** tries) : 20_000
-    bringings.set(key, { state: 'failed', error, until: until(pause), tries: tries + 1 })
+  const { inputs } = context.clusterOf(connection)
+  for (const file of away) {
+    const local = join(folderOf(context), String(projectId), file.sha256)
+    await once(`${connection} ${local}`, () =>
+      thenRemove(local, () =>
+        inputs.bring(projectId, file, async () => {
+          await once(local, () => fetchFile(context, file, local, from))
+          return local
+        }),
+      ),
+    )
   }
-  for (const topic of ['prepare', 'submit'] as const) context.wake.call(topic)
+  const now = context.clock.now().getTime()
+  for (const [known, until] of here) if (until < now) here.delete(known)
+  here.set(key, now + believed)
+  logOf(context, job).info({ files: away.length }, `the inputs of ${job.name} are on ${job.cluster}`)
+}
+
+const logOf = ({ log }: Context, job: JobRow) =>
+  log.child({ step: 'inputs', run: job.runId, job: job.id, connection: job.connection })
+
+function told(context: Context, job: JobRow, thrown: Error): CompopsError {
+  const error = asTold(thrown, job.name)
+  logOf(context, job).warn({ err: describeError(error) }, `the inputs of ${job.name} could not be brought`)
+  return error
 }
 
 /** A cluster that is away, or that a person must sign in to, a disk of ours that is full: time or somebody mends that. */
@@ -136,11 +128,6 @@ async function once<Result>(name: string, work: () => Promise<Result>): Promise<
   } finally {
     files.delete(name)
   }
-}
-
-function forgetOld(now: number): void {
-  if (bringings.size > 500)
-    for (const [key, one] of bringings) if (one.state !== 'under way' && one.until < now) bringings.delete(key)
 }
 
 /** Brings a file here, from where an earlier try stopped. It appears under its name only with the digest that it should have. */

@@ -4,26 +4,20 @@ import { join } from 'node:path'
 import type { Bundle } from '../cluster/cluster.ts'
 import type { PackagesConfig } from '../config/index.ts'
 import type { Context } from '../context.ts'
-import { CompopsError, describeError, toError } from '../errors.ts'
+import { CompopsError, describeError } from '../errors.ts'
 import { ensureCommit, readFile } from '../git/mirror.ts'
 import type { JobSpec } from '../model/job-spec.ts'
 import { formatBytes, makeBundle, sizeOf } from '../packages/make.ts'
 import { type Needed, neededPackages } from '../packages/needed.ts'
 import { findProject } from '../store/projects.ts'
 import type { JobRow } from '../store/runs.ts'
+import { createErrands } from './errands.ts'
 import { asOutage } from './outage.ts'
 
-/** Fetched at a time, of all projects. */
-const atOnce = 2
 const longestFile = 1024 * 1024
 
-/** Bundles that are being made, or could not be: hints of this process. What is made is a file. */
-const makings = new Map<string, Making>()
-
-type Making =
-  | { readonly state: 'under way' }
-  /** `until`: a job that asks before gets the same answer. */
-  | { readonly state: 'failed'; readonly error: CompopsError; readonly until: number; readonly tries: number }
+/** What is made is a file. */
+const errands = createErrands(['prepare'])
 
 type Packages =
   | { readonly state: 'none' }
@@ -33,7 +27,6 @@ type Packages =
 
 /** Why a job cannot be handed over yet: its packages are being fetched, or could not be. null: they are here, or nobody needs them, or the attempt shall tell what is wrong with them. */
 export async function waitsForPackages(context: Context, job: JobRow, sha: string): Promise<string | null> {
-  if (context.clusterConfig(job.connection).packages === undefined) return null
   const packages = await packagesOf(context, job, sha)
   if (packages.state === 'being fetched') return `the service fetches the packages of ${packages.what}`
   return packages.state === 'failed' && packages.error.transient
@@ -43,7 +36,6 @@ export async function waitsForPackages(context: Context, job: JobRow, sha: strin
 
 /** The packages that the service brings for a job; null where it brings none. Throws why there are none (yet). */
 export async function bundleOf(context: Context, job: JobRow, sha: string): Promise<Bundle | null> {
-  if (context.clusterConfig(job.connection).packages === undefined) return null
   const packages = await packagesOf(context, job, sha)
   switch (packages.state) {
     case 'none':
@@ -76,42 +68,31 @@ async function packagesOf(context: Context, job: JobRow, sha: string): Promise<P
   const base = join(folderOf(context), String(job.projectId), digest)
   const made = await findMade(base)
   if (made !== null) return { state: 'ready', bundle: made }
-  const making = makings.get(base)
-  const now = context.clock.now().getTime()
-  if (making?.state === 'failed' && making.until > now) return { state: 'failed', error: making.error, what }
-  const underWay = [...makings.values()].filter(one => one.state === 'under way').length
-  if (making?.state !== 'under way' && underWay < atOnce)
-    void make(context, base, needed, packages, making?.state === 'failed' ? making.tries : 0)
-  return { state: 'being fetched', what }
+  const failed = errands.ask(
+    context,
+    base,
+    () => make(context, base, needed, packages),
+    error => told(context, needed, error),
+  )
+  return failed === null ? { state: 'being fetched', what } : { state: 'failed', error: failed, what }
 }
 
-async function make(
-  context: Context,
-  base: string,
-  needed: Needed,
-  packages: PackagesConfig,
-  tries: number,
-): Promise<void> {
-  makings.set(base, { state: 'under way' })
+async function make(context: Context, base: string, needed: Needed, packages: PackagesConfig): Promise<void> {
   const log = context.log.child({ step: 'packages', what: needed.what })
   log.info({ kind: needed.kind }, `fetching the packages of ${needed.what}`)
-  try {
-    if (!(await makeRoom(context)))
-      throw new CompopsError(
-        `what the service has fetched for jobs of the last hour is more than ${formatBytes(context.config.bundlesLimit)} (bundles_limit)`,
-        { transient: true },
-      )
-    const { size } = await makeBundle({ ...needed, packages, workshop: `${base}.making` }, base)
-    makings.delete(base)
-    log.info({ size }, `the packages of ${needed.what} are here`)
-  } catch (thrown) {
-    const error = thrown instanceof CompopsError ? thrown : unknown(toError(thrown))
-    log.warn({ err: describeError(error) }, `the packages of ${needed.what} could not be fetched`)
-    // Ten jobs of one commit hear the same at once; a person who tries again does not wait for long.
-    const pause = error.transient ? Math.min(900_000, 5_000 * 2 ** tries) : 20_000
-    makings.set(base, { state: 'failed', error, until: context.clock.now().getTime() + pause, tries: tries + 1 })
-  }
-  context.wake.call('prepare')
+  if (!(await makeRoom(context)))
+    throw new CompopsError(
+      `what the service has fetched for jobs of the last hour is more than ${formatBytes(context.config.bundlesLimit)} (bundles_limit)`,
+      { transient: true },
+    )
+  const { size } = await makeBundle({ ...needed, packages, workshop: `${base}.making` }, base)
+  log.info({ size }, `the packages of ${needed.what} are here`)
+}
+
+function told({ log }: Context, { what }: Needed, thrown: Error): CompopsError {
+  const error = thrown instanceof CompopsError ? thrown : unknown(thrown)
+  log.warn({ step: 'packages', what, err: describeError(error) }, `the packages of ${what} could not be fetched`)
+  return error
 }
 
 /** A disk of ours that is full, and the like. */
@@ -194,7 +175,7 @@ async function keptBundles(context: Around): Promise<{ bytes: number; idle: Kept
       if (found === null) continue
       const size = found.isDirectory() ? await sizeOf(path) : found.size
       bytes += size
-      if (makings.get(path.replace(/\.(?:making|part)$/, ''))?.state === 'under way') continue
+      if (errands.isUnderWay(context, path.replace(/\.(?:making|part)$/, ''))) continue
       // To weigh a directory is to read it.
       const asked = found.isDirectory() ? found.mtimeMs : Math.max(found.atimeMs, found.mtimeMs)
       idle.push({ path, size, asked })
