@@ -9,6 +9,7 @@ import { type Asked, firstStep } from '../model/ladder.ts'
 import { type NeedingJob, type Readiness, readiness, waitsFor } from '../model/needs.ts'
 import { mayRunAgain } from '../model/retry.ts'
 import { branchNeedsStand } from '../store/branch-needs.ts'
+import { mayClimb } from '../store/climb.ts'
 import { holdOf } from '../store/holds.ts'
 import { type Db, first, rows, transact } from '../store/open.ts'
 import { type AttemptRow, attemptsOf, finalStates, type JobRow, jobsOf, openStates, touchRuns } from '../store/runs.ts'
@@ -32,7 +33,6 @@ export async function prepareJobs(context: Context, connection: string): Promise
   const blocking = nativeDependencies ? sql`('waiting', 'held', 'submitting')` : sql`${openStates}`
   const needs = (kind: string) =>
     sql`j.spec->'needs' @> jsonb_build_array(jsonb_build_object('job', n.name, 'kind', ${kind}::text))`
-  const mayFollow = sql`(n.spec->'retry' is not null or n.spec->'checkpoint' is not null or n.spec->'chain' is not null)`
   const candidates = await rows<{ run_id: string; superseded: boolean }>(
     context.db,
     sql`select distinct j.run_id, r.superseded_by is not null as superseded from jobs j join runs r on r.id = j.run_id
@@ -46,7 +46,7 @@ export async function prepareJobs(context: Context, connection: string): Promise
           join jobs wj on wj.run_id = wb.latest_run_id and wj.name = w->>'job' and wj.state in ${openStates} and w->>'kind' <> 'after')
         and not exists (select 1 from runs g where g.id = j.run_id and g.parent_gate in ('waits', 'skipped'))
         and not exists (select 1 from jobs n where n.run_id = j.run_id and (
-          ((j.spec->'needs') @> to_jsonb(n.name) and (n.state in ${blocking} or (n.state in ${openStates} and ${mayFollow})))
+          ((j.spec->'needs') @> to_jsonb(n.name) and (n.state in ${blocking} or (n.state in ${openStates} and ${mayClimb(sql`n.spec`)})))
           or (n.state in ${openStates} and (${needs('any')} or ${needs('afternotok')}))
           or (n.state in ${notBegun} and ${needs('after')})))
         and (j.retry_at is null or j.retry_at <= now())

@@ -1,5 +1,5 @@
 /** What follows when attempts have ended: most jobs end with them, some have another attempt coming. */
-import { and, asc, inArray, sql } from 'drizzle-orm'
+import { and, asc, inArray, type SQL, sql } from 'drizzle-orm'
 import { readTasks } from '../model/array.ts'
 import type { JobHold } from '../model/job-hold.ts'
 import type { JobSpec } from '../model/job-spec.ts'
@@ -20,6 +20,10 @@ export interface Again {
   /** Its retries are used up, and it waits for a person. */
   readonly hold?: JobHold
 }
+
+/** Whether another attempt may follow by itself, as a statement asks it: `mayRunAgain` of model/retry. */
+export const mayClimb = (spec: SQL): SQL =>
+  sql`(${spec}->'retry' is not null or ${spec}->'checkpoint' is not null or ${spec}->'chain' is not null)`
 
 /**
  * Decided in the transaction that ends the attempt, so that nobody ever sees a job as failed that is tried again: neither its dependants nor GitLab. What
@@ -47,7 +51,7 @@ export async function climb(
           jobs.id,
           ended.map(change => change.id),
         ),
-        sql`(${jobs.spec}->'retry' is not null or ${jobs.spec}->'checkpoint' is not null or ${jobs.spec}->'chain' is not null)`,
+        mayClimb(sql`${jobs.spec}`),
       ),
     )
     .orderBy(jobs.id)
