@@ -31,3 +31,13 @@ export function createCache<T>(now: () => number, most: number): Cache<T> {
     },
   }
 }
+
+/** The answer that is kept, or one that is asked for now; a failure is kept by nobody. */
+export function remembered<T>(cache: Cache<Promise<T>>, key: string, ms: number, ask: () => Promise<T>): Promise<T> {
+  const before = cache.look(key)
+  if (before?.fresh === true) return before.value
+  const asked = ask()
+  cache.keep(key, asked, ms)
+  asked.catch(() => cache.forget(key))
+  return asked
+}

@@ -6,10 +6,9 @@ import { Refusal } from '../auth/refusal.ts'
 import { troubleWithGitLab } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
-import { ciJobOfRef } from '../model/ci.ts'
 import { stopJobs } from '../run/stop.ts'
-import { bindToken, type CiJobRow, findByGate, findCiJob } from '../store/ci-jobs.ts'
-import { ciJobs, runs } from '../store/schema.ts'
+import { bindToken, broughtItself, type CiJobRow, findByGate, findCiJob } from '../store/ci-jobs.ts'
+import { ciJobs } from '../store/schema.ts'
 import { type Answer, refused, toResponse } from './answer.ts'
 import { tellJUnit } from './junit.ts'
 import type { Form } from './order.ts'
@@ -145,7 +144,7 @@ export function createBridge(context: Context): Hono {
     serve(async (c, caller) => {
       const row = await orderOf(c, caller)
       // A job that was given up, not cancelled, ends only what it started itself.
-      if (c.req.query('status') === 'failed' && !(await startedBy(row)))
+      if (c.req.query('status') === 'failed' && !(await broughtItself(db, row)))
         return { words: { canceled: 0 }, said: 'What a push has started goes on' }
       const { jobs } = await tellState(context, row)
       const reason = `CI job ${row.ciJobId} (${row.name}) was cancelled`
@@ -164,11 +163,6 @@ export function createBridge(context: Context): Hono {
   )
   app.all('/bridge/*', c => respond(c, refused(new Refusal(404, `nothing is at ${c.req.method} ${c.req.path}`))))
   return app
-
-  async function startedBy(row: CiJobRow): Promise<boolean> {
-    const [run] = await db.select({ ref: runs.ref }).from(runs).where(eq(runs.id, row.runId!))
-    return run !== undefined && ciJobOfRef(run.ref) !== null
-  }
 
   /** An attached job is there as long as it asks; written seldom, since it asks often. */
   async function heard(row: CiJobRow, caller: CiCaller): Promise<void> {

@@ -3,14 +3,13 @@ import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
 import { type GitLab, isGitLabError } from '../gitlab/gitlab.ts'
-import { ciJobOfRef } from '../model/ci.ts'
 import { notBegun } from '../model/job-state.ts'
 import { asOutage, retryAfterOf } from '../run/outage.ts'
 import { stopJobs } from '../run/stop.ts'
-import { type CiJobRow, wantedJobs } from '../store/ci-jobs.ts'
+import { broughtItself, type CiJobRow, wantedJobs } from '../store/ci-jobs.ts'
 import { findProject } from '../store/projects.ts'
 import { finalStates } from '../store/runs.ts'
-import { ciJobs, runs } from '../store/schema.ts'
+import { ciJobs } from '../store/schema.ts'
 import { claim, putBack, putOff, sideBySide, stillClaimed } from '../store/work.ts'
 import { mayBeGate } from './order.ts'
 
@@ -75,9 +74,8 @@ async function lookAfter(
     }
     if (row.asked.mode === 'attach' && row.heardAt.getTime() < (await nowOf(context)).getTime() - silence * 1_000) {
       const { status } = await gitlab.ciJob(row.projectId, row.ciJobId)
-      const [run] = await context.db.select({ ref: runs.ref }).from(runs).where(eq(runs.id, row.runId!))
       // Cancelled: a person wants the end. Failed (its runner died, its time was up): what a push had started goes on.
-      if (status === 'failed' && ciJobOfRef(run?.ref ?? '') === null)
+      if (status === 'failed' && !(await broughtItself(context.db, row)))
         return close(context, row, 'its CI job has failed')
       if (['canceled', 'canceling', 'failed'].includes(status)) {
         await stopJobs(

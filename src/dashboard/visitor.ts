@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Context as HonoContext } from 'hono'
 import { getCookie } from 'hono/cookie'
 import { addressOf } from '../auth/address.ts'
-import { createCache } from '../auth/cache.ts'
+import { createCache, remembered } from '../auth/cache.ts'
 import type { Seen } from '../auth/desk.ts'
 import type { Door } from '../auth/door.ts'
 import { Refusal } from '../auth/refusal.ts'
@@ -61,14 +61,7 @@ export function createRecognise(
   function visitor(caller: Caller, token: string, open: boolean): Visitor {
     return {
       ...{ caller, formToken: token, open },
-      projects() {
-        const known = lists.look(caller.fingerprint)
-        if (known?.fresh === true) return known.value
-        const asked = projectsOf(caller, open)
-        lists.keep(caller.fingerprint, asked, minute)
-        asked.catch(() => lists.forget(caller.fingerprint))
-        return asked
-      },
+      projects: () => remembered(lists, caller.fingerprint, minute, () => projectsOf(caller, open)),
     }
   }
 

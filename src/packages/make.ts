@@ -44,14 +44,17 @@ export async function makeBundle(asked: BundleAsked, into: string): Promise<{ pa
   } catch (thrown) {
     // What is left may be large, and nobody goes on with it.
     const again = !(thrown instanceof CompopsError) || thrown.transient
-    await rm(again ? join(asked.workshop, 'work') : asked.workshop, { recursive: true, force: true }).catch(() => {})
+    await rm(again ? workOf(asked.workshop) : asked.workshop, { recursive: true, force: true }).catch(() => {})
     throw thrown
   }
 }
 
+/** Where a tool works; what it shall bring lies beside it. */
+const workOf = (workshop: string) => join(workshop, 'work')
+
 async function fetchAndPack(asked: BundleAsked, into: string): Promise<{ path: string; size: number }> {
   const { kind, what, packages, workshop } = asked
-  const work = join(workshop, 'work')
+  const work = workOf(workshop)
   const out = join(workshop, 'out')
   await rm(work, { recursive: true, force: true })
   for (const folder of [work, join(work, 'home'), out, dirname(into)])
@@ -244,11 +247,12 @@ function readComplaint(text: string): Complaint {
 /** What a tool puts elsewhere first, as pip does, lies there twice in the end. */
 async function mustFit({ packages, what, workshop }: BundleAsked, out: string): Promise<void> {
   const { limit } = packages
-  if ((await sizeOf(out)) > limit)
+  const size = await sizeOf(out)
+  if (size > limit)
     throw new CompopsError(
       `the packages of ${what} are more than ${formatBytes(limit)}, the site's limit for what the service fetches`,
     )
-  if ((await sizeOf(workshop)) > 2 * limit)
+  if (size + (await sizeOf(workOf(workshop))) > 2 * limit)
     throw new CompopsError(
       `fetching the packages of ${what} takes more than ${formatBytes(2 * limit)}, twice the site's limit for what the service fetches`,
     )

@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm'
-import { type Cache, createCache } from '../auth/cache.ts'
+import { type Cache, createCache, remembered } from '../auth/cache.ts'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { findProject } from '../store/projects.ts'
@@ -30,13 +30,7 @@ export function nowKnown(context: Context, attempt: string): void {
  * @throws CompopsError, transient.
  */
 export function knowSecrets(context: Context, attempt: string): Promise<void> {
-  const cache = attemptsKnown(context)
-  const before = cache.look(attempt)
-  if (before?.fresh === true) return before.value
-  const reading = readSecrets(context, attempt)
-  cache.keep(attempt, reading, day)
-  reading.catch(() => cache.forget(attempt))
-  return reading
+  return remembered(attemptsKnown(context), attempt, day, () => readSecrets(context, attempt))
 }
 
 async function readSecrets(context: Context, attempt: string): Promise<void> {

@@ -1,9 +1,9 @@
 import { and, desc, eq, isNull, lt, type SQL, type SQLWrapper, sql } from 'drizzle-orm'
-import { type CiOrder, ciRefPrefix, type JobEnd } from '../model/ci.ts'
+import { type CiOrder, ciJobOfRef, ciRefPrefix, type JobEnd } from '../model/ci.ts'
 import { newId } from '../model/id.ts'
 import type { Person } from '../model/run.ts'
 import type { Db } from './open.ts'
-import { jobsOf } from './runs.ts'
+import { findRun, jobsOf } from './runs.ts'
 import { attempts, ciJobs, ciTokens, jobs } from './schema.ts'
 
 export type CiJobRow = typeof ciJobs.$inferSelect
@@ -50,6 +50,12 @@ export async function keepCiJob(db: Db, job: CiJobToKeep): Promise<CiJobRow> {
       setWhere: isNull(ciJobs.runId),
     })
   return (await findCiJob(db, job.projectId, job.ciJobId))!
+}
+
+/** Whether its run is of what it brought itself, and not of a push that it joined. */
+export async function broughtItself(db: Db, row: CiJobRow): Promise<boolean> {
+  const run = await findRun(db, row.runId!)
+  return run !== null && ciJobOfRef(run.ref) !== null
 }
 
 export async function findCiJob(db: Db, projectId: number, ciJobId: number): Promise<CiJobRow | null> {
