@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { retryJob } from '../../src/run/rerun.ts'
 import { jobs } from '../../src/store/schema.ts'
-import { type Lab, labUp } from '../support/lab.ts'
+import { falconOn, type Lab, labUp } from '../support/lab.ts'
 import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World } from '../support/world.ts'
@@ -25,12 +25,7 @@ afterAll(() => {
 
 async function start(): Promise<World> {
   world = await startWorld({
-    clusters: `  falcon:
-    scheduler: slurm
-    ssh: { host: ${lab.host}, port: ${lab.port}, user: ${lab.user}, identity_file: ${lab.identityFile}, known_hosts_file: ${lab.knownHostsFile} }
-    root: ${lab.root}
-    poll_interval: 5s
-    defaults: { partition: main, time: 5m, mem: 64M }`,
+    clusters: falconOn(lab, ['poll_interval: 5s', 'defaults: { partition: main, time: 5m, mem: 64M }']),
     rule: '    clusters: [falcon]',
   })
   return world

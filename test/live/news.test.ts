@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Lab, labUp } from '../support/lab.ts'
+import { falconOn, type Lab, labUp } from '../support/lab.ts'
 import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World } from '../support/world.ts'
@@ -18,12 +18,7 @@ beforeAll(async () => {
   place = mkdtempSync(join(tmpdir(), 'compops-news-'))
   chmodSync(place, 0o777)
   world = await startWorld({
-    clusters: `  falcon:
-    scheduler: slurm
-    ssh: { host: ${lab.host}, port: ${lab.port}, user: ${lab.user}, identity_file: ${lab.identityFile}, known_hosts_file: ${lab.knownHostsFile} }
-    root: ${lab.root}
-    poll_interval: 120s
-    defaults: { partition: main, time: 5m }`,
+    clusters: falconOn(lab, ['poll_interval: 120s', 'defaults: { partition: main, time: 5m }']),
     rule: '    clusters: [falcon]',
   })
 }, 300_000 * patience)

@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { rows } from '../../src/store/open.ts'
-import { type Lab, labDown, labUp } from '../support/lab.ts'
+import { falconOn, type Lab, labDown, labUp } from '../support/lab.ts'
 import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World } from '../support/world.ts'
@@ -21,13 +21,8 @@ afterEach(async () => {
   world = null
 })
 
-const falcon = (lab: Lab) => `  falcon:
-    scheduler: slurm
-    ssh: { host: ${lab.host}, port: ${lab.port}, user: ${lab.user}, identity_file: ${lab.identityFile}, known_hosts_file: ${lab.knownHostsFile} }
-    root: ${lab.root}
-    poll_interval: 5s
-    allow_directives: ["--hint=*"]
-    defaults: { partition: main, time: 5m }`
+const falcon = (lab: Lab) =>
+  falconOn(lab, ['poll_interval: 5s', 'allow_directives: ["--hint=*"]', 'defaults: { partition: main, time: 5m }'])
 
 const study = {
   '.compops.yml': `jobs:

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { type Lab, labUp } from '../support/lab.ts'
+import { falconOn, type Lab, labUp } from '../support/lab.ts'
 import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World } from '../support/world.ts'
@@ -19,12 +19,7 @@ afterEach(async () => {
 })
 
 async function startOnLab(): Promise<World> {
-  const clusters = `  falcon:
-    scheduler: slurm
-    ssh: { host: ${lab.host}, port: ${lab.port}, user: ${lab.user}, identity_file: ${lab.identityFile}, known_hosts_file: ${lab.knownHostsFile} }
-    root: ${lab.root}
-    poll_interval: 5s
-    defaults: { partition: main, time: 5m }`
+  const clusters = falconOn(lab, ['poll_interval: 5s', 'defaults: { partition: main, time: 5m }'])
   world = await startWorld({ clusters, rule: '    clusters: [falcon]\n    notify: never' })
   return world
 }

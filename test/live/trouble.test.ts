@@ -6,7 +6,7 @@ import { sql } from 'drizzle-orm'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { rows } from '../../src/store/open.ts'
-import { type Lab, labUp } from '../support/lab.ts'
+import { falconOn, type Lab, labUp } from '../support/lab.ts'
 import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { startWorld, type World } from '../support/world.ts'
@@ -28,14 +28,16 @@ afterEach(async () => {
 async function begin(root = lab.root): Promise<World> {
   world = await startWorld({
     database: 'postgres',
-    clusters: `  falcon:
-    scheduler: slurm
-    ssh: { host: ${lab.host}, port: ${lab.port}, user: ${lab.user}, identity_file: ${lab.identityFile}, known_hosts_file: ${lab.knownHostsFile} }
-    root: ${root}
-    poll_interval: 1s
-    max_poll_interval: 2s
-    allow_directives: ["--qos=*", "--nodelist=*", "--begin=*"]
-    defaults: { partition: main, time: 5m, mem: 100M }`,
+    clusters: falconOn(
+      lab,
+      [
+        'poll_interval: 1s',
+        'max_poll_interval: 2s',
+        'allow_directives: ["--qos=*", "--nodelist=*", "--begin=*"]',
+        'defaults: { partition: main, time: 5m, mem: 100M }',
+      ],
+      root,
+    ),
     rule: '    clusters: [falcon]',
     more: 'intervals: { note: 200ms, accounting: 5s, shortest_poll: 1s }',
   })

@@ -29,6 +29,16 @@ export interface Lab {
   root: string
 }
 
+/** The lab as the cluster `falcon` of a configuration, under `clusters:`; `more` are further keys of it, a line each. */
+export function falconOn(lab: Lab, more: readonly string[], root = lab.root): string {
+  const { host, port, user, identityFile, knownHostsFile } = lab
+  const ssh = `{ host: ${host}, port: ${port}, user: ${user}, identity_file: ${identityFile}, known_hosts_file: ${knownHostsFile} }`
+  return [
+    '  falcon:',
+    ...['scheduler: slurm', `ssh: ${ssh}`, `root: ${root}`, ...more].map(line => `    ${line}`),
+  ].join('\n')
+}
+
 export interface LabOptions {
   /** Default true. */
   dbd?: boolean
