@@ -131,8 +131,12 @@ describe.concurrent('a CI job', () => {
       world.simulator.cancelJob(job.id)
       expect((await ciJobEnds(world, sha, 'compops')).status).toBe('canceled')
       await until('the status to end', () => world.statuses(sha)['compops/ci/compops'] === 'canceled', 60)
-      const [run] = await world.service.context.db.select().from(runs)
-      expect(run?.state).toBe('canceled')
+      // GitLab is told of the job as soon as that has ended; its run is closed a moment later.
+      const run = await until('the run to end', async () => {
+        const [row] = await world.service.context.db.select().from(runs)
+        return row?.endedAt != null && row
+      })
+      expect(run.state).toBe('canceled')
     }))
 
   it('that died with its runner is asked for after a minute of silence, and its batch job ends where it was cancelled', () =>
