@@ -1,7 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { leaveHome } from './test/support/home.ts'
 import { patience } from './test/support/patience.ts'
+
+leaveHome()
 
 /** As the command line does: a second less for each file of tests that uses the database. */
 const execArgv = ['--import', fileURLToPath(new URL('src/cli/quick-imports.mjs', import.meta.url))]

@@ -96,8 +96,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
       'KbdInteractiveAuthentication no',
       'PermitRootLogin prohibit-password',
       'PermitUserRC no',
-      // A bash that thinks itself nested does not read ~/.bashrc: start files of whoever runs the tests are slow, and theirs.
-      'SetEnv SHLVL=2',
+      // A bash that thinks itself nested does not read ~/.bashrc; login shells of jobs find the empty home of the tests.
+      `SetEnv SHLVL=2 HOME=${process.env.HOME}`,
       'PrintMotd no',
       'UseDNS no',
       'LogLevel VERBOSE',
