@@ -72,8 +72,10 @@ describe('one submission, ever', () => {
   test.each(['lost-accepted', 'silent', 'banner'])(
     'the answer is lost or odd (%s), and the job is found',
     async how => {
+      // It waits, so that it cannot end before it is looked for on a machine that is slow.
+      pbs.behave('hold', 'yes')
       pbs.behave('qsub', how, 1)
-      expect(await service(60).submit(job('sleep 2'))).toMatchObject({ kind: 'accepted', nativeId: '1.fake' })
+      expect(await service(60).submit(job('true'))).toMatchObject({ kind: 'accepted', nativeId: '1.fake' })
       expect(pbs.calls('qsub')).toHaveLength(1)
     },
   )

@@ -71,8 +71,10 @@ describe('one submission, ever', () => {
   test.each(['lost-accepted', 'silent', 'banner'])(
     'the answer is lost or odd (%s), and the job is found',
     async how => {
+      // It waits, so that it cannot end before it is looked for on a machine that is slow.
+      sge.behave('hold', 'yes')
       sge.behave('qsub', how, 1)
-      expect(await service(60).submit(job('sleep 2'))).toMatchObject({ kind: 'accepted', nativeId: '1' })
+      expect(await service(60).submit(job('true'))).toMatchObject({ kind: 'accepted', nativeId: '1' })
       expect(sge.calls('qsub')).toHaveLength(1)
     },
   )
