@@ -20,6 +20,9 @@ one shell "\${SHELL-}"
 # As sshd starts it: bash reads ~/.bashrc there only when it thinks itself the first (SHLVL).
 if [ -x "\${SHELL-}" ]; then one printed "$( (SHLVL=0; export SHLVL; exec timeout 20 "$SHELL" -c : </dev/null 2>/dev/null) | head -c 300)"; fi
 one bash "$(/bin/bash -c 'echo "\${BASH_VERSINFO[0]}.\${BASH_VERSINFO[1]}"' 2>/dev/null)"
+began=$(date +%s)
+timeout 20 /bin/bash -l -c : </dev/null >/dev/null 2>&1
+one login "$(($(date +%s) - began))"
 for tool in ${neededTools.join(' ')}; do command -v "$tool" >/dev/null 2>&1 || one missing "$tool"; done
 if [ -d "$root" ]; then
   file=$root/.compops-doctor.$$

@@ -31,6 +31,8 @@ export interface Place {
   readonly shell: string
   /** What the start files of the account print. */
   readonly printed: string
+  /** Seconds that a login shell takes to come up, 20 at most: each job begins with one. */
+  readonly loginSeconds: number
   /** e.g. `5.2`; empty where there is no /bin/bash. */
   readonly bash: string
   readonly missingTools: readonly string[]
@@ -113,6 +115,7 @@ export function readPlace(text: string, asked: Date, answered: Date): Omit<Place
     host: value('host'),
     shell: value('shell'),
     printed: value('printed'),
+    loginSeconds: /^\d{1,4}$/.test(value('login')) ? Number(value('login')) : 0,
     bash: value('bash'),
     missingTools,
     root:

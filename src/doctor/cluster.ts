@@ -47,6 +47,13 @@ function concludePlace({ seen, root }: ClusterToConclude, say: Say): void {
       `Each program takes ${(place.ms / 1000).toFixed(1)} s before it has done anything.`,
       "Shorten the account's start files (~/.bashrc, /etc/profile.d): they run before each command.",
     )
+  if (place.loginSeconds >= 5)
+    say(
+      'warn',
+      'start files',
+      `A login shell takes ${place.loginSeconds < 20 ? `${place.loginSeconds} s` : '20 s or more'} to come up, and each job begins with one.`,
+      "Shorten the account's start files (~/.bash_profile, ~/.bashrc, /etc/profile.d). Tools that set up environments may wait there for a lock that a killed shell has left behind.",
+    )
   if (place.printed !== '')
     say(
       'warn',

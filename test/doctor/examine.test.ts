@@ -1,9 +1,12 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { dispatch } from '../../src/cli/dispatch.ts'
+import { openCluster } from '../../src/cluster/cluster.ts'
 import { readConfig } from '../../src/config/index.ts'
 import { examine } from '../../src/doctor/doctor.ts'
+import { createLocalRemote } from '../../src/remote/local.ts'
+import { dialectOf } from '../../src/scheduler/index.ts'
 import { type Stage, setStage } from '../simulator/stage.ts'
 
 let stage: Stage
@@ -40,6 +43,20 @@ test('a project that hangs is told by itself, and the others are seen', async ()
       expect(findings).toContainEqual(expect.objectContaining({ about: path, level: 'ok', check: 'role' }))
   } finally {
     heal()
+  }
+})
+
+test('how long a login shell takes to come up is seen, since each job begins with one', async () => {
+  const home = join(stage.directory, 'slow-home')
+  await mkdir(home)
+  await writeFile(join(home, '.bash_profile'), 'sleep 2\n')
+  const remote = createLocalRemote({ env: { PATH: process.env.PATH, HOME: home } })
+  const cluster = openCluster({ name: 'here', dialect: dialectOf('local'), remote, root: join(home, 'root') })
+  try {
+    const { place } = await cluster.examine({ defaults: {}, sessions: false })
+    expect(place?.loginSeconds).toBeGreaterThanOrEqual(2)
+  } finally {
+    await cluster.close()
   }
 })
 
