@@ -94,6 +94,8 @@ export async function readCommit(mirror: Mirror, sha: string): Promise<Commit> {
   checkSha(sha)
   const { stdout } = await git(mirror, ['cat-file', 'commit', sha])
   const commit = parseCommit(sha, stdout)
+  // Most messages have none, and a process each is much where one push moves hundreds of branches: a trailer stands behind the title, and has a colon.
+  if (!/\n[^\n:]*:/.test(commit.message)) return { ...commit, trailers: parseTrailers('') }
   // Git itself decides what a trailer is. It gets the same text as our reader, as divided by no patch line.
   const parsed = await git(mirror, ['interpret-trailers', '--parse', '--no-divider'], { input: commit.message })
   return { ...commit, trailers: parseTrailers(parsed.stdout.toString()) }
