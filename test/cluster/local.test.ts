@@ -9,6 +9,7 @@ import type { JobSpec } from '../../src/model/job-spec.ts'
 import type { Seen } from '../../src/model/observation.ts'
 import { createLocalRemote } from '../../src/remote/local.ts'
 import { dialectOf } from '../../src/scheduler/index.ts'
+import { endLeftovers } from '../support/leftovers.ts'
 import { until } from '../support/until.ts'
 import { makeSource, submitRequest, watched } from './requests.ts'
 
@@ -27,7 +28,10 @@ beforeAll(() => {
 afterEach(async () => {
   await Promise.all(open.splice(0).map(cluster => cluster.close()))
 })
-afterAll(() => rmSync(root, { recursive: true, force: true, maxRetries: 5 }))
+afterAll(() => {
+  endLeftovers(root)
+  rmSync(root, { recursive: true, force: true, maxRetries: 5 })
+})
 
 function service(): Cluster {
   const cluster = openCluster({ name: 'here', dialect: dialectOf('local'), remote: createLocalRemote(), root })

@@ -7,6 +7,7 @@ import { startSimulator } from '../../src/simulator/simulator.ts'
 import { openStore } from '../../src/store/open.ts'
 import { type FastClock, letDatabaseFollow } from './clock.ts'
 import { emptyDatabase } from './empty-database.ts'
+import { endLeftovers } from './leftovers.ts'
 import { startPostgres } from './postgres.ts'
 import { quietPort } from './quiet-port.ts'
 import { until } from './until.ts'
@@ -224,6 +225,7 @@ ${options.more ?? 'intervals: { note: 200ms }'}
     async close() {
       await world.stopService().catch(() => {})
       await simulator.close()
+      endLeftovers(place)
       await rm(place, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
     },
   }
