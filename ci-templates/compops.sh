@@ -208,7 +208,7 @@ compops_attach() {
   compops_submit attach || return 1
   compops_body >"$compops_home/jobs"
   compops_section end submit
-  compops_printed=0 compops_at=0
+  compops_printed=0 compops_tails=0 compops_at=0
   while IFS='	' read -r compops_job compops_rest; do
     compops_follow "$compops_at" "$compops_job" </dev/null || return 1
     compops_at=$((compops_at + 1))
@@ -227,41 +227,52 @@ compops_follow() {
   compops_next=0 compops_attempt=- compops_last='' compops_pause_log=1
   compops_section start "job_$1" "$2"
   while :; do
-    compops_ask GET "/bridge/v1/job/log?job=$1&attempt=$compops_attempt&offset=$compops_next" || return 1
-    if [ "$compops_said" != "$compops_last" ]; then compops_tell "$compops_said"; compops_last=$compops_said; fi
+    compops_room "${COMPOPS_LOG_LIMIT:-3500000}" "$compops_printed"
+    compops_ask GET "/bridge/v1/job/log?job=$1&attempt=$compops_attempt&offset=$compops_next&room=$compops_left" || return 1
+    compops_tell_new
     compops_new=$(compops_word attempt)
     if [ "$compops_attempt" != - ] && [ "$compops_new" != "$compops_attempt" ]; then compops_tell 'it has begun anew'; fi
     compops_attempt=$compops_new
-    compops_bytes=$(compops_body | wc -c)
     compops_next=$(compops_word next)
-    if [ "$compops_bytes" -gt 0 ]; then
+    compops_cost=$(compops_word cost)
+    if [ "${compops_cost:-0}" -gt 0 ]; then
       compops_pause_log=1
-      if [ $((compops_printed + compops_bytes)) -le "${COMPOPS_LOG_LIMIT:-3500000}" ]; then
-        compops_body
-        compops_printed=$((compops_printed + compops_bytes))
-      else
-        compops_cut "$1" || return 1
-        break
-      fi
-      # What is behind is fetched without a pause.
-      [ "$compops_next" -ge "$(compops_word size)" ] || continue
+      compops_body
+      compops_printed=$((compops_printed + compops_cost))
     fi
+    if [ "$(compops_word full)" = yes ]; then compops_cut "$1" || return 1; break; fi
     [ "$(compops_word done)" != yes ] || break
+    # What is behind is fetched without a pause.
+    if [ "${compops_cost:-0}" -gt 0 ] && [ "$compops_next" -lt "$(compops_word size)" ]; then continue; fi
     sleep "$compops_pause_log"
     [ "$compops_pause_log" -ge 5 ] || compops_pause_log=$((compops_pause_log + 1))
   done
   compops_section end "job_$1"
 }
-# GitLab cuts a long log without a word: better here, with the last lines at the end.
+# The runner keeps so much of a log and drops the rest, the verdict with it: better cut here, with the last lines at the end.
 compops_cut() {
-  compops_tell 'the log is longer than log_limit: the rest stays on the cluster (compops logs)'
+  compops_tell 'log_limit is reached: the last lines follow when it has ended, the rest stays on the cluster'
+  compops_pause_log=1
   while :; do
-    compops_ask GET "/bridge/v1/job/log?job=$1&attempt=$compops_attempt&offset=-8000" || return 1
+    compops_room 200000 "$compops_tails"
+    compops_ask GET "/bridge/v1/job/log?job=$1&attempt=$compops_attempt&after=$compops_next&room=$compops_left" || return 1
     [ "$(compops_word done)" != yes ] || break
-    sleep 5
+    compops_tell_new
+    sleep "$compops_pause_log"
+    [ "$compops_pause_log" -ge 5 ] || compops_pause_log=$((compops_pause_log + 1))
   done
-  compops_tell 'its last lines:'
+  compops_cost=$(compops_word cost)
+  compops_tails=$((compops_tails + ${compops_cost:-0}))
   compops_body
+  compops_tell "$compops_said"
+}
+compops_room() {
+  compops_left=$(($1 - $2))
+  [ "$compops_left" -ge 0 ] || compops_left=0
+}
+compops_tell_new() {
+  [ "$compops_said" = "$compops_last" ] || compops_tell "$compops_said"
+  compops_last=$compops_said
 }
 compops_section() {
   compops_time=$(date +%s)

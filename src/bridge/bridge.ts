@@ -13,7 +13,8 @@ import { type Answer, refused, toResponse } from './answer.ts'
 import { tellJUnit } from './junit.ts'
 import type { Form } from './order.ts'
 import { projectOf, startForCi } from './start.ts'
-import { tellFile, tellFiles, tellLog, tellMetrics, tellState } from './tell.ts'
+import { tellFile, tellFiles, tellMetrics, tellState } from './tell.ts'
+import { tellLog } from './tell-log.ts'
 
 /** A form with a script and variables; more belongs into the repository. */
 const largestBody = 1024 * 1024
@@ -113,9 +114,15 @@ export function createBridge(context: Context): Hono {
     serve(async (c, caller) => {
       const row = await orderOf(c, caller)
       await heard(row, caller)
-      const { job = '0', attempt = '-', offset = '0' } = c.req.query()
-      if (!/^\d{1,4}$/.test(job) || !/^-?\d{1,15}$/.test(offset)) throw new Refusal(400, 'job and offset are numbers')
-      return tellLog(context, row, { job: Number(job), attempt, offset: Number(offset) })
+      const { job = '0', attempt = '-', offset = '0', room, after } = c.req.query()
+      const numbers = [room, after].every(one => one === undefined || /^\d{1,15}$/.test(one))
+      if (!/^\d{1,4}$/.test(job) || !/^-?\d{1,15}$/.test(offset) || !numbers)
+        throw new Refusal(400, 'job, offset, room and after are numbers')
+      return tellLog(context, row, {
+        ...{ job: Number(job), attempt, offset: Number(offset) },
+        room: room === undefined ? Number.POSITIVE_INFINITY : Number(room),
+        after: after === undefined ? null : Number(after),
+      })
     }),
   )
   app.get(

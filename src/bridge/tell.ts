@@ -1,9 +1,7 @@
 import { Refusal } from '../auth/refusal.ts'
 import type { Context } from '../context.ts'
 import { verdictOf } from '../model/ci.ts'
-import { notBegun } from '../model/job-state.ts'
 import type { ResultFile, ResultsOfJob } from '../model/results.ts'
-import { readLogPiece } from '../results/log-piece.ts'
 import { resultsOfJob } from '../results/manifest.ts'
 import { readPiece } from '../results/piece.ts'
 import { type CiJobRow, type WantedJob, wantedJobs } from '../store/ci-jobs.ts'
@@ -30,73 +28,11 @@ export async function tellState(context: Context, row: CiJobRow): Promise<Answer
   }
 }
 
-/** The most of a log in one answer. */
-const logPiece = 512 * 1024
+export const isOver = (job: WantedJob) => verdictOf([job]).code !== null
 
-export interface LogAsked {
-  /** The place of the job among those that the CI job waits for. */
-  readonly job: number
-  /** Whose log the offset is of; another has begun anew since. */
-  readonly attempt: string
-  readonly offset: number
-}
-
-/**
- * The log of a job from a byte on. Cut at the end of a line as long as more may come: no letter and no sentence is told in two halves. Whoever asks remembers `next` and
- * `attempt`, and may come back after any time.
- */
-export async function tellLog(context: Context, row: CiJobRow, asked: LogAsked): Promise<Answer> {
-  const { jobs, ...whole } = await tellState(context, row)
-  const job = jobs[asked.job]
-  if (job === undefined) throw new Refusal(404, `There are ${jobs.length} jobs, counted from 0`)
-  const same = job.attemptId === asked.attempt
-  const from = same || asked.offset < 0 ? asked.offset : 0
-  const nothing = { next: Math.max(0, from), attempt: job.attemptId }
-  // Nobody knocks at a cluster for the log of what has not begun.
-  if (job.attemptId === null || notBegun.some(state => state === job.attemptState))
-    return {
-      ...whole,
-      said: sentenceOf(job),
-      body: '',
-      words: { ...whole.words, ...nothing, done: job.settled && isOver(job) },
-    }
-  const piece = await readLogPiece(context, {
-    ...{ attempt: job.attemptId, in: 'log', path: '', offset: from, bytes: logPiece },
-  })
-  if ('problem' in piece)
-    return {
-      ...whole,
-      said: sentenceOf(job),
-      body: '',
-      words: { ...whole.words, ...nothing, done: piece.ended && isOver(job) },
-    }
-  const { bytes, rest } = wholeLines(Buffer.from(piece.bytes), piece.ended)
-  const next = piece.offset + bytes.length
-  return {
-    ...whole,
-    said: sentenceOf(job),
-    words: {
-      ...whole.words,
-      ...{ attempt: job.attemptId, next, size: piece.size },
-      done: piece.ended && isOver(job) && rest === 0 && next >= piece.size,
-    },
-    body: bytes,
-  }
-}
-
-const isOver = (job: WantedJob) => verdictOf([job]).code !== null
-
-function sentenceOf(job: WantedJob): string {
+export function sentenceOf(job: WantedJob): string {
   const { said } = verdictOf([job])
   return job.nativeId === null ? said : `${said} on ${job.connection.split('#')[0]} as ${job.nativeId}`
-}
-
-/** Up to the last end of a line; a line that fills a whole piece goes as it is. */
-export function wholeLines(bytes: Buffer, ended: boolean): { bytes: Buffer; rest: number } {
-  if (ended && bytes.length < logPiece) return { bytes, rest: 0 }
-  const end = bytes.lastIndexOf(10) + 1
-  if (end > 0) return { bytes: bytes.subarray(0, end), rest: bytes.length - end }
-  return bytes.length >= logPiece ? { bytes, rest: 0 } : { bytes: bytes.subarray(0, 0), rest: bytes.length }
 }
 
 interface Fetchable {

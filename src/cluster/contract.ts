@@ -89,6 +89,8 @@ export interface RunFiles {
   read(attempt: WatchedAttempt, asked: readonly PieceAsked[]): Promise<readonly Piece[]>
   /** A piece of what the job printed, or a task of an array (`native`: its number with the scheduler, where it has another there); a negative offset counts from the end. */
   log(attempt: WatchedAttempt, asked: { offset: number; bytes: number; task?: number; native?: number }): Promise<Piece>
+  /** Where that lies on the cluster, for persons. */
+  logPath(attempt: WatchedAttempt, task?: number): string
 }
 
 export interface InputsFromElsewhere {

@@ -37,6 +37,9 @@ export function openRunFiles(reach: Reach): RunFiles {
       ])
       return 'problem' in own! ? schedulers! : own!
     },
+    logPath({ projectId, runId, jobId, id }, task) {
+      return `${pathsOf(reach.root, { projectId, runId, jobId, attemptId: id }).attempt}/log.${task ?? 0}`
+    },
   }
 }
 

@@ -51,7 +51,7 @@ export async function runScript(
     hide(world, job, own[name])
   }
   for (const one of secret) if (one.masked) hide(world, job, one.value)
-  const say = (text: string | Buffer) => void world.traces.get(job.id)?.parts.push(Buffer.from(text))
+  const say = (text: string | Buffer) => keepOutput(world, job, Buffer.from(text))
   if (own.GIT_STRATEGY !== 'none')
     await shell('sh', [
       '-c',
@@ -119,6 +119,35 @@ export function traceOf(world: World, jobId: number): string | null {
   if (trace === undefined) return null
   return trace.hidden.reduce((text, value) => text.replaceAll(value, '[MASKED]'), Buffer.concat(trace.parts).toString())
 }
+
+/**
+ * helpers/trace/buffer.go: over its limit the runner drops whatever comes. What counts is what it sends: text, with a time before each line
+ * (common/buildlogger, FF_TIMESTAMPS), which GitLab does not show as part of it.
+ */
+function keepOutput(world: World, job: SimJob, chunk: Buffer): void {
+  const trace = world.traces.get(job.id)
+  const limit = world.settings.ciOutputLimit
+  if (trace === undefined || trace.written >= limit) return
+  let from = 0
+  while (from < chunk.length) {
+    const end = chunk.indexOf(10, from) + 1 || chunk.length
+    const line = chunk.subarray(from, end)
+    const size = Buffer.byteLength(line.toString()) + (line.at(-1) === 10 ? timeBeforeLine : 0)
+    if (trace.written + size > limit) break
+    trace.written += size
+    from = end
+  }
+  trace.parts.push(chunk.subarray(0, from))
+  if (from === chunk.length) return
+  trace.written = limit
+  trace.parts.push(
+    Buffer.from(
+      `\n\x1b[33;1mJob's log exceeded limit of ${limit} bytes.\nJob execution will continue but no more output will be collected.\x1b[0;m\n`,
+    ),
+  )
+}
+
+const timeBeforeLine = '2026-11-28T00:00:00.000000Z 00O '.length
 
 function hide(world: World, job: SimJob, value: string): void {
   world.traces.get(job.id)?.hidden.push(value)

@@ -258,7 +258,7 @@ async function runJob(world: World, pipeline: SimPipeline, job: SimJob): Promise
   refreshPipeline(world, pipeline)
   const ci = world.ciJobs.get(job.id)
   if (world.settings.ciJobs === 'run' && ci !== undefined) {
-    world.traces.set(job.id, { parts: [], hidden: [] })
+    world.traces.set(job.id, { parts: [], hidden: [], written: 0 })
     const builds = pipeline.jobs.filter(other => other.type === 'build' && !other.retried)
     const status = await runScript(world, pipeline, job, ci, before(world, builds, job).jobs)
     if (!world.closed.aborted) finishBuild(world, pipeline, job, status)

@@ -285,6 +285,8 @@ export interface SimSettings {
   /** What runs scripts, e.g. `['busybox', 'sh']`, and where it finds programs; null: as this process. */
   ciShell: string[]
   ciPath: string | null
+  /** gitlab-runner's `output_limit`, in bytes. */
+  ciOutputLimit: number
   /** How often and how long a status post waits for another one on the same sha. GitLab: 20 times 500 ms. */
   statusLeaseTries: number
   statusLeaseSleepMs: number
@@ -316,6 +318,7 @@ export const DEFAULT_SETTINGS: SimSettings = {
   ciJobTimeout: 3_600,
   ciShell: ['sh'],
   ciPath: null,
+  ciOutputLimit: 4 * 1024 * 1024,
   statusLeaseTries: 20,
   statusLeaseSleepMs: 10,
   statusWorkMs: 0,

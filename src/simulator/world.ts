@@ -53,7 +53,7 @@ export interface World {
   /** What a CI job does, by its id. */
   readonly ciJobs: Map<number, CiJob>
   readonly running: Map<number, RunningJob>
-  readonly traces: Map<number, { readonly parts: Buffer[]; readonly hidden: string[] }>
+  readonly traces: Map<number, { readonly parts: Buffer[]; readonly hidden: string[]; written: number }>
   readonly variables: Map<number, Map<string, SimVariable>>
   readonly signingKeys: SigningKeys
   readonly requests: SimRequest[]

@@ -92,6 +92,8 @@ export async function nameRun(tx: Db, id: string, runId: string, wanted: readonl
 export interface WantedJob extends JobEnd {
   readonly id: string
   readonly connection: string
+  /** It has tasks, each with a log of its own. */
+  readonly array: boolean
   readonly attemptId: string | null
   readonly nativeId: string | null
   readonly attemptState: string | null
@@ -116,10 +118,11 @@ export async function wantedJobs(db: Db, row: Pick<CiJobRow, 'runId' | 'wanted'>
     .innerJoin(jobs, eq(jobs.id, attempts.jobId))
     .where(eq(jobs.runId, row.runId))
     .orderBy(attempts.jobId, desc(attempts.number))
-  return all.map(({ id, name, state, reason, message, connection }) => {
+  return all.map(({ id, name, state, reason, message, connection, spec }) => {
     const attempt = last.find(one => one.jobId === id)
     return {
       ...{ id, name, state, reason, message, connection },
+      array: spec.array !== undefined,
       exitCode: attempt?.exitCode ?? null,
       attemptId: attempt?.id ?? null,
       nativeId: attempt?.nativeId ?? null,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { renderJUnit } from '../../src/bridge/junit.ts'
 import { jobName, readOrder } from '../../src/bridge/order.ts'
-import { wholeLines } from '../../src/bridge/tell.ts'
+import { wholeLines } from '../../src/bridge/tell-log.ts'
 import type { Config, ProjectConfig } from '../../src/config/index.ts'
 
 const cluster = (name: string, scheduler: string) => ({ name, scheduler, defaults: {}, allowDirectives: ['*'] })

@@ -1,23 +1,13 @@
-import { execFileSync } from 'node:child_process'
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
-import { ciJob, ciJobEnds, ciJobIs, included, runsCi, traceOf } from '../support/ci.ts'
+import { busyboxAlone, ciJob, ciJobEnds, ciJobIs, included, runsCi, traceOf } from '../support/ci.ts'
 import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
 import { inWorld, type World } from '../support/world.ts'
 
 // GitLab CI jobs on the cluster, from `include` to the verdict: the simulated GitLab runs their scripts for real.
 vi.setConfig({ testTimeout: 240_000 * patience })
-
-/** A PATH with the programs of busybox, and none besides. */
-async function busyboxAlone(path: string): Promise<{ busybox: string; path: string }> {
-  const busybox = execFileSync('sh', ['-c', 'command -v busybox']).toString().trim()
-  await mkdir(path)
-  for (const name of execFileSync(busybox, ['--list']).toString().split('\n').filter(Boolean))
-    await symlink(busybox, join(path, name))
-  return { busybox, path }
-}
 
 const statusOf = (world: World, sha: string, name: string, states: readonly string[]) =>
   until(`${name} to be ${states.join(' or ')}`, () => {

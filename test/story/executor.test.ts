@@ -126,6 +126,15 @@ describe.concurrent('the custom executor', () => {
       expect((await runner.call({ step: 'cleanup', args: [] }, '', '')).code).toBe(0)
     }))
 
+  it('shows no more of a long log than the runner keeps, its last lines, and where all of it is', () =>
+    inWorld({}, async world => {
+      const runner = await runnerOf(world, { CUSTOM_ENV_COMPOPS_LOG_LIMIT: '20000' })
+      const { code, out } = await runner.call(personal, 'step_script', 'seq 1 300000; echo the very end; exit 9')
+      expect([code, await readFile(runner.codeFile, 'utf8'), out.length < 40_000]).toEqual([31, '9', true])
+      expect(out).toMatch(/^1\n2\n3$/m)
+      expect(out).toMatch(/^the very end\ncompops: .* bytes are left out before these last lines; all of it: laptop:/m)
+    }))
+
   it.each(['SIGTERM', 'SIGKILL'] as const)('ends the batch job when the driver is ended by %s', signal =>
     inWorld({}, async world => {
       const states = async () => (await world.service.context.db.select().from(jobs)).map(job => job.state)

@@ -1,4 +1,7 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { mkdir, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { SimJob } from '../../src/simulator/simulator.ts'
 import { until } from './until.ts'
@@ -25,6 +28,15 @@ export function included(
 
 export function runsCi(world: World, shell: string[] = ['sh'], path: string | null = null): void {
   Object.assign(world.simulator.settings, { ciJobs: 'run', ciShell: shell, ciPath: path, ciDelayMs: 0, ciJobMs: 1 })
+}
+
+/** A PATH with the programs of busybox, and none besides. */
+export async function busyboxAlone(path: string): Promise<{ busybox: string; path: string }> {
+  const busybox = execFileSync('sh', ['-c', 'command -v busybox']).toString().trim()
+  await mkdir(path)
+  for (const name of execFileSync(busybox, ['--list']).toString().split('\n').filter(Boolean))
+    await symlink(busybox, join(path, name))
+  return { busybox, path }
 }
 
 /** The newest CI job of that name. */

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { Writable } from 'node:stream'
 import { systemClock } from '../../clock.ts'
 import { ciCodes, formerNames, ownWorkKeys } from '../../model/ci.ts'
 import { CommandError, type Io } from '../command.ts'
@@ -83,17 +85,35 @@ export async function leaveNothing(driver: Driver, seconds = 30): Promise<void> 
 
 const scriptsOf = ({ buildsDir }: Driver) => join(buildsDir, '.compops')
 
+/** As many bytes as the runner keeps where `output_limit` is not set, less what it says itself. */
+const usualLimit = 3_500_000
+
+/** As `compops_follow` in the templates: from `after` on there is room for the last lines only. */
 async function follow(driver: Driver, bridge: BridgeClient, signal: AbortSignal): Promise<number> {
-  const { stdout } = driver.io
-  let [attempt, offset, last, pause] = ['-', '0', '', 500]
+  const limit = Number(/^\d{1,12}$/.exec(jobVariable(driver, 'COMPOPS_LOG_LIMIT'))?.[0] ?? usualLimit)
+  let [attempt, offset, last, pause, printed] = ['-', '0', '', 500, 0]
+  let after: string | null = null
   for (;;) {
-    const { words, said, body } = await bridge.ask(`/log?job=0&attempt=${attempt}&offset=${offset}`)
-    if (said !== last) say(driver, said)
+    const where: string = after === null ? `offset=${offset}&room=${Math.max(0, limit - printed)}` : `after=${after}`
+    const { words, said, body } = await bridge.ask(`/log?job=0&attempt=${attempt}&${where}`)
+    const done = words.get('done') === 'yes'
+    // What was left out is said behind the last lines.
+    if (said !== last && !(after !== null && done)) say(driver, said)
+    if (body.length > 0) await written(driver, body)
+    if (after !== null && done && said !== last) say(driver, said)
     last = said
-    if (body.length > 0) stdout.write(body.toString())
+    printed += Number(words.get('cost') ?? 0)
     attempt = words.get('attempt') ?? '-'
     offset = words.get('next') ?? '0'
-    if (words.get('done') === 'yes' && words.get('ended') === 'yes') return Number(words.get('code'))
+    if (after === null && words.get('full') === 'yes') {
+      say(
+        driver,
+        'COMPOPS_LOG_LIMIT is reached: the last lines follow when it has ended, the rest stays on the cluster',
+      )
+      after = offset
+      continue
+    }
+    if (done) break
     if (body.length > 0) {
       pause = 500
       if (Number(offset) < Number(words.get('size'))) continue
@@ -101,6 +121,17 @@ async function follow(driver: Driver, bridge: BridgeClient, signal: AbortSignal)
     await systemClock.sleep(pause, signal)
     signal.throwIfAborted()
   }
+  for (;;) {
+    const { words } = await bridge.ask('')
+    if (words.get('ended') === 'yes') return Number(words.get('code'))
+    await systemClock.sleep(1_000, signal)
+    signal.throwIfAborted()
+  }
+}
+
+/** Not faster than the runner takes it: what waits would be kept in memory. */
+async function written({ io }: Driver, body: Buffer): Promise<void> {
+  if (io.stdout.write(body.toString()) === false && io.stdout instanceof Writable) await once(io.stdout, 'drain')
 }
 
 /** Its text holds the job's variables, masked ones too: it goes through the shared file system, for its owner alone, never through the service. */
