@@ -9,9 +9,10 @@ import { stopJobs } from '../run/stop.ts'
 import { broughtItself, type CiJobRow, wantedJobs } from '../store/ci-jobs.ts'
 import { findProject } from '../store/projects.ts'
 import { finalStates } from '../store/runs.ts'
-import { ciJobs } from '../store/schema.ts'
+import { attempts, ciJobs } from '../store/schema.ts'
 import { claim, putBack, putOff, sideBySide, stillClaimed } from '../store/work.ts'
 import { mayBeGate } from './order.ts'
+import { forgetJobs, jobByName, nowPlayed, statusOfJob } from './pipeline-jobs.ts'
 
 /** An attached CI job that has said nothing for so long may be dead: GitLab is asked. */
 const silence = 60
@@ -34,14 +35,16 @@ export async function lookAfterCiJobs(context: Context): Promise<number> {
     limit: 40,
     condition: and(isNull(ciJobs.endedAt), isNotNull(ciJobs.runId), sql`(${ended} or ${silent} or ${late})`),
   })
+  if (claimed.length === 0) return 0
+  const now = await nowOf(context)
   // One pipeline's gates in turn: its list of jobs is asked for once.
   const pipelines = Map.groupBy(claimed, row => `${row.projectId} ${row.pipelineId}`)
   await sideBySide(
     [...pipelines.values()].map(async rows => {
-      const lists = new Map<string, ReturnType<GitLab['ciJobs']>>()
+      const few = rows.filter(row => silenceOf(row, now) > silence).length <= 3
       for (const row of rows) {
         try {
-          await lookAfter(context, row, lists)
+          await lookAfter(context, row, { now, few })
         } catch (error) {
           const fate = await putBack(context.db, ciJobs, row, asOutage(error), retryAfterOf(error))
           context.log.warn(
@@ -55,10 +58,14 @@ export async function lookAfterCiJobs(context: Context): Promise<number> {
   return claimed.length
 }
 
+/** Seconds. */
+const silenceOf = (row: CiJobRow, now: Date) =>
+  row.asked.mode === 'attach' ? (now.getTime() - row.heardAt.getTime()) / 1_000 : 0
+
 async function lookAfter(
   context: Context,
   row: CiJobRow,
-  lists: Map<string, ReturnType<GitLab['ciJobs']>>,
+  { now, few }: { readonly now: Date; readonly few: boolean },
 ): Promise<void> {
   const project = await findProject(context.db, row.projectId)
   if (project === null) return close(context, row, 'its project is not known any more')
@@ -67,13 +74,14 @@ async function lookAfter(
   const open = jobs.filter(job => !finalStates.includes(job.state))
   if (open.length > 0) {
     const waiting = open.filter(job => notBegun.includes(job.state))
-    if (row.beginsBy !== null && row.beginsBy <= (await nowOf(context))) {
+    if (row.beginsBy !== null && row.beginsBy <= now) {
       const why = `it has waited longer than max_wait (${row.asked.maxWait} s)`
       if (waiting.length > 0) await stopJobs(context, { jobs: waiting.map(job => job.id) }, why)
       await context.db.update(ciJobs).set({ beginsBy: null }).where(eq(ciJobs.id, row.id))
     }
-    if (row.asked.mode === 'attach' && row.heardAt.getTime() < (await nowOf(context)).getTime() - silence * 1_000) {
-      const { status } = await gitlab.ciJob(row.projectId, row.ciJobId)
+    const silent = silenceOf(row, now)
+    if (silent > silence) {
+      const status = await statusOfJob(context, gitlab, row, { few })
       // Cancelled: a person wants the end. Failed (its runner died, its time was up): what a push had started goes on.
       if (status === 'failed' && !(await broughtItself(context.db, row)))
         return close(context, row, 'its CI job has failed')
@@ -87,40 +95,40 @@ async function lookAfter(
       }
       if (status === 'success') return close(context, row, 'its CI job has ended')
     }
-    return putOff(context.db, ciJobs, row, 30_000, 'it goes on')
+    // A runner that is away: asked at growing distance, until GitLab gives it up.
+    return putOff(context.db, ciJobs, row, distance(silent), 'it goes on')
   }
   if (!jobs.every(job => job.settled)) return putOff(context.db, ciJobs, row, 1_000, 'results are on their way')
   if (row.asked.gate === null) return close(context, row, 'ended')
   const rule = projectFor(context.config, project.path)
   if (rule === null || !mayBeGate(rule, row.asked.gate))
     return close(context, row, `${row.asked.gate} may be no gate any more (\`gates\` of the project's rule)`)
-  await openGate(context, row, row.asked.gate, gitlab, lists)
+  await openGate(context, row, row.asked.gate, gitlab, now)
 }
 
+/** 30 s to five minutes, by how long it is so already, in seconds. */
+const distance = (seconds: number) => 1_000 * Math.min(300, Math.max(30, seconds / 4))
+
 /** Plays the manual job; before it is ready, or while GitLab refuses, that is tried again. */
-async function openGate(
-  context: Context,
-  row: CiJobRow,
-  gate: string,
-  gitlab: GitLab,
-  lists: Map<string, ReturnType<GitLab['ciJobs']>>,
-): Promise<void> {
-  const key = `${row.projectId} ${row.pipelineId}`
-  const list = lists.get(key) ?? gitlab.ciJobs(row.projectId, row.pipelineId)
-  lists.set(key, list)
-  const job = (await list).find(one => one.name === gate)
+async function openGate(context: Context, row: CiJobRow, gate: string, gitlab: GitLab, now: Date): Promise<void> {
+  const job = await jobByName(context, gitlab, row, gate)
   if (job === undefined) return close(context, row, `the pipeline has no job ${gate}`)
   switch (job.status) {
     case 'created':
     case 'waiting_for_resource':
-    case 'preparing':
-      return putOff(context.db, ciJobs, row, 5_000, `${gate} is ${job.status}: GitLab has not come to it yet`)
+    case 'preparing': {
+      const since = (now.getTime() - (await endedAt(context, row, now)).getTime()) / 1_000
+      const ms = 1_000 * Math.min(60, Math.max(5, since / 4))
+      return putOff(context.db, ciJobs, row, ms, `${gate} is ${job.status}: GitLab has not come to it yet`)
+    }
     case 'manual':
       try {
         await gitlab.playCiJob(row.projectId, job.id)
+        nowPlayed(context, row, gate)
       } catch (error) {
         // Somebody was quicker, or the answer of the first time was lost.
         if (!isGitLabError(error, 'invalid') || !/unplayable/i.test(error.said)) throw error
+        forgetJobs(context, row)
       }
       return close(context, row, `${gate} was played (job ${job.id})`)
     case 'failed':
@@ -128,13 +136,22 @@ async function openGate(
       if (!row.gateEarly) return close(context, row, `${gate} is ${job.status} already`)
       const again = await gitlab.retryCiJob(row.projectId, job.id)
       await context.db.update(ciJobs).set({ gateEarly: false }).where(eq(ciJobs.id, row.id))
-      lists.delete(key)
+      forgetJobs(context, row)
       // GitLab sets some versions' retried manual jobs going at once, others' wait to be played.
       return putOff(context.db, ciJobs, row, 1_000, `${gate} was played too early: it goes again as job ${again.id}`)
     }
     default:
       return close(context, row, `${gate} is ${job.status}`)
   }
+}
+
+/** When the last of its jobs has. */
+async function endedAt({ db }: Context, row: CiJobRow, now: Date): Promise<Date> {
+  const [last] = await db
+    .select({ at: sql<string | null>`max(${attempts.endedAt})` })
+    .from(attempts)
+    .where(eq(attempts.runId, row.runId!))
+  return last?.at == null ? now : new Date(last.at)
 }
 
 async function close(context: Context, row: CiJobRow, result: string): Promise<void> {
