@@ -119,7 +119,15 @@ export function createHealth(context: Context): Health {
           held: heldWords(seen, name),
         }
       }
-      const parked = seen?.parked ?? { deliveries: 0, reports: 0, attempts: 0, runs: 0, comments: 0 }
+      const parked = seen?.parked ?? {
+        deliveries: 0,
+        reports: 0,
+        attempts: 0,
+        runs: 0,
+        comments: 0,
+        schedules: 0,
+        ci_jobs: 0,
+      }
       const due = seen?.reports ?? []
       return {
         ready: databaseTrouble === null,
@@ -203,6 +211,8 @@ export function createHealth(context: Context): Health {
       metrics.reportAge.set({ kind }, Math.max(0, row?.age ?? 0))
     }
     metrics.jobs.reset()
+    metrics.ciJobs.reset()
+    for (const { mode, state, n } of seen.ciJobs) metrics.ciJobs.set({ mode, state }, n)
     for (const { connection, state, n } of seen.jobs) metrics.jobs.set({ connection, state }, n)
     for (const lease of leaseNames()) {
       const own = seen.leases.some(one => one.name === lease && one.holder === context.holder)

@@ -49,6 +49,9 @@ export function createMetrics() {
     gitlabCalls: counter('gitlab_calls_total', 'Calls to GitLab', ['method', 'route', 'status']),
     tokenExpires: gauge('token_expires_timestamp_seconds', 'When a GitLab token expires', ['token']),
 
+    ciJobs: gauge('ci_jobs', 'CI jobs that are not through, by mode and by what they wait for', ['mode', 'state']),
+    ciRefused: counter('ci_refusals_total', 'Requests of CI jobs that were refused, by status', ['status']),
+
     failures: counter('work_failures_total', 'Steps that failed and will be tried again', ['verb']),
     parked: gauge('parked_rows', 'Rows that failed too often and wait for a person', ['table']),
     databaseErrors: counter('database_errors_total', 'Statements that the database refused or did not answer', [

@@ -123,6 +123,8 @@ export interface CiSignInOptions extends TokenFacts {
   readonly keys: JWTVerifyGetKey
   readonly now: () => Date
   readonly bind: BindToken
+  /** Told of what GitLab did sign and what is refused none the less. */
+  readonly refused?: (caller: CiCaller, refusal: Refusal) => Promise<void>
 }
 
 /** Throws Refusal: 401 for a token that is wrong, expired or not for us, 403 for one that another holder has shown before, 503 while GitLab's keys cannot be had. */
@@ -133,6 +135,13 @@ export type CiSignIn = (headers: Headers) => Promise<CiCaller>
  * got into a log is worth nothing to whoever reads it there.
  */
 export function createCiSignIn(options: CiSignInOptions): CiSignIn {
+  async function refuse(payload: JWTPayload, refusal: unknown): Promise<never> {
+    // The claims of a token that is expired, or for somebody else, were looked at after its signature.
+    const read = claims.safeParse(payload)
+    if (read.success && refusal instanceof Refusal) await options.refused?.(readClaims(payload), refusal)
+    throw refusal
+  }
+
   return async function ciSignIn(headers) {
     const token = /^Bearer[ \t]+(\S+)$/i.exec(headers.get('authorization')?.trim() ?? '')?.[1]
     if (token === undefined)
@@ -152,13 +161,17 @@ export function createCiSignIn(options: CiSignInOptions): CiSignIn {
         clockTolerance: 30,
       }))
     } catch (error) {
-      throw refusalOfToken(error, options)
+      const signed = error instanceof errors.JWTExpired || error instanceof errors.JWTClaimValidationFailed
+      return refuse(signed ? error.payload : {}, refusalOfToken(error, options))
     }
     const caller = readClaims(payload)
     if (!(await options.bind(caller, createHash('sha256').update(holder).digest('hex'))))
-      throw new Refusal(
-        403,
-        'This id_token was shown by somebody else before: a token serves the job that it was made for',
+      return refuse(
+        payload,
+        new Refusal(
+          403,
+          'This id_token was shown by somebody else before: a token serves the job that it was made for',
+        ),
       )
     return caller
   }

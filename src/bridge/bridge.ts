@@ -12,6 +12,7 @@ import { ciJobs } from '../store/schema.ts'
 import { type Answer, refused, toResponse } from './answer.ts'
 import { tellJUnit } from './junit.ts'
 import type { Form } from './order.ts'
+import { keepRefusal } from './refused.ts'
 import { projectOf, startForCi } from './start.ts'
 import { tellFile, tellFiles, tellMetrics, tellState } from './tell.ts'
 import { tellLog } from './tell-log.ts'
@@ -35,6 +36,7 @@ export function createBridge(context: Context): Hono {
         ...{ jti: caller.jti, holder, expiresAt: caller.expiresAt },
         ...{ projectId: caller.projectId, ciJobId: caller.jobId },
       }),
+    refused: (caller, refusal) => keepRefusal(context, caller, {}, refusal),
   })
 
   const app = new Hono()
@@ -59,6 +61,7 @@ export function createBridge(context: Context): Hono {
   function refusalOf(c: HonoContext, thrown: unknown): Answer {
     const error = troubleWithGitLab(thrown)
     if (error instanceof Refusal) {
+      context.metrics.ciRefused.inc({ status: String(error.status) })
       if (error.status === 401 || error.status === 403)
         log.info({ step: 'bridge', path: c.req.path, why: error.message }, 'a CI job was refused')
       return refused(error)
@@ -93,8 +96,13 @@ export function createBridge(context: Context): Hono {
   app.post(
     '/bridge/v1/job',
     serve(async (c, caller) => {
-      const row = await startForCi(context, caller, await formOf(c))
-      return tellState(context, row)
+      const form = await formOf(c)
+      try {
+        return await tellState(context, await startForCi(context, caller, form))
+      } catch (error) {
+        await keepRefusal(context, caller, form, error)
+        throw error
+      }
     }),
   )
   app.get(

@@ -16,7 +16,7 @@ export const run: RunCommand = async (args, io) => {
   const asked = files.join(' ').trim()
   if (asked === '')
     throw new UsageError(
-      'what is asked for? A delivery, key, branch, commit, run, native id, or a branch and a job: compops why calc/heat',
+      'what is asked for? A delivery, key, branch, commit, run, native id, a CI job by its number or address, or a branch and a job: compops why calc/heat',
     )
   const last = Number(values.get('last') ?? '1')
   if (!Number.isInteger(last) || last < 1 || last > mostChains)

@@ -1,3 +1,4 @@
+import type { CiMode } from './ci.ts'
 import type { JobHold } from './job-hold.ts'
 import type { FailureReason, JobState } from './job-state.ts'
 import type { ReportState } from './report-state.ts'
@@ -40,7 +41,7 @@ export interface Chain {
   readonly stands: Standing
 }
 
-export type Step = DeliveryStep | RunStep | JobStep | ReportStep
+export type Step = DeliveryStep | CiStep | RunStep | JobStep | ReportStep
 
 /** How a piece of work goes: claimed from its row, tried again at growing distance, parked in the end. */
 export interface Work {
@@ -71,6 +72,36 @@ export interface DeliveryStep {
   readonly work: Work
   /** Its project waits until its evidence branch has been read after a restored backup. */
   readonly recovering: boolean
+}
+
+/** What a GitLab CI job asked for. */
+export interface CiStep {
+  readonly kind: 'ci'
+  readonly id: string
+  readonly ciJob: number
+  readonly pipeline: number
+  readonly name: string
+  readonly mode: CiMode
+  /** The manual job that is played at the end. */
+  readonly gate: string | null
+  /** It was played before its time, and goes again. */
+  readonly gateEarly: boolean
+  readonly by: string
+  readonly askedAt: string
+  /** Jobs whose end counts; null: all of the run. */
+  readonly wanted: readonly string[] | null
+  /** Whether it has a run; without one it was refused, or is asked for again. */
+  readonly started: boolean
+  /** When an attached one last asked. */
+  readonly heardAt: string
+  /** What has not begun by then is cancelled. */
+  readonly beginsBy: string | null
+  /** What came of it; without a run: why it was refused. */
+  readonly result: string | null
+  readonly endedAt: string | null
+  /** Its batch jobs have all ended. */
+  readonly over: boolean
+  readonly work: Work
 }
 
 export interface RunStep {

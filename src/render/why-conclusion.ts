@@ -1,6 +1,6 @@
 /** The last words of "why": where it stands, and what comes next. */
 import { isFinal, jobStates } from '../model/job-state.ts'
-import type { Chain, JobStep, ReportStep, RunStep, Step, Why, Work } from '../model/why.ts'
+import type { Chain, CiStep, JobStep, ReportStep, RunStep, Step, Why, Work } from '../model/why.ts'
 import { formatDuration } from './amounts.ts'
 import { safe, type Tone } from './paint.ts'
 
@@ -28,6 +28,7 @@ function ended(chain: Chain, step: Step): string {
     if (step.outcome === 'ignored') return `It ended there: ignored, ${safe(step.reason ?? 'without a reason')}.`
     return `It ended there: ${safe(step.result ?? 'nothing to do')}.`
   }
+  if (step.kind === 'ci') return `It ended there: refused. ${safe(step.result ?? 'No reason is known')}`
   const run = chain.steps.find((one): one is RunStep => one.kind === 'run')
   const refused = chain.steps.filter(one => one.kind === 'report' && one.state === 'refused').length
   const told =
@@ -39,6 +40,8 @@ function place(step: Step): string {
   switch (step.kind) {
     case 'delivery':
       return step.work.parkedAt === null ? 'the delivery, stored and not acted on yet' : 'the delivery, parked'
+    case 'ci':
+      return ciPlace(step)
     case 'run':
       if (step.endedAt === null) return 'the run, whose jobs have all ended'
       return step.composing?.parkedAt == null
@@ -49,6 +52,13 @@ function place(step: Step): string {
     case 'report':
       return `${reportName(step)}, ${step.state === 'parked' ? 'parked' : 'not told yet'}`
   }
+}
+
+function ciPlace(step: CiStep): string {
+  const which = `CI job ${step.ciJob} (${safe(step.name, 60)})`
+  if (step.work.parkedAt !== null) return `what ${which} left to us, parked`
+  if (!step.started) return `${which}, which has no run yet`
+  return step.gate === null ? `${which}, to be closed` : `the gate ${safe(step.gate, 60)}, not played yet`
 }
 
 function jobPlace(step: JobStep): string {
@@ -78,6 +88,7 @@ function errorOf(step: Step): string | null {
       return step.work.lastError
     case 'run':
       return step.composing?.lastError ?? null
+    case 'ci':
     case 'report':
       return step.work.lastError
     case 'job':
@@ -98,6 +109,9 @@ function next(why: Why, step: Step, kind: Chain['stands']['kind']): string {
     case 'run':
       if (step.endedAt === null) return 'it is closed within seconds'
       return step.composing === null ? 'nothing' : tryWords(step.composing, why, 'it is composed')
+    case 'ci':
+      if (!step.started) return 'the CI job asks again'
+      return tryWords(step.work, why, step.gate === null ? 'it is looked after' : 'GitLab is asked for it')
     case 'report':
       return step.recovering ? recovery : tryWords(step.work, why, 'it is sent')
     case 'job':

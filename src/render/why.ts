@@ -2,6 +2,7 @@
 import { failureReasons, isFinal, type JobState, jobStates } from '../model/job-state.ts'
 import {
   type Chain,
+  type CiStep,
   type DeliveryStep,
   type JobStep,
   mostChains,
@@ -96,7 +97,7 @@ function drawn(line: Line, nameWidth: number, saysWidth: number, page: Page): st
 /** Ten lines of what went well tell less than one. */
 function folded(lines: readonly { line: Line; index: number }[], chain: Chain): Line[] {
   const out: Line[] = []
-  for (const kind of ['delivery', 'run', 'job', 'report'] as const) {
+  for (const kind of ['delivery', 'ci', 'run', 'job', 'report'] as const) {
     const steps = chain.steps.map((step, index) => ({ step, index })).filter(one => one.step.kind === kind)
     const quiet = steps.filter(({ step, index }) => isQuiet(step) && index !== chain.stands.step)
     const hidden = new Set(quiet.length > 8 ? quiet.slice(3).map(one => one.index) : [])
@@ -121,6 +122,8 @@ function linesOf(step: Step, page: Page): Line[] {
   switch (step.kind) {
     case 'delivery':
       return deliveryLines(step, page)
+    case 'ci':
+      return ciLines(step, page)
     case 'run':
       return runLines(step, page)
     case 'job':
@@ -147,6 +150,34 @@ function deliveryLines(step: DeliveryStep, page: Page): Line[] {
 }
 
 const recovering = 'waits until what has happened since the restored backup has been read'
+
+const ciWords = { attach: 'follows it', detach: 'ended at once', gate: 'ended at once' }
+
+function ciLines(step: CiStep, page: Page): Line[] {
+  const refused = !step.started && step.endedAt !== null
+  const which = `${safe(step.name, 60)}, CI job ${step.ciJob} of pipeline ${step.pipeline} by ${safe(step.by, 60)}`
+  const lines: Line[] = [
+    {
+      ...mark(refused ? 'bad' : step.endedAt === null ? 'open' : 'good'),
+      ...{ name: `CI ${step.mode}`, says: `${which}${refused ? ': refused' : ''}`, at: step.askedAt },
+    },
+  ]
+  if (refused) return [...lines, under(safe(step.result ?? 'no reason'), step.endedAt, 'bad')]
+  if (!step.started) return [...lines, under('it has no run yet: the CI job asks again', null, 'dim')]
+  if (step.wanted !== null) lines.push(under(`waits for ${safe(step.wanted.join(', '), 200)}`, null, 'dim'))
+  if (step.endedAt !== null) return [...lines, under(`→ ${safe(step.result ?? 'ended')}`, step.endedAt, 'plain')]
+  const how =
+    step.gate === null
+      ? ciWords[step.mode]
+      : `${ciWords.gate}; ${safe(step.gate, 60)} is played when its jobs have ended`
+  lines.push(step.mode === 'attach' ? under(`${how}; it last asked`, step.heardAt, 'dim') : under(how, null, 'dim'))
+  if (step.gateEarly) lines.push(under('its gate was played before the end: it is played again', null, 'warn'))
+  if (step.beginsBy !== null) lines.push(under('max_wait: cancelled unless it has begun', step.beginsBy, 'dim'))
+  if (step.work.parkedAt !== null || step.work.tries > 0) lines.push(...workLines(step.work, '', page))
+  else if (step.over && step.gate !== null && step.work.lastError !== null)
+    lines.push(under(safe(step.work.lastError), null, 'dim'))
+  return lines
+}
 
 function runLines(step: RunStep, page: Page): Line[] {
   const jobs = step.jobs === 0 ? 'no jobs' : countOf(step.jobs, 'job')

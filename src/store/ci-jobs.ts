@@ -46,10 +46,26 @@ export async function keepCiJob(db: Db, job: CiJobToKeep): Promise<CiJobRow> {
     .values({ id: newId(), ...job, beginsBy })
     .onConflictDoUpdate({
       target: [ciJobs.projectId, ciJobs.ciJobId],
-      set: { asked: job.asked, name: job.name, beginsBy },
+      // It may have been refused before.
+      set: { asked: job.asked, name: job.name, beginsBy, endedAt: null, result: null },
       setWhere: isNull(ciJobs.runId),
     })
   return (await findCiJob(db, job.projectId, job.ciJobId))!
+}
+
+/** What had no run, and got none: ended, with the reason. Nothing of one that has a run is changed. */
+export async function refuseCiJob(db: Db, job: CiJobToKeep, why: string): Promise<void> {
+  const refused = { endedAt: sql`now()`, result: why.slice(0, 2_000) }
+  // A token that was refused came with no order.
+  const order = job.name === String(job.ciJobId) ? {} : { name: job.name, asked: job.asked }
+  await db
+    .insert(ciJobs)
+    .values({ id: newId(), ...job, ...refused })
+    .onConflictDoUpdate({
+      target: [ciJobs.projectId, ciJobs.ciJobId],
+      set: { ...refused, ...order },
+      setWhere: isNull(ciJobs.runId),
+    })
 }
 
 /** Whether its run is of what it brought itself, and not of a push that it joined. */

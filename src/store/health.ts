@@ -22,6 +22,8 @@ export interface Overview {
     readonly attempts: number
     readonly runs: number
     readonly comments: number
+    readonly schedules: number
+    readonly ci_jobs: number
   }
   readonly unread: { readonly n: number; readonly age: number | null }
   readonly reports: readonly { readonly kind: string; readonly n: number; readonly age: number }[]
@@ -35,9 +37,20 @@ export interface Overview {
     readonly until: string | null
   }[]
   readonly jobs: readonly { readonly connection: string; readonly state: string; readonly n: number }[]
+  /** CI jobs that are not through. */
+  readonly ciJobs: readonly { readonly mode: string; readonly state: CiJobState; readonly n: number }[]
   /** Those in force. */
   readonly leases: readonly { readonly name: string; readonly holder: string }[]
 }
+
+/** What a CI job waits for: its run, the begin or the end of its batch jobs, or, when those have ended, that its gate is played and its row closed. */
+export type CiJobState = 'asked' | 'queued' | 'running' | 'ended'
+
+const ciJobsOpen = sql`select mode, state, count(*) as n from (
+  select c.asked->>'mode' as mode, case when c.run_id is null then 'asked' when bool_or(j.state in ('running', 'suspended')) then 'running'
+      when bool_or(j.state not in ('completed', 'failed', 'canceled', 'skipped')) then 'queued' else 'ended' end as state
+    from ci_jobs c left join jobs j on j.run_id = c.run_id and (c.wanted is null or c.wanted ? j.name)
+    where c.ended_at is null and c.parked_at is null group by c.id) o group by mode, state`
 
 /** Every part has a partial index of its own, so that it costs the same with a hundred thousand rows that are done. */
 export async function overview(db: Db): Promise<Overview> {
@@ -53,7 +66,10 @@ export async function overview(db: Db): Promise<Overview> {
         'reports', (select count(*) from reports where parked_at is not null),
         'attempts', (select count(*) from attempts where parked_at is not null),
         'runs', (select count(*) from runs where parked_at is not null),
-        'comments', (select count(*) from comments where parked_at is not null)),
+        'comments', (select count(*) from comments where parked_at is not null),
+        'schedules', (select count(*) from schedules where parked_at is not null),
+        'ci_jobs', (select count(*) from ci_jobs where parked_at is not null)),
+      'ciJobs', (select coalesce(json_agg(json_build_object('mode', mode, 'state', state, 'n', n)), '[]') from (${ciJobsOpen}) c),
       'unread', (select json_build_object('n', count(*), 'age', extract(epoch from now() - min(received_at))) from deliveries where done_at is null and parked_at is null),
       'reports', (select coalesce(json_agg(json_build_object('kind', kind, 'n', n, 'age', age)), '[]') from (
         select kind, count(*) as n, extract(epoch from now() - min(unsent_since)) as age from reports

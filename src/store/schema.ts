@@ -140,7 +140,10 @@ export const schedules = pgTable(
     tickAt: at('tick_at').notNull(),
     ...work,
   },
-  t => [index('schedules_due').on(t.tickAt).where(sql`parked_at is null`)],
+  t => [
+    index('schedules_due').on(t.tickAt).where(sql`parked_at is null`),
+    index('schedules_parked').on(t.parkedAt).where(sql`parked_at is not null`),
+  ],
 )
 
 export const runs = pgTable(
@@ -536,6 +539,7 @@ export const ciJobs = pgTable(
   t => [
     unique('ci_jobs_job').on(t.projectId, t.ciJobId),
     index('ci_jobs_open').on(t.nextAt).where(sql`ended_at is null and parked_at is null`),
+    index('ci_jobs_parked').on(t.parkedAt).where(sql`parked_at is not null`),
     index('ci_jobs_pipeline').on(t.projectId, t.pipelineId),
     index('ci_jobs_run').on(t.runId),
   ],

@@ -1,10 +1,11 @@
-import { and, asc, eq, inArray } from 'drizzle-orm'
+import { and, asc, desc, eq, inArray } from 'drizzle-orm'
 import { isFinal } from '../model/job-state.ts'
 import { stateOfRun } from '../model/needs.ts'
 import { reportState } from '../model/report-state.ts'
 import { standingOf } from '../model/standing.ts'
-import type { Chain, DeliveryStep, JobStep, PeerOfJob, ReportStep, RunStep, Step, Work } from '../model/why.ts'
+import type { Chain, CiStep, DeliveryStep, JobStep, PeerOfJob, ReportStep, RunStep, Step, Work } from '../model/why.ts'
 import { evidencePath } from '../render/links.ts'
+import type { CiJobRow } from '../store/ci-jobs.ts'
 import type { DeliveryRow } from '../store/deliveries.ts'
 import type { Db } from '../store/open.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
@@ -18,7 +19,7 @@ import {
   removalsOf,
   shortBranch,
 } from '../store/runs.ts'
-import { connections, deliveries, reports, runs } from '../store/schema.ts'
+import { ciJobs, connections, deliveries, reports, runs } from '../store/schema.ts'
 import type { Target } from './find.ts'
 
 /** How often a connection is asked, ms; null where nobody asks. */
@@ -40,6 +41,7 @@ export async function chainOf(
   const run = target.kind === 'run' ? await findRun(db, target.id) : null
   const deliveryId = target.kind === 'delivery' ? target.id : (run?.deliveryId ?? null)
   const delivery = deliveryId === null ? null : await deliveryOf(db, deliveryId)
+  if (target.kind === 'ci') return refusedChain(db, target.id, now)
   if (run === null && delivery === null) return null
   const told = run ?? (delivery === null ? null : await runBehind(db, delivery))
   const projectId = told?.projectId ?? delivery?.projectId ?? null
@@ -54,6 +56,7 @@ export async function chainOf(
       ...{ ...one, at: iso(one.at) },
       problem: problem === undefined ? null : { why: problem.why, nextAt: problem.nextAt.toISOString() },
     }))
+    steps.push(...(await ciSteps(db, told.id, all, now)))
     steps.push({ ...runStep(told, all, now), keptBy: told.keptBy, removed })
     steps.push(...(await jobSteps(db, shown, project, { pollEvery, now })))
     const sent = await db.select().from(reports).where(eq(reports.runId, told.id)).orderBy(asc(reports.id))
@@ -68,6 +71,45 @@ export async function chainOf(
     sha: told?.sha ?? delivery?.sha ?? null,
     steps,
     stands: standingOf(steps),
+  }
+}
+
+/** A CI job that has no run: it was refused, or the run is being written. */
+async function refusedChain(db: Db, id: string, now: Date): Promise<Chain | null> {
+  const [row] = await db.select().from(ciJobs).where(eq(ciJobs.id, id))
+  if (row === undefined) return null
+  const steps = [ciStep(row, [], now)]
+  const project = await findProject(db, row.projectId)
+  return {
+    project: project?.path ?? 'unknown project',
+    ...{ branch: row.branch, sha: row.sha, steps, stands: standingOf(steps) },
+  }
+}
+
+/** The newest of those that asked for a run. */
+const mostCiJobs = 20
+
+async function ciSteps(db: Db, runId: string, jobs: readonly JobRow[], now: Date): Promise<CiStep[]> {
+  const found = await db
+    .select()
+    .from(ciJobs)
+    .where(eq(ciJobs.runId, runId))
+    .orderBy(desc(ciJobs.ciJobId))
+    .limit(mostCiJobs)
+  return found.reverse().map(row => ciStep(row, jobs, now))
+}
+
+function ciStep(row: CiJobRow, jobs: readonly JobRow[], now: Date): CiStep {
+  const wanted = row.wanted === null ? jobs : jobs.filter(job => row.wanted!.includes(job.name))
+  return {
+    kind: 'ci',
+    ...{ id: row.id, ciJob: row.ciJobId, pipeline: row.pipelineId, name: row.name },
+    ...{ mode: row.asked.mode, gate: row.asked.gate, gateEarly: row.gateEarly, by: row.by.username },
+    ...{ askedAt: row.createdAt.toISOString(), wanted: row.wanted, started: row.runId !== null },
+    ...{ heardAt: row.heardAt.toISOString(), beginsBy: iso(row.beginsBy) },
+    ...{ result: row.result, endedAt: iso(row.endedAt) },
+    over: row.runId !== null && wanted.every(job => isFinal(job.state)),
+    work: workOf(row, row.endedAt === null, now),
   }
 }
 

@@ -1,11 +1,11 @@
 import { and, desc, eq, gte, inArray, like, lt, or, type SQL, sql } from 'drizzle-orm'
 import { isId } from '../model/id.ts'
 import type { Db } from '../store/open.ts'
-import { attempts, branches, deliveries, jobs, projects, reports, runs } from '../store/schema.ts'
+import { attempts, branches, ciJobs, deliveries, jobs, projects, reports, runs } from '../store/schema.ts'
 
 /** Where a chain begins: a run, or a delivery that started none. */
 export interface Target {
-  readonly kind: 'run' | 'delivery'
+  readonly kind: 'run' | 'delivery' | 'ci'
   readonly id: string
   readonly at: Date
 }
@@ -30,11 +30,22 @@ export async function findTargets(db: Db, asked: string): Promise<Found> {
   const lookedFor: string[] = []
   const found: Target[] = []
 
+  // From GitLab's own address of it, or its number, which may as well be one of a scheduler's.
+  const ofPage = /\/-\/(?:jobs|pipelines)\/(\d{1,15})\b/.exec(word)?.[1]
+  const number = ofPage ?? (/^#?\d{1,15}$/.test(word) ? word.replace('#', '') : null)
+  if (number !== null) lookedFor.push('a CI job or pipeline of GitLab')
+  const ofCi =
+    number === null
+      ? []
+      : await ciJobsWhere(db, or(eq(ciJobs.ciJobId, Number(number)), eq(ciJobs.pipelineId, Number(number)))!)
+  if (ofPage !== undefined) return { targets: newestFirst(ofCi), lookedFor, job: null }
+
   // From what has an index to what has none: the whole of the deliveries is only looked through for what nothing else knew.
   lookedFor.push('the key of a delivery')
   found.push(...(await deliveriesWhere(db, eq(deliveries.key, word))))
   if (isId(word)) {
     lookedFor.unshift('the id of a delivery, run, job, attempt or report')
+    found.push(...(await ciJobsWhere(db, eq(ciJobs.id, word))))
     found.push(...(await deliveriesWhere(db, eq(deliveries.id, word))))
     found.push(...(await runsWhere(db, eq(runs.id, word))))
     for (const table of [jobs, attempts, reports]) {
@@ -53,7 +64,7 @@ export async function findTargets(db: Db, asked: string): Promise<Found> {
     // `4711_3` is a task of the array 4711.
     const ids = [...new Set([word, word.replace(/[_[].*$/, '')])]
     const theirs = db.select({ id: attempts.runId }).from(attempts).where(inArray(attempts.nativeId, ids))
-    found.push(...(await runsWhere(db, inArray(runs.id, theirs))))
+    found.push(...(await runsWhere(db, inArray(runs.id, theirs))), ...ofCi)
   }
   const ref = fullRef(word)
   const ofRef = await db.select({ id: branches.id }).from(branches).where(eq(branches.ref, ref))
@@ -107,6 +118,17 @@ async function runsWhere(db: Db, condition: SQL): Promise<Target[]> {
     .orderBy(desc(runs.createdAt))
     .limit(most)
   return found.map(row => ({ kind: 'run', ...row }))
+}
+
+/** Those that have a run are told with it. */
+async function ciJobsWhere(db: Db, condition: SQL): Promise<Target[]> {
+  const found = await db
+    .select({ id: ciJobs.id, run: ciJobs.runId, at: ciJobs.createdAt })
+    .from(ciJobs)
+    .where(condition)
+    .orderBy(desc(ciJobs.createdAt))
+    .limit(most)
+  return found.map(({ id, run, at }) => (run === null ? { kind: 'ci', id, at } : { kind: 'run', id: run, at }))
 }
 
 async function deliveriesWhere(db: Db, condition: SQL): Promise<Target[]> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { standingOf } from '../../src/model/standing.ts'
-import type { DeliveryStep, JobStep, ReportStep, RunStep, Step, Why, Work } from '../../src/model/why.ts'
+import type { CiStep, DeliveryStep, JobStep, ReportStep, RunStep, Step, Why, Work } from '../../src/model/why.ts'
 import { renderParked } from '../../src/render/parked.ts'
 import { formatAgo, renderWhy } from '../../src/render/why.ts'
 import { hostileTexts } from './hostile.ts'
@@ -18,6 +18,12 @@ const delivery = (more: Partial<DeliveryStep> = {}): DeliveryStep => ({
 const runStep = (more: Partial<RunStep> = {}): RunStep => ({
   ...{ kind: 'run', id: run, state: 'running', cause: 'head:1', how: 'push by alice', by: 'alice', jobs: 1 },
   ...{ createdAt: at, endedAt: null, supersededBy: null, problem: null, mistakes: [], composing: null },
+  ...more,
+})
+const ci = (more: Partial<CiStep> = {}): CiStep => ({
+  ...{ kind: 'ci', id: run, ciJob: 4711, pipeline: 77, name: 'solve', mode: 'gate', gate: 'compops', by: 'alice' },
+  ...{ gateEarly: false, askedAt: at, wanted: null, started: true, heardAt: at, beginsBy: null, result: null },
+  ...{ endedAt: null, over: false, work: done },
   ...more,
 })
 const job = (more: Partial<JobStep> = {}): JobStep => ({
@@ -70,6 +76,22 @@ describe('where a chain stands', () => {
     expect(said([delivery(), runStep(), job(waiting)])).toContain('it is tried again in 30 s')
     const due = { ...waiting, retryAt: '2026-11-20T15:40:10.000Z' }
     expect(said([delivery(), runStep(), job(due)])).toContain('it is tried again at once')
+  })
+
+  it('of a CI job: at its batch job, then at its gate, and at the mistake where it has one', () => {
+    const ended = [runStep({ state: 'completed', endedAt: at }), job({ state: 'completed', peer: null }), report()]
+    expect(said([ci(), runStep(), job()])).toContain('It stands at: mesh, running')
+    const work = { ...done, lastError: 'compops is created: GitLab has not come to it yet', nextAt: at }
+    const waits = said([ci({ over: true, work }), ...ended])
+    expect(waits).toContain('It stands at: the gate compops, not played yet, compops is created')
+    expect(waits).toContain('GitLab is asked for it at once')
+    const refused = { ...work, tries: 3, lastError: '403 Forbidden', parkedAt: at }
+    expect(said([ci({ over: true, work: refused }), ...ended])).toContain(`\`compops retry ${run}\``)
+    const never = ci({ mode: 'detach', gate: null, started: false, endedAt: at, result: 'This id_token has expired' })
+    expect(said([never])).toContain('It ended there: refused. This id_token has expired')
+    expect(said([ci({ started: false })])).toContain(
+      'CI job 4711 (solve), which has no run yet; next: the CI job asks again',
+    )
   })
 
   it('reads like this', () => {

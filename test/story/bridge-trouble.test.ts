@@ -4,41 +4,13 @@ import { sql } from 'drizzle-orm'
 import { describe, expect, it, vi } from 'vitest'
 import { lookAfterCiJobs } from '../../src/bridge/look-after.ts'
 import { ciJobs, jobs, runs } from '../../src/store/schema.ts'
-import { ciJob, ciJobEnds, ciJobIs, included, runsCi, traceOf } from '../support/ci.ts'
+import { ask, ciJob, ciJobEnds, ciJobIs, included, own, runsCi, traceOf, waitingJob } from '../support/ci.ts'
 import { patience } from '../support/patience.ts'
 import { until } from '../support/until.ts'
-import { inWorld, type World } from '../support/world.ts'
+import { inWorld } from '../support/world.ts'
 
 // What may go wrong between a CI job and the cluster.
 vi.setConfig({ testTimeout: 240_000 * patience })
-
-const ciFile = (name = 'solve') => ({ '.gitlab-ci.yml': `${name}:\n  script: [x]\n` })
-
-/** A CI job that waits, and what it would ask with its token. */
-async function waitingJob(world: World, branch = 'main', files: Record<string, string> = {}) {
-  world.simulator.settings.ciJobs = 'wait'
-  const sha = await world.push(branch, { ...ciFile(), ...files })
-  const job = await ciJobIs(world, sha, 'solve', ['pending'])
-  const token = (claims: Record<string, unknown> = {}) => world.simulator.idToken(job.id, world.url, claims)
-  return { sha, job, token }
-}
-
-async function ask(
-  world: World,
-  token: string,
-  form: Record<string, string> | null,
-  path = '',
-  more: Record<string, string> = {},
-) {
-  const answer = await fetch(`${world.url}/bridge/v1/job${path}`, {
-    ...(form === null ? {} : { method: 'POST', body: new URLSearchParams(form) }),
-    headers: { authorization: `Bearer ${token}`, 'compops-holder': 'the-secret-of-this-job', ...more },
-  })
-  const body = (await answer.json()) as { detail?: string; run?: string; said?: string; state?: string }
-  return { ...body, status: answer.status, type: answer.headers.get('content-type') }
-}
-
-const own = { mode: 'detach', name: 'solve', script: 'true' }
 
 describe.concurrent('a CI job that should not ask', () => {
   it('is told why: an old token, one for others, a stolen one, a tag, a fork, a person without the right', () =>

@@ -71,3 +71,33 @@ export async function ciJobIs(
 }
 
 export const traceOf = (world: World, job: SimJob) => world.simulator.trace(job.id) ?? ''
+
+const ciFile = (name = 'solve') => ({ '.gitlab-ci.yml': `${name}:\n  script: [x]\n` })
+
+/** A CI job that waits, and what it would ask with its token. */
+export async function waitingJob(world: World, branch = 'main', files: Record<string, string> = {}) {
+  world.simulator.settings.ciJobs = 'wait'
+  const sha = await world.push(branch, { ...ciFile(), ...files })
+  const job = await ciJobIs(world, sha, 'solve', ['pending'])
+  const token = (claims: Record<string, unknown> = {}) => world.simulator.idToken(job.id, world.url, claims)
+  return { sha, job, token }
+}
+
+/** Asks the service as a CI job does; without a form it only looks. */
+export async function ask(
+  world: World,
+  token: string,
+  form: Record<string, string> | null,
+  path = '',
+  more: Record<string, string> = {},
+) {
+  const answer = await fetch(`${world.url}/bridge/v1/job${path}`, {
+    ...(form === null ? {} : { method: 'POST', body: new URLSearchParams(form) }),
+    headers: { authorization: `Bearer ${token}`, 'compops-holder': 'the-secret-of-this-job', ...more },
+  })
+  const body = (await answer.json()) as { detail?: string; run?: string; said?: string; state?: string }
+  return { ...body, status: answer.status, type: answer.headers.get('content-type') }
+}
+
+/** The form of a CI job that brings its own work. */
+export const own = { mode: 'detach', name: 'solve', script: 'true' }

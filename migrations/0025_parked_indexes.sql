@@ -1,0 +1,2 @@
+CREATE INDEX "ci_jobs_parked" ON "ci_jobs" USING btree ("parked_at") WHERE parked_at is not null;--> statement-breakpoint
+CREATE INDEX "schedules_parked" ON "schedules" USING btree ("parked_at") WHERE parked_at is not null;
