@@ -64,8 +64,9 @@ export async function findTargets(db: Db, asked: string): Promise<Found> {
     // `4711_3` is a task of the array 4711.
     const ids = [...new Set([word, word.replace(/[_[].*$/, '')])]
     const theirs = db.select({ id: attempts.runId }).from(attempts).where(inArray(attempts.nativeId, ids))
-    found.push(...(await runsWhere(db, inArray(runs.id, theirs))), ...ofCi)
+    found.push(...(await runsWhere(db, inArray(runs.id, theirs))))
   }
+  found.push(...ofCi)
   const ref = fullRef(word)
   const ofRef = await db.select({ id: branches.id }).from(branches).where(eq(branches.ref, ref))
   for (const { id } of ofRef) found.push(...(await runsWhere(db, eq(runs.branchId, id))))

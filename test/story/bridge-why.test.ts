@@ -57,6 +57,7 @@ describe.concurrent('compops why, of a CI job', () => {
   it('says what it waits for: its batch job, then its gate, and what GitLab says to that', () =>
     inWorld({}, async world => {
       const gate = join(world.place, 'gate')
+      world.simulator.addMember(world.project.id, world.bot.id, 40)
       const { sha, job, token } = await waitingJob(world, 'main', {
         '.gitlab-ci.yml':
           'solve:\n  script: [x]\ncompops:\n  needs: [solve]\n  when: manual\n  allow_failure: false\n  script: [x]\n',
@@ -90,7 +91,6 @@ describe.concurrent('compops why, of a CI job', () => {
         (await metrics(world)).includes('compops_ci_jobs{mode="gate",state="ended"} 1'),
       )
 
-      world.simulator.addMember(world.project.id, world.bot.id, 40)
       world.simulator.finishJob(job.id, 'success')
       await ciJobIs(world, sha, 'compops', ['pending', 'running', 'success'], 60)
       const over = await until('all to be told', async () => {
