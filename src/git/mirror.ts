@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { CompopsError } from '../errors.ts'
+import { CompopsError, UnreadableError } from '../errors.ts'
 import { GitError, gitWords } from './errors.ts'
 import { git } from './git.ts'
 import { inTurn } from './lock.ts'
-import { checkSha } from './names.ts'
+import { checkSha, isRefName, isSha } from './names.ts'
 import { isSuspect, lookedOver } from './suspect.ts'
 
 export { GitError, type GitErrorKind } from './errors.ts'
-export { listHeads, readHead } from './heads.ts'
 export { type Commit, changedPaths, isAncestor, listFiles, mergeBase, readCommit, readFile } from './read.ts'
 
 export interface MirrorOptions {
@@ -206,6 +205,51 @@ export async function fetchMirror(mirror: Mirror): Promise<void> {
       removeLeftovers(mirror),
     )
   })
+}
+
+/**
+ * All branches of the project as GitLab has them now: full ref to sha.
+ *
+ * @throws GitError rather than a partial listing.
+ */
+export async function listHeads(mirror: Mirror): Promise<ReadonlyMap<string, string>> {
+  return listRemote(mirror, ['--heads'], [])
+}
+
+/** Where a branch or tag stands on GitLab now; null when there is none of exactly that name. */
+export async function readHead(mirror: Mirror, ref: string): Promise<string | null> {
+  // A name that git cannot hold exists nowhere, and must not become a pattern.
+  if (!isRefName(ref)) return null
+  // A pattern matches ends of names too: refs/heads/x also finds refs/heads/a/refs/heads/x (git-ls-remote(1)).
+  return (await listRemote(mirror, ['--refs'], [ref])).get(ref) ?? null
+}
+
+async function listRemote(mirror: Mirror, options: string[], patterns: string[]): Promise<Map<string, string>> {
+  const args = ['ls-remote', '--quiet', ...options, '--', mirror.url, ...patterns]
+  const answer = await git(mirror, args, { remote: true })
+  const heads = new Map<string, string>()
+  for (const line of answer.stdout.toString().split('\n')) {
+    if (line === '') continue
+    const [sha = '', ref = ''] = line.split('\t')
+    if (!isSha(sha) || !ref.startsWith('refs/'))
+      throw new UnreadableError(`git ls-remote ${mirror.url}: cannot read ${JSON.stringify(line.slice(0, 200))}`)
+    heads.set(ref, sha)
+  }
+  if (heads.size === 0) await confirmEmpty(mirror, args)
+  return heads
+}
+
+/**
+ * An empty 200 answer, say of a proxy, passes for the "dumb" protocol with no branches at all (gitprotocol-http(5)), and would look like
+ * every branch deleted. A git server ends its listing with a flush packet.
+ */
+async function confirmEmpty(mirror: Mirror, args: string[]): Promise<void> {
+  const again = await git(mirror, args, { remote: true, environment: { GIT_TRACE_PACKET: '1' } })
+  if (again.stdout.length > 0)
+    throw new GitError('network', `git ls-remote ${mirror.url}: two listings differ; try again`)
+  if (!/packet:\s.*< 0000$/m.test(again.stderr)) {
+    throw new GitError('network', `git ls-remote ${mirror.url}: the answer is empty and not that of a git server`)
+  }
 }
 
 const keepRef = (sha: string) => `refs/compops/keep/${sha}`
