@@ -17,8 +17,8 @@ const commands: Readonly<Record<string, string>> = {
   why: 'say where a push, run or job stands: compops why ID|BRANCH [JOB]|SHA|NATIVE-ID [--json] [--last N]',
   status:
     'say how the run of a branch stands: compops status [BRANCH|RUN|COMMIT] [--watch] [--all [--last N]] [--json]',
-  plan: 'say what would run, without running it: compops plan [FILE | --branch BRANCH] [--scripts] [--offline] [--json]',
-  run: 'compute the head of a branch anew, or one of its jobs: compops run [BRANCH] [JOB] [--wait] [-- PARAM=VALUE...]',
+  plan: 'say what would run, without running it: compops plan [FILE | --branch BRANCH] [--scripts] [--offline] [--json] [-- KEY=VALUE...]',
+  run: 'compute the head of a branch anew, or one of its jobs: compops run [BRANCH] [JOB] [--wait] [-- KEY=VALUE...]',
   rerun: 'run again what failed, was cancelled or is missing: compops rerun [BRANCH] [--wait]',
   cancel: 'end a job, or all that is unfinished of a branch: compops cancel [BRANCH] [JOB]',
   hold: 'let nothing further of a job or branch begin: compops hold [BRANCH] [JOB] [--why TEXT]',

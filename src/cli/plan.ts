@@ -8,23 +8,32 @@ import { renderPlan } from '../render/plan-table.ts'
 import { explainProblems, filesOf } from '../spec/index.ts'
 import { CommandError, exitCodes, type Io, type RunCommand, terminalStyle, UsageError } from './command.ts'
 import { type Clone, readClone } from './person/clone.ts'
+import { readParameter } from './person/give.ts'
 import { checkOffline } from './person/offline.ts'
 import { openPerson, readPersonLine } from './person/person.ts'
 
 /**
  * `compops plan [FILE]`: what would run, without running it, from the `.compops.yml` of the clone as it stands on this disk, or from that file; `--branch NAME` from the file
  * that GitLab has there. `--scripts` shows also what would be submitted, line by line; `--offline` asks no service and tells only what is wrong in the file itself. Exit code 1
- * where something is.
+ * where something is. Behind `--` other values than those of the file: `-- degree=12 solve.mem=8G`.
  */
 export const run: RunCommand = async (args, io) => {
-  const line = readPersonLine(args, io.env, { flags: ['scripts', 'offline'], values: ['branch'], files: 1 })
+  const end = args.indexOf('--')
+  const values = end === -1 ? {} : Object.fromEntries(args.slice(end + 1).map(readParameter))
+  const line = readPersonLine(end === -1 ? args : args.slice(0, end), io.env, {
+    flags: ['scripts', 'offline'],
+    values: ['branch'],
+    files: 1,
+  })
   const branch = line.values.get('branch')
   const [given] = line.files
   if (branch !== undefined && (given !== undefined || line.flags.has('offline')))
     throw new UsageError('--branch is what GitLab has, a file what this disk has: which is meant?')
+  if (line.flags.has('offline') && end !== -1)
+    throw new UsageError('other values are applied by a service: leave --offline out')
   if (line.flags.has('offline')) return planOffline(await readClone(), given, line.flags.has('json'), io)
   const person = await openPerson(line, io)
-  const asked = branch === undefined ? await readLocal(person.clone, given) : { branch }
+  const asked = { ...(branch === undefined ? await readLocal(person.clone, given) : { branch }), values }
   const plan = await person.service.post(PlanAnswer, person.at('/plan'), asked)
   if (line.flags.has('json')) io.stdout.write(`${JSON.stringify(plan, null, 2)}\n`)
   else io.stdout.write(renderPlan(plan, { ...terminalStyle(io), scripts: line.flags.has('scripts') }))

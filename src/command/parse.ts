@@ -66,7 +66,7 @@ export function readWords(line: string, text: string): Written {
     const { word, quoted } = rest[at]!
     if (!behind && !quoted && word === '--') behind = true
     else if (behind) {
-      const [, name, value] = /^([A-Za-z_][A-Za-z0-9_.]{0,99})=([\s\S]*)$/.exec(word) ?? []
+      const [, name, value] = /^([A-Za-z0-9_][A-Za-z0-9_.-]{0,199})=([\s\S]*)$/.exec(word) ?? []
       if (name === undefined) problem ??= 'Behind `--` stand values like `degree=3`.'
       else values[name] = value!
     } else if (!quoted && /^--[a-z]/.test(word)) {

@@ -25,7 +25,7 @@ const longest = 60_000
 /** What would run, without running it: scripts, resources, where each value came from, and what it can cost at most. */
 export const planVerb: Verb = {
   also: [],
-  usage: '[job]',
+  usage: '[job] [-- key=value …]',
   summary: 'what would run: scripts, resources, where each value came from, what it can cost at most',
   right: 'see',
   target: 'none',
@@ -41,7 +41,16 @@ export const planVerb: Verb = {
     const file = await readSpecFile(mirror, sha)
     if (file === 'absent') throw new CompopsError(`${name} has no .compops.yml at ${sha.slice(0, 8)}`)
     // As a run that a command starts would read it.
-    const at = { rule, project: order.project, branch: { ref }, cause: 'note:0', sha, mirror, file } as const
+    const at = {
+      rule,
+      project: order.project,
+      branch: { ref },
+      cause: 'note:0',
+      sha,
+      mirror,
+      file,
+      values: order.args.values,
+    } as const
     const read = await readComputation(context, at)
     if (read.spec === null)
       return {

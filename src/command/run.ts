@@ -12,7 +12,7 @@ import type { Verb } from './verb.ts'
 /** `run`: the head of the branch anew, in a run of its own. `run <job>`: that job in the run of the head, also where it has completed. */
 export const runVerb: Verb = {
   also: ['test'],
-  usage: '[job|branch] [-- param=value …]',
+  usage: '[job|branch] [-- key=value …]',
   summary: 'computes the head of the branch anew; with a job: runs that one again, also where it has completed',
   right: 'change',
   target: 'job or branch',

@@ -11,7 +11,7 @@ import {
   type Scalar,
 } from 'yaml'
 
-/** Where something stands in a file; both count from 1. */
+/** Where something stands in a file; both count from 1. Line 0: in no file, and `file` says where instead. */
 export interface Place {
   readonly line: number
   readonly column: number

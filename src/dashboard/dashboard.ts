@@ -7,13 +7,14 @@ import { Refusal } from '../auth/refusal.ts'
 import { openSessions } from '../auth/session.ts'
 import { troubleWithGitLab } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
-import { describeError } from '../errors.ts'
+import { CompopsError, describeError } from '../errors.ts'
 import { formatTime } from '../render/amounts.ts'
 import { createLogReader } from '../results/log-reader.ts'
 import { isStoreError } from '../store/open.ts'
 import { addActs } from './acts.ts'
 import { loadAssets } from './assets.ts'
 import { addFiles } from './files.ts'
+import { addLaunch } from './launch.ts'
 import { addLive } from './live.ts'
 import { type Page, sections, stamp } from './page.ts'
 import { pages } from './pages/index.ts'
@@ -107,6 +108,10 @@ export function createDashboard(context: Context, door: Door): Hono | null {
       }
       return layout(c, visitor, trouble(error.status, error.message), error.status)
     }
+    if (error instanceof CompopsError && error.transient && !isStoreError(error)) {
+      context.log.warn({ step: 'dashboard', path: c.req.path, err: describeError(error) }, 'a page waits for a peer')
+      return layout(c, visitor, trouble(503, `${error.message}. Nothing is lost; try again in a little while.`), 503)
+    }
     context.log.error({ step: 'dashboard', path: c.req.path, err: describeError(error) }, 'a page could not be shown')
     if (isStoreError(error))
       return layout(
@@ -122,6 +127,7 @@ export function createDashboard(context: Context, door: Door): Hono | null {
   addSignIn(app, way, { gitlab, sessions, signIn: door.signIn })
   addLive(app, way)
   addActs(app, way)
+  addLaunch(app, way)
   addFiles(app, way)
 
   app.get('*', async (c, next) => {

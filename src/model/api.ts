@@ -188,11 +188,18 @@ export const ResultsAnswer = z.object({
 
 const short = z.string().min(1).max(1_000)
 
+const Values = z
+  .record(z.string().max(200), z.string().max(1_000))
+  .optional()
+  .describe(
+    'Other values than those of the file, for this one run: `degree`, `solve.mem`, `cluster`, `env.OMP_NUM_THREADS`.',
+  )
+
 export const CommandAsked = z.strictObject({
   branch: short.describe('The branch that it is given on.'),
   target: short.nullable().optional().describe('A job of its run, or another branch; without it the run as a whole.'),
   options: z.record(z.string().max(40), z.union([z.string().max(1_000), z.literal(true)])).optional(),
-  values: z.record(z.string().max(100), z.string().max(1_000)).optional().describe('Parameters of this one run.'),
+  values: Values,
   words: z.array(short).max(20).optional(),
 })
 
@@ -217,6 +224,7 @@ export const PlanAsked = z.strictObject({
     .record(short, z.string().max(1_200_000))
     .optional()
     .describe('Files that it names (batch scripts, templates), by path; others are read from the commit.'),
+  values: Values,
 })
 
 export const PlanAnswer = z.object({
@@ -230,6 +238,11 @@ export const PlanAnswer = z.object({
     .array(z.object({ name: z.string(), why: z.string() }))
     .describe('Jobs that a push would not run, by their `rules`; `notices` tell of them too.'),
   cost: Cost,
+  approval: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe('Why its jobs would be held until a Maintainer approves; null where none has to.'),
   jobs: z.array(
     z.object({
       name: z.string(),

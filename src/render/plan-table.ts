@@ -38,6 +38,7 @@ export function renderPlan(plan: PlanAnswer, { colour = false, width, scripts }:
     lines.push(...columns(rows, paint).map(line => `  ${line}`), '')
   }
   for (const notice of plan.notices) lines.push(`  ${paint('warn', safe(notice))}`)
+  if (plan.approval !== null) lines.push(`  ${paint('warn', `It would be held: ${safe(plain(plan.approval), 300)}.`)}`)
   if (plan.refused !== null) lines.push(`  ${paint('warn', `A push would run nothing: ${safe(plan.refused)}.`)}`)
   return `${lines.join('\n').replace(/\n+$/, '')}\n\n`
 }

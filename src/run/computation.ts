@@ -44,6 +44,8 @@ export interface ComputationToRead {
   readonly file: { readonly text: string } | 'too large' | 'not a file'
   /** Files in the place of those of the commit, by path: of a plan. */
   readonly files?: ReadonlyMap<string, string>
+  /** Other values than those of the file, as text: of this one run. */
+  readonly values?: Readonly<Record<string, string>> | undefined
   /** The file is not committed yet: what else is not, nobody knows. */
   readonly uncommitted?: boolean
 }
@@ -98,6 +100,7 @@ async function read(context: Context, start: ComputationToRead): Promise<Computa
     ...specSite(context.config, rule),
     templates: context.templates,
     secrets,
+    ...(start.values === undefined ? {} : { overrides: start.values }),
     async readFile(path) {
       const own = start.files?.get(path)
       if (own !== undefined) return own

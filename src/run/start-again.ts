@@ -27,7 +27,7 @@ export interface RunToStartAgain {
   readonly how: string
   /** Only these jobs and what they need; left out: all. */
   readonly only?: readonly string[] | undefined
-  /** Other values of parameters of the jobs, as text. */
+  /** Other values than those of the file, as text, see spec/overrides.ts. */
   readonly values?: Readonly<Record<string, string>> | undefined
   readonly deliveryId?: string | null
   readonly within?: Within | undefined

@@ -8,12 +8,13 @@ import { ciJobOfRef } from '../model/ci.ts'
 import { type Approval, costOf, isAbove } from '../model/cost.ts'
 import { newId } from '../model/id.ts'
 import type { JobHold } from '../model/job-hold.ts'
-import type { JobSpec, ParamValue } from '../model/job-spec.ts'
+import type { JobSpec } from '../model/job-spec.ts'
 import type { JobState } from '../model/job-state.ts'
 import { specsNamed } from '../model/matrix.ts'
 import { jobNeeds, waitsFor } from '../model/needs.ts'
 import type { Cause, Person } from '../model/run.ts'
 import { approvalWanted } from '../render/approval.ts'
+import { said } from '../spec/index.ts'
 import { moveHead } from '../store/branches.ts'
 import { transact } from '../store/open.ts'
 import type { ProjectRow } from '../store/projects.ts'
@@ -21,7 +22,7 @@ import { type BranchRow, findRunElsewhere, type RunRow, shortBranch } from '../s
 import { branches, jobs, runs } from '../store/schema.ts'
 import { placeOf, touchTree } from '../store/tree.ts'
 import type { Within } from './begin-again.ts'
-import { hasCiFile, needNoParent, readComputation, refuseParent } from './computation.ts'
+import { type Computation, hasCiFile, needNoParent, readComputation, refuseParent } from './computation.ts'
 import { openGate } from './gates.ts'
 import { refuseNeeds } from './needs-across.ts'
 import { basisNow, parentFacts, settleParent, useOfParent } from './parent.ts'
@@ -46,7 +47,7 @@ export interface RunToStart {
   readonly again?: boolean
   /** Only these jobs and what they need; left out: all. */
   readonly only?: readonly string[] | undefined
-  /** Other values of parameters, as text. */
+  /** Other values than those of the file, as text, see spec/overrides.ts. */
   readonly values?: Readonly<Record<string, string>> | undefined
   readonly within?: Within | undefined
 }
@@ -60,7 +61,8 @@ export async function startRun(context: Context, start: RunToStart): Promise<str
   let computation = read
   const hasCi = await hasCiFile(start.mirror, start.sha)
   const runId = newId()
-  const specs = withValues(withNeeds(read.spec?.jobs ?? [], start.only), start.values ?? {})
+  const specs = withNeeds(read.spec?.jobs ?? [], start.only)
+  checkValues(start, read, specs)
   const schedule = read.spec?.schedule ?? null
   const noJobs = `no job of .compops.yml is for this (${read.notices.join('; ')})`
   const approval = approvalFor(start.rule, specs)
@@ -194,37 +196,16 @@ function withNeeds(all: readonly JobSpec[], only: readonly string[] | undefined)
   return all.filter(job => wanted.has(job.name))
 }
 
-/** `degree=12` for each job that has such a parameter. Throws where none has: a slip of the pen must not start hours of the wrong computation. */
-function withValues(all: readonly JobSpec[], values: Readonly<Record<string, string>>): readonly JobSpec[] {
-  const names = Object.keys(values)
-  if (names.length === 0 || all.length === 0) return all
-  const known = new Set(all.flatMap(job => Object.keys(job.params)))
-  const strange = names.find(name => !known.has(name))
-  if (strange !== undefined)
-    throw new CompopsError(
-      `no job has a parameter ${strange}${known.size === 0 ? '' : `; there are: ${[...known].slice(0, 30).join(', ')}`}`,
-    )
-  return all.map(job => {
-    const own = names.filter(name => Object.hasOwn(job.params, name))
-    const given = own.map(name => [name, valueLike(job.params[name]!, values[name]!)] as const)
-    const from = own.map(name => [`params.${name}`, 'the command'] as const)
-    return {
-      ...job,
-      params: { ...job.params, ...Object.fromEntries(given) },
-      origins: { ...job.origins, ...Object.fromEntries(from) },
-    }
-  })
-}
-
-/** Of the kind that the file has there, where the text is one. */
-function valueLike(before: ParamValue, text: string): ParamValue {
-  if (typeof before === 'boolean' && /^(true|false)$/.test(text)) return text === 'true'
-  if (typeof before === 'number' && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text)
-  return text
+/** With other values it is no push that a wrong file makes fail: whoever asked is told, and nothing starts. So it is where they are of no job that runs. */
+function checkValues(start: RunToStart, read: Computation, specs: readonly JobSpec[]): void {
+  if (Object.keys(start.values ?? {}).length === 0) return
+  if (read.spec === null) throw new CompopsError(read.problem ?? 'the file cannot be read')
+  if (specs.length > 0 && !specs.some(job => Object.values(job.origins).includes(said.file!)))
+    throw new CompopsError(`none of the jobs that would run has ${Object.keys(start.values ?? {}).join(', ')}`)
 }
 
 /** The limit of this moment: what a site changes later holds for later runs. */
-function approvalFor(rule: ProjectConfig, specs: readonly JobSpec[]): Approval | null {
+export function approvalFor(rule: ProjectConfig, specs: readonly JobSpec[]): Approval | null {
   const { approval: limit } = rule
   if (limit === undefined || specs.length === 0) return null
   const estimate = costOf(specs)

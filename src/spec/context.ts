@@ -74,6 +74,8 @@ export interface SpecContext<File = string | null> {
   /** The site's limits for the project; left out: those of the clusters alone. */
   readonly policy?: Policy
   readonly limits?: Partial<SpecLimits>
+  /** What a person says beside the file, see {@link import('./overrides.ts').applyOverrides}. */
+  readonly overrides?: Readonly<Record<string, string>>
 }
 
 export type SharedFile =

@@ -12,6 +12,7 @@ export type {
 export { specLimits } from './context.ts'
 export { describeProblem, explainProblems, whereIs } from './explain.ts'
 export { jsonSchema } from './json-schema.ts'
+export { type Overrides, said } from './overrides.ts'
 export type { LeftOut } from './present.ts'
 export { filesOf, parseSpec, readSpec } from './read.ts'
 export { nextTick } from './schedule.ts'

@@ -46,7 +46,7 @@ function chooseCluster(
 }
 
 function lineOf({ file = '.compops.yml', line }: Place): Origin {
-  return `${file} line ${line}`
+  return line === 0 ? file : `${file} line ${line}`
 }
 
 /** One job with everything applied: cluster default, then the lines of its batch script, then `defaults`, then its own keys; each later one wins. */

@@ -19,7 +19,7 @@ export function collectProblems(most = 100): Problems {
       !kept.some(
         p =>
           // What several jobs inherit is told once.
-          (p.path === problem.path || problem.line !== null) &&
+          (p.path === problem.path || problem.line !== null || problem.file !== undefined) &&
           p.file === problem.file &&
           p.line === problem.line &&
           p.column === problem.column &&
@@ -33,8 +33,8 @@ export function collectProblems(most = 100): Problems {
       add({
         ...(at.file === undefined ? {} : { file: at.file }),
         path,
-        line: at.line,
-        column: at.column,
+        line: at.line === 0 ? null : at.line,
+        column: at.line === 0 ? null : at.column,
         message,
         remedy,
       }),

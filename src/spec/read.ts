@@ -5,6 +5,7 @@ import { checkSpec, namedFiles } from './check.ts'
 import { type Occasion, type SpecContext, type SpecLimits, type SpecResult, specLimits } from './context.ts'
 import { type ExpandedFile, expandFile } from './expand.ts'
 import { readIncludes } from './includes.ts'
+import { applyOverrides } from './overrides.ts'
 import { collectProblems, type Problems } from './problems.ts'
 import { type RuleFacts, ruleQuestions } from './rules.ts'
 import { createYamlReader, type YamlAnswer, type YamlReader } from './yaml-reader.ts'
@@ -19,7 +20,7 @@ export function readSpec(text: string, context: SpecContext): SpecResult {
   if (!located.ok) return refused(text, located, problems)
   const file = expandFile(located.root, limits, problems)
   if (file === null) return failed(text, problems)
-  return conclude(text, file, {
+  return conclude(text, applyOverrides(file, context.overrides ?? {}), {
     context,
     limits,
     problems,
@@ -38,7 +39,8 @@ const sharedReader = createYamlReader()
 
 /**
  * `.compops.yml` as jobs or mistakes: sizes first, then YAML in a thread of its own with a deadline, then what it includes, then the files that jobs name and what
- * `rules` ask, then the checking, which is linear. Rejects only with what `readFile`, `readShared` and the occasion throw.
+ * `rules` ask, then the checking, which is linear. Rejects only with what `readFile`, `readShared` and the occasion throw, and
+ * for values beside the file that mean nothing in it.
  */
 export async function parseSpec(
   text: string,
@@ -67,8 +69,9 @@ export async function parseSpec(
     limits,
     problems,
   )
-  const file = expandFile(included.root, limits, problems)
-  if (file === null) return failed(text, problems)
+  const expanded = expandFile(included.root, limits, problems)
+  if (expanded === null) return failed(text, problems)
+  const file = applyOverrides(expanded, context.overrides ?? {})
   const files = new Map<string, string | null>()
   for (const path of namedFiles(file.root).slice(0, limits.jobs)) files.set(path, await context.readFile(path))
   return conclude(text, file, {

@@ -158,6 +158,7 @@ describe('a plan in a terminal', () => {
       notices: [],
       left_out: [],
       cost,
+      approval: null,
     },
     jobs: [
       {

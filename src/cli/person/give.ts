@@ -54,7 +54,8 @@ export async function giveCommand(given: Given, args: readonly string[], io: Io)
   return ended === null ? 0 : verdictOf(ended)
 }
 
-function readParameter(text: string): [string, string] {
+/** `degree=12`, behind `--`. */
+export function readParameter(text: string): [string, string] {
   const at = text.indexOf('=')
   if (at < 1) throw new UsageError(`${JSON.stringify(text)} is no parameter: name=value`)
   return [text.slice(0, at), text.slice(at + 1)]

@@ -2,6 +2,7 @@ import { auditPage } from './audit.ts'
 import { clustersPage } from './clusters.ts'
 import { deliveriesPage, deliveryPage } from './deliveries.ts'
 import { jobPage } from './job.ts'
+import { launchPage } from './launch.ts'
 import { overviewPage } from './overview.ts'
 import { projectsPage } from './projects.ts'
 import { runPage } from './run.ts'
@@ -16,6 +17,8 @@ export const pages: readonly PageKind[] = [
   runPage,
   jobPage,
   projectsPage,
+  // Below the project, whose own page takes whatever is left.
+  launchPage,
   treePage,
   clustersPage,
   deliveriesPage,

@@ -23,6 +23,7 @@ import { jobsOf, loadRun, type RunRow } from '../../store/runs.ts'
 import { type Act, actsOf } from '../act-list.ts'
 import { listRegion, region } from '../page.ts'
 import { type Html, render } from '../template.ts'
+import { launchQuery } from './launch.ts'
 import { addressesOf, type PageKind, type Site } from './site.ts'
 import { type Bar, heatStrip, progressBar, stateBar, timeline } from './strip.ts'
 import { askedInWords, tasksOf } from './words.ts'
@@ -59,6 +60,9 @@ export const runPage: PageKind = {
         ...{ jobs: to.jobs({ when: 'all', project: project.path, search: run.branch }) },
         commit: to.inGitLab(project.path, 'commit', run.sha),
         branch: to.inGitLab(project.path, 'tree', run.branch),
+        launch: row.ref.startsWith('refs/heads/')
+          ? `${to.launch(project.path)}?${launchQuery({ branch: run.branch, set: [] })}`
+          : null,
         evidence: page.evidenceUrl,
         branchPage:
           run.endedAt === null ? null : to.inGitLab(project.path, 'blob', evidenceBranch, branchPath(run.branch, 'md')),

@@ -66,6 +66,7 @@ export const treePage: PageKind = {
           clusters: rule.clusters.join(', '),
         },
         jobs: to.jobs({ when: 'all', project: project.path }),
+        launch: to.launch(project.path),
         gitlab: to.inGitLab(project.path),
       },
       regions: [
