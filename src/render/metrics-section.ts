@@ -1,11 +1,10 @@
 /** The numbers of a run beside those of its parent and of the target branch. */
 
-import type { MetricWish } from '../model/job-spec.ts'
 import { isFinal } from '../model/job-state.ts'
-import type { Run } from '../model/run.ts'
 import { countOf, formatDuration, formatNumber, formatPercent, secondsBetween } from './amounts.ts'
 import { runUrl } from './links.ts'
 import { code, inline, link, prose } from './markdown.ts'
+import { type Metric, metricsOf, type Verdict, verdictOf } from './metrics.ts'
 import { lastAttempt } from './outcome.ts'
 import type { Comparison, Effort, PageView } from './page.ts'
 
@@ -46,40 +45,6 @@ export function metricsSection(view: PageView, effort: Effort) {
     rest: rest > 0 ? link(`and ${countOf(rest, 'more metric')}`, runUrl(view.publicUrl, view.run)) : null,
     problems,
   }
-}
-
-/** Under their own names; where two jobs use one name, under `job: name`. */
-function metricsOf(run: Run): Map<string, Metric> {
-  const found = run.jobs.flatMap(job =>
-    Object.entries(lastAttempt(job)?.collected?.metrics ?? {}).map(([name, value]) => ({ job, name, value })),
-  )
-  const times = new Map<string, number>()
-  for (const { name } of found) times.set(name, (times.get(name) ?? 0) + 1)
-  return new Map(
-    found.map(({ job: { name: of, spec }, name, value }) => {
-      const wish = Object.hasOwn(spec.better ?? {}, name) ? (spec.better?.[name] ?? null) : null
-      return [times.get(name) === 1 ? name : `${of}: ${name}`, { value, wish, noise: spec.noise ?? 0 }]
-    }),
-  )
-}
-
-interface Metric {
-  readonly value: number
-  readonly wish: MetricWish | null
-  readonly noise: number
-}
-
-type Verdict = { readonly how: 'better' | 'worse' | 'noise' | 'same' | 'lower' | 'higher'; readonly by: string }
-
-/** Which way is better is said only where somebody said so; what is noise is said before both. */
-function verdictOf({ value, wish, noise }: Metric, other: number): Verdict | null {
-  if (other === value) return { how: 'same', by: '' }
-  if (other === 0 || !Number.isFinite(value / other)) return null
-  const change = (value - other) / Math.abs(other)
-  const by = formatPercent(Math.abs(change))
-  if (Math.abs(change) <= noise) return { how: 'noise', by }
-  if (wish === null) return { how: change < 0 ? 'lower' : 'higher', by }
-  return { how: (wish === 'lower') === change < 0 ? 'better' : 'worse', by }
 }
 
 function inWords({ how, by }: Verdict): string {

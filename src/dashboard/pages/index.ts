@@ -1,5 +1,6 @@
 import { auditPage } from './audit.ts'
 import { clustersPage } from './clusters.ts'
+import { comparePage } from './compare.ts'
 import { deliveriesPage, deliveryPage } from './deliveries.ts'
 import { jobPage } from './job.ts'
 import { launchPage } from './launch.ts'
@@ -19,6 +20,7 @@ export const pages: readonly PageKind[] = [
   projectsPage,
   // Below the project, whose own page takes whatever is left.
   launchPage,
+  comparePage,
   treePage,
   clustersPage,
   deliveriesPage,

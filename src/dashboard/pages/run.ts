@@ -23,6 +23,7 @@ import { jobsOf, loadRun, type RunRow } from '../../store/runs.ts'
 import { type Act, actsOf } from '../act-list.ts'
 import { listRegion, region } from '../page.ts'
 import { type Html, render } from '../template.ts'
+import { compareQuery } from './compare.ts'
 import { launchQuery } from './launch.ts'
 import { addressesOf, type PageKind, type Site } from './site.ts'
 import { type Bar, heatStrip, progressBar, stateBar, timeline } from './strip.ts'
@@ -60,6 +61,7 @@ export const runPage: PageKind = {
         ...{ jobs: to.jobs({ when: 'all', project: project.path, search: run.branch }) },
         commit: to.inGitLab(project.path, 'commit', run.sha),
         branch: to.inGitLab(project.path, 'tree', run.branch),
+        compare: `${to.compare(project.path)}?${compareQuery([...(run.parent == null ? [] : [run.parent.branch]), run.id])}`,
         launch: row.ref.startsWith('refs/heads/')
           ? `${to.launch(project.path)}?${launchQuery({ branch: run.branch, set: [] })}`
           : null,

@@ -42,6 +42,7 @@ export function addressesOf({ base, context }: Site) {
     job: (run: string, job: string) => `${base}/runs/${segment(run)}/jobs/${segment(job)}`,
     act: (run: string, verb: string, job: string | null, back: string) =>
       `${base}/runs/${segment(run)}/act/${segment(verb)}?${new URLSearchParams({ ...(job === null ? {} : { job }), back })}`,
+    compare: (path: string) => `${base}/projects/${pathUrl(path)}/-/compare`,
     launch: (path: string) => `${base}/projects/${pathUrl(path)}/-/launch`,
     project: (path: string) => `${base}/projects/${pathUrl(path)}`,
     jobs: (query: Readonly<Record<string, string>>) => {

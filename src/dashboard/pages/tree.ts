@@ -67,6 +67,7 @@ export const treePage: PageKind = {
         },
         jobs: to.jobs({ when: 'all', project: project.path }),
         launch: to.launch(project.path),
+        compare: to.compare(project.path),
         gitlab: to.inGitLab(project.path),
       },
       regions: [
