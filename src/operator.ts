@@ -7,7 +7,6 @@ import { createGunzip, createGzip } from 'node:zlib'
 import { Hono } from 'hono'
 import type { Cluster } from './cluster/cluster.ts'
 import type { Audit, Log, Secrets } from './log.ts'
-import { describeHold } from './model/hold.ts'
 import { isId, newId } from './model/id.ts'
 import { mostChains } from './model/why.ts'
 import { answerPiece, pieceAsked } from './results/answer.ts'
@@ -15,8 +14,9 @@ import { findResults } from './results/find.ts'
 import { keepRun } from './results/keep.ts'
 import { resultsOf } from './results/manifest.ts'
 import { readPiece } from './results/piece.ts'
+import { holdCluster, resumeCluster } from './run/hold-cluster.ts'
 import { dumpTo } from './store/dump.ts'
-import { liftHold, setHold } from './store/holds.ts'
+import type { setHold } from './store/holds.ts'
 import { loadOfLastDay } from './store/load.ts'
 import { parkedRows, retryParked } from './store/parked.ts'
 import type { Wake } from './wake.ts'
@@ -112,15 +112,7 @@ export function createOperatorApp(context: OperatorContext): Hono {
   app.post('/hold', async c => {
     const asked = readHold(await c.req.json().catch(() => null), context.clusters)
     if (typeof asked === 'string') return answer({ error: asked }, 400)
-    const hold = await setHold(context.db, asked)
-    tellHold(
-      context,
-      `cluster ${hold.mode === 'pause' ? 'paused' : 'drained'}`,
-      hold.cluster,
-      hold.by,
-      describeHold(hold),
-    )
-    return answer({ hold })
+    return answer({ hold: await holdCluster(context, asked) })
   })
 
   app.post('/resume', async c => {
@@ -129,9 +121,7 @@ export function createOperatorApp(context: OperatorContext): Hono {
     const by = typeof body?.by === 'string' ? body.by.slice(0, 100) : 'the operator'
     const unknown = unknownCluster(cluster, context.clusters)
     if (unknown !== null) return answer({ error: unknown }, 400)
-    const lifted = await liftHold(context.db, cluster)
-    if (lifted !== null) tellHold(context, 'cluster resumed', cluster, by, `${cluster} goes on`)
-    return answer({ lifted: lifted !== null })
+    return answer({ lifted: await resumeCluster(context, cluster, by) })
   })
 
   // Written to a file first: a slow reader would hold the transaction, and with it the embedded database.
@@ -161,12 +151,6 @@ export function createOperatorApp(context: OperatorContext): Hono {
     return answer({ error: error.message }, 500)
   })
   return app
-}
-
-function tellHold(context: OperatorContext, act: string, cluster: string, by: string, result: string): void {
-  context.log.info({ step: 'operator', cluster, by }, result)
-  context.audit?.record({ act, by, cluster, result })
-  for (const topic of ['prepare', 'submit', 'poll'] as const) context.wake.call(topic)
 }
 
 function unknownCluster(cluster: string, known: OperatorContext['clusters']): string | null {

@@ -1,9 +1,10 @@
-import { asLine, asSwitch, type Read } from './fields.ts'
+import { asLine, asSwitch, listOf, type Read } from './fields.ts'
 import type { DashboardConfig } from './schema.ts'
 import { openSection } from './section.ts'
 import { isLoopback, longSecret, readSecret, type Surroundings } from './values.ts'
+import { quote } from './yaml.ts'
 
-const keys = ['application_id', 'secret', 'secret_file', 'open']
+const keys = ['application_id', 'secret', 'secret_file', 'open', 'admins']
 
 /** Who may see the pages: whoever signs in with GitLab, or everybody who reaches this machine's own loopback. */
 export function readDashboard(
@@ -25,12 +26,17 @@ export function readDashboard(
         )
         return undefined
       }
-      if (open && ['application_id', 'secret', 'secret_file'].some(key => section.has(key))) {
-        section.complain('open', '`open` and an application of GitLab both stand here.', 'Keep one of them.')
+      if (open && ['application_id', 'secret', 'secret_file', 'admins'].some(key => section.has(key))) {
+        section.complain(
+          'open',
+          '`open` and what only matters where people sign in both stand here.',
+          'Keep one of them.',
+        )
         return undefined
       }
       if (open) return { kind: 'open' }
     }
+    const admins = section.read('admins', listOf(asUsername)) ?? []
     const remedy =
       'In GitLab, as an administrator or in a group: Applications, redirect URI `<public_url>/sign-in/back`, confidential, scope `read_api`.'
     const applicationId = section.need('application_id', asLine, remedy)
@@ -45,8 +51,17 @@ export function readDashboard(
       return undefined
     }
     if (applicationId === undefined || secret == null) return undefined
-    return { kind: 'sign in', applicationId, secret }
+    return { kind: 'sign in', applicationId, secret, admins }
   }
+}
+
+/** As GitLab has them: `alice`, not `@alice` and not a name; upper and lower case are the same to it. */
+const asUsername: Read<string> = (node, path, report) => {
+  const text = asLine(node, path, report)
+  if (text === undefined) return undefined
+  if (/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$/.test(text)) return text.toLowerCase()
+  report(node, path, `${quote(text)} is no username of GitLab.`, 'Write it without @: alice.')
+  return undefined
 }
 
 const bracketed = (host: string) => (host.includes(':') ? `[${host}]` : host)

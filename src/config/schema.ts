@@ -31,8 +31,13 @@ export interface Config {
 }
 
 export type DashboardConfig =
-  /** An application of GitLab's, by which people sign in. */
-  | { readonly kind: 'sign in'; readonly applicationId: string; readonly secret: SecretSource }
+  /** An application of GitLab's, by which people sign in. `admins`: usernames, in lower case, of who may hold clusters back and sees what is asked of them. */
+  | {
+      readonly kind: 'sign in'
+      readonly applicationId: string
+      readonly secret: SecretSource
+      readonly admins: readonly string[]
+    }
   /** Everybody on this machine, as the service itself: for a demo. */
   | { readonly kind: 'open' }
 

@@ -14,11 +14,12 @@ import { isStoreError } from '../store/open.ts'
 import { addActs } from './acts.ts'
 import { loadAssets } from './assets.ts'
 import { addFiles } from './files.ts'
+import { addHoldActs } from './hold-acts.ts'
 import { addLaunch } from './launch.ts'
 import { addLive } from './live.ts'
 import { type Page, sections, stamp } from './page.ts'
 import { pages } from './pages/index.ts'
-import type { Desk, Site } from './pages/site.ts'
+import { type Desk, decoded, type Site } from './pages/site.ts'
 import { secure } from './safety.ts'
 import { takeSaid } from './said.ts'
 import { addSignIn } from './sign-in.ts'
@@ -81,7 +82,8 @@ export function createDashboard(context: Context, door: Door): Hono | null {
     )
     const shared = { base, now, zone: config.timeZone }
     const body = new Html(render(page.template, { ...shared, ...page.view, regions }))
-    const navigation = sections.map(name => ({
+    const shown = sections.filter(name => name !== 'load' || visitor?.admin === true)
+    const navigation = shown.map(name => ({
       ...{ name, label: name[0]!.toUpperCase() + name.slice(1), here: name === page.section },
       href: `${base}${name === 'overview' ? '/' : name === 'scheduler' ? '/jobs' : `/${name}`}`,
     }))
@@ -128,6 +130,7 @@ export function createDashboard(context: Context, door: Door): Hono | null {
   addLive(app, way)
   addActs(app, way)
   addLaunch(app, way)
+  addHoldActs(app, way)
   addFiles(app, way)
 
   app.get('*', async (c, next) => {
@@ -177,13 +180,4 @@ function welcome(ended: boolean): Page {
 function trouble(status: number, message: string): Page {
   const title = status === 404 ? 'Not here' : status === 403 ? 'Not for you' : 'Trouble'
   return { title, section: 'overview', template: 'trouble', view: { title, message }, regions: [] }
-}
-
-/** What cannot be decoded is nobody's name. */
-function decoded(text: string | undefined): string {
-  try {
-    return decodeURIComponent(text ?? '')
-  } catch {
-    return ''
-  }
 }

@@ -22,7 +22,7 @@ export interface Page {
   readonly regions: readonly Region[]
 }
 
-export const sections = ['overview', 'scheduler', 'projects', 'clusters', 'deliveries', 'audit'] as const
+export const sections = ['overview', 'scheduler', 'projects', 'clusters', 'deliveries', 'audit', 'load'] as const
 export type Section = (typeof sections)[number]
 
 export function region(id: string, html: string): Region {

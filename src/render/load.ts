@@ -10,7 +10,7 @@ export interface LoadStyle {
 }
 
 /** What is promised to those who run a scheduler, in the long run. */
-const promised = 0.2
+export const promisedCommands = 0.2
 const hour = 3_600_000
 
 export function renderLoad(load: readonly HourOfLoad[], style: LoadStyle): string {
@@ -28,13 +28,13 @@ export function renderLoad(load: readonly HourOfLoad[], style: LoadStyle): strin
     })
     const sum = (key: 'logins' | 'programs' | 'schedulerCommands') => own.reduce((n, row) => n + row[key], 0)
     const busiest = Math.max(...own.map(row => row.schedulerCommands)) / 3_600
-    const verdict = `At most ${busiest < 0.01 ? 'less than 0.01' : busiest.toFixed(2)} commands of the scheduler a second over an hour; ${promised} are promised.`
+    const verdict = `At most ${busiest < 0.01 ? 'less than 0.01' : busiest.toFixed(2)} commands of the scheduler a second over an hour; ${promisedCommands} are promised.`
     return [
       `  ${paint('bold', connection)}`,
       `  ${'hour'.padEnd(hourWidth)}${head('logins')}${head('programs')}${head('scheduler')}`,
       ...rows,
       `  ${'24 hours'.padEnd(hourWidth)}${cell(sum('logins'))}${cell(sum('programs'))}${cell(sum('schedulerCommands'))}`,
-      `  ${paint(busiest > promised ? 'warn' : 'dim', verdict)}`,
+      `  ${paint(busiest > promisedCommands ? 'warn' : 'dim', verdict)}`,
       '',
     ].join('\n')
   })

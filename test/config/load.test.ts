@@ -760,6 +760,14 @@ ${lines}
     expect(read('')).toBeNull()
   })
 
+  test('administrators by their usernames in GitLab, in any case', () => {
+    const admins = (list: string) => read(`dashboard: { application_id: abc, secret: "\${HOOK}", admins: ${list} }`)
+    expect(admins('[Alice, bob.b]')).toMatchObject({ admins: ['alice', 'bob.b'] })
+    expect(read('dashboard: { application_id: abc, secret: "${HOOK}" }')).toMatchObject({ admins: [] })
+    expect(admins('["@alice"]')).toMatch(/`@alice` is no username of GitLab/)
+    expect(read('dashboard: { open: true, admins: [alice] }')).toMatch(/both stand here/)
+  })
+
   test('without signing in on loopback only', () => {
     expect(read('dashboard: { open: true }')).toEqual({ kind: 'open' })
     expect(read('dashboard: { open: true }', https)).toMatch(/can be reached from other machines/)

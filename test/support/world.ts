@@ -28,6 +28,8 @@ export interface WorldOptions {
   readonly tokenFile?: boolean
   /** Pages: for who signs in with the simulated GitLab, or open on this machine. Default: none. */
   readonly dashboard?: 'sign in' | 'open'
+  /** Usernames of who may hold clusters back there. */
+  readonly admins?: readonly string[]
   readonly hook?: boolean
   /** Files beside the configuration. */
   readonly files?: Readonly<Record<string, string>>
@@ -79,7 +81,7 @@ export async function startWorld(options: WorldOptions = {}) {
   const pages = {
     none: '',
     open: 'dashboard: { open: true }\n',
-    'sign in': `dashboard: { application_id: "${application.id}", secret: "\${STORY_APPLICATION}" }\n`,
+    'sign in': `dashboard: { application_id: "${application.id}", secret: "\${STORY_APPLICATION}"${options.admins === undefined ? '' : `, admins: [${options.admins.join(', ')}]`} }\n`,
   }[options.dashboard ?? 'none']
   const tokenFile = join(place, 'token')
   await writeFile(tokenFile, token, { mode: 0o600 })

@@ -4,6 +4,7 @@ import { comparePage } from './compare.ts'
 import { deliveriesPage, deliveryPage } from './deliveries.ts'
 import { jobPage } from './job.ts'
 import { launchPage } from './launch.ts'
+import { loadPage } from './load.ts'
 import { overviewPage } from './overview.ts'
 import { projectsPage } from './projects.ts'
 import { runPage } from './run.ts'
@@ -26,4 +27,5 @@ export const pages: readonly PageKind[] = [
   deliveriesPage,
   deliveryPage,
   auditPage,
+  loadPage,
 ]

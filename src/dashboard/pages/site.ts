@@ -45,6 +45,7 @@ export function addressesOf({ base, context }: Site) {
     compare: (path: string) => `${base}/projects/${pathUrl(path)}/-/compare`,
     launch: (path: string) => `${base}/projects/${pathUrl(path)}/-/launch`,
     project: (path: string) => `${base}/projects/${pathUrl(path)}`,
+    clusterAct: (cluster: string, act: string) => `${base}/load/${segment(cluster)}/${act}`,
     jobs: (query: Readonly<Record<string, string>>) => {
       const text = new URLSearchParams(query).toString()
       return `${base}/jobs${text === '' ? '' : `?${text}`}`
