@@ -18,7 +18,7 @@ const commands: Readonly<Record<string, string>> = {
   status:
     'say how the run of a branch stands: compops status [BRANCH|RUN|COMMIT] [--watch] [--all [--last N]] [--json]',
   plan: 'say what would run, without running it: compops plan [FILE | --branch BRANCH] [--scripts] [--offline] [--json] [-- KEY=VALUE...]',
-  run: 'compute the head of a branch anew, or one of its jobs: compops run [BRANCH] [JOB] [--wait] [-- KEY=VALUE...]',
+  run: 'compute the head of a branch anew, or one of its jobs: compops run [BRANCH] [JOB] [--subtree] [--wait] [-- KEY=VALUE...]',
   rerun: 'run again what failed, was cancelled or is missing: compops rerun [BRANCH] [--wait]',
   cancel: 'end a job, or all that is unfinished of a branch: compops cancel [BRANCH] [JOB]',
   hold: 'let nothing further of a job or branch begin: compops hold [BRANCH] [JOB] [--why TEXT]',

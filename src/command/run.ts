@@ -2,17 +2,19 @@ import { CompopsError } from '../errors.ts'
 import { writeTasks } from '../model/array.ts'
 import { countOf } from '../render/amounts.ts'
 import { code } from '../render/markdown.ts'
+import { followNewResults } from '../run/follow-results.ts'
 import { rerunMissing, retryJobs } from '../run/rerun.ts'
 import { startAgain } from '../run/start-again.ts'
 import { jobsOf, removalsOf, shortBranch } from '../store/runs.ts'
 import { headNow } from './head.ts'
 import { readRaised } from './raise.ts'
+import { branchesMeant } from './subtree.ts'
 import type { Verb } from './verb.ts'
 
 /** `run`: the head of the branch anew, in a run of its own. `run <job>`: that job in the run of the head, also where it has completed. */
 export const runVerb: Verb = {
   also: ['test'],
-  usage: '[job|branch] [-- key=value …]',
+  usage: '[job|branch] [--subtree] [-- key=value …]',
   summary: 'computes the head of the branch anew; with a job: runs that one again, also where it has completed',
   right: 'change',
   target: 'job or branch',
@@ -22,8 +24,14 @@ export const runVerb: Verb = {
         outcome: 'refused',
         said: 'Nothing of a fork runs before a Maintainer has read its commit: `/compops ok-to-test <sha>`.',
       }
-    const { values } = order.args
+    const { values, options } = order.args
     const { chosen, run } = place
+    const subtree = options.subtree === true
+    if (subtree && chosen.length > 0)
+      return { outcome: 'refused', said: 'A subtree is one of branches, not of jobs: `/compops run --subtree`.' }
+    const below = subtree
+      ? (await branchesMeant(context, order, place)).filter(branch => branch.id !== place.branch?.id)
+      : []
     if (chosen.length > 0 && run !== null && Object.keys(values).length === 0) {
       const head = await headNow(context, order.project, place.ref)
       if (head === run.sha && run.supersededBy === null && (await removalsOf(context.db, run.id)).length === 0) {
@@ -33,8 +41,15 @@ export const runVerb: Verb = {
       }
     }
     const started = await startAgain(context, {
-      ...{ project: order.project, ref: place.ref, cause: order.cause, by: order.person, within },
-      how: `/compops run${chosen.length === 0 ? '' : ` ${order.target}`} by ${order.person.username}`,
+      ...{ project: order.project, ref: place.ref, cause: order.cause, by: order.person },
+      async within(tx, result) {
+        await followNewResults(
+          tx,
+          below.map(branch => branch.id),
+        )
+        await within(tx, result)
+      },
+      how: `/compops run${chosen.length === 0 ? '' : ` ${order.target}`}${subtree ? ' --subtree' : ''}${valuesInWords(values)} by ${order.person.username}`,
       only: chosen.length === 0 ? undefined : [order.target!],
       values,
     })
@@ -43,9 +58,17 @@ export const runVerb: Verb = {
       return { outcome: 'done', said: `The run of ${code(started.sha.slice(0, 8))} has failed: see the note.` }
     return {
       outcome: 'done',
-      said: `${code(shortBranch(place.ref))} is computed anew at ${code(started.sha.slice(0, 8))}: ${countOf(jobs.length, 'job')}.`,
+      said: `${code(shortBranch(place.ref))} is computed anew at ${code(started.sha.slice(0, 8))}: ${countOf(jobs.length, 'job')}.${below.length === 0 ? '' : ` ${below.length === 1 ? 'One branch below it follows' : `${below.length} branches below it follow`}, each when its parent has its new result.`}`,
     }
   },
+}
+
+/** ` -- degree=12`, shortened. */
+function valuesInWords(values: Readonly<Record<string, string>>): string {
+  const text = Object.entries(values)
+    .map(([key, value]) => `${key}=${/[\s"']/.test(value) ? JSON.stringify(value) : value}`)
+    .join(' ')
+  return text === '' ? '' : ` -- ${text.length > 100 ? `${text.slice(0, 99)}…` : text}`
 }
 
 /** `solve-1`, `solve-2` run again; the other one is let be. */

@@ -3,7 +3,7 @@ import type { JobRow, RunRow } from '../store/runs.ts'
 
 /** Something that a person may do now, as far as the rows say; their rights are asked when it is done. */
 export interface Act {
-  readonly verb: 'approve' | 'cancel' | 'hold' | 'unhold' | 'rerun' | 'retry' | 'run'
+  readonly verb: 'approve' | 'cancel' | 'hold' | 'unhold' | 'rerun' | 'retry' | 'run' | 'rerun-subtree'
   readonly label: string
   /** What it means, before it is done. */
   readonly means: string
@@ -18,8 +18,8 @@ const maintainer = 40
 type RunFacts = Pick<RunRow, 'ref' | 'state' | 'endedAt' | 'supersededBy' | 'approval'>
 type JobFacts = Pick<JobRow, 'state' | 'hold'>
 
-/** Of a job, or with null of the run as a whole, whose jobs these are. */
-export function actsOf(run: RunFacts, job: JobFacts | null, jobs: readonly JobFacts[]): Act[] {
+/** Of a job, or with null of the run as a whole, whose jobs these are. `stale`: what it was computed from has a newer result. */
+export function actsOf(run: RunFacts, job: JobFacts | null, jobs: readonly JobFacts[], stale = false): Act[] {
   // What CI jobs and forks had computed belongs to no branch: their own pages in GitLab, and notes, are where it is ended.
   if (run.supersededBy !== null || !run.ref.startsWith('refs/heads/')) return []
   const acts: Act[] = []
@@ -58,6 +58,12 @@ export function actsOf(run: RunFacts, job: JobFacts | null, jobs: readonly JobFa
       'rerun',
       'Rerun what failed',
       'What failed, was cancelled or is missing runs again; what completed keeps its result.',
+    )
+  if (run.endedAt !== null && stale)
+    add(
+      'rerun-subtree',
+      'Rerun from here',
+      'The branch is computed anew from the newest result of its parent; then each branch below it, as soon as its own parent has its new result.',
     )
   if (run.endedAt !== null) add('run', 'Compute anew', 'The head of the branch is computed in a new run.')
   return acts

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { Hono } from 'hono'
 import { Refusal } from '../auth/refusal.ts'
 import { perform } from '../command/perform.ts'
-import { latestRunIdOf } from '../store/branches.ts'
+import { isStale, latestRunIdOf } from '../store/branches.ts'
 import { jobsOf, shortBranch } from '../store/runs.ts'
 import { actsOf } from './act-list.ts'
 import type { Way } from './dashboard.ts'
@@ -27,7 +27,8 @@ export function addActs(app: Hono, { site, cookies, visitorOf, layout, refuse }:
       const jobs = await jobsOf(context.db, seen.run.id)
       const job = name === undefined ? null : jobs.find(one => one.name === name)
       if (job === undefined) throw new Refusal(404, 'The run has no such job')
-      const act = actsOf(seen.run, job, jobs).find(one => one.verb === c.req.param('verb'))
+      const stale = await isStale(context.db, seen.run.branchId)
+      const act = actsOf(seen.run, job, jobs, stale).find(one => one.verb === c.req.param('verb'))
       if (act === undefined)
         throw new Refusal(409, 'There is nothing of that kind to do any more: it has ended, or went on meanwhile')
       const page: Page = {
@@ -60,11 +61,13 @@ export function addActs(app: Hono, { site, cookies, visitorOf, layout, refuse }:
       const jobs = await jobsOf(context.db, run.id)
       const row = job === null ? null : jobs.find(one => one.name === job)
       if (row === undefined) throw new Refusal(404, 'The run has no such job')
-      if (!actsOf(run, row, jobs).some(one => one.verb === verb))
+      if (!actsOf(run, row, jobs, await isStale(context.db, run.branchId)).some(one => one.verb === verb))
         throw new Refusal(409, 'There is nothing of that kind to do any more: it has ended, or went on meanwhile')
       const person = visitor.caller.person
       const answer = await perform(context, {
-        ...{ verb, target: job, args: { options: why === '' ? {} : { why }, values: {}, words: [] } },
+        ...(verb === 'rerun-subtree'
+          ? { verb: 'run', target: null, args: { options: { subtree: true as const }, values: {}, words: [] } }
+          : { verb, target: job, args: { options: why === '' ? {} : { why }, values: {}, words: [] } }),
         ...{ person, project, at: { branch: shortBranch(run.ref) } },
         // The form's own key: sent twice, it is done once.
         cause: `api:${person.id}:${digest([run.id, verb, job, key])}`,

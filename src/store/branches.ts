@@ -26,6 +26,12 @@ export async function findBranch(db: Db, projectId: number, ref: string): Promis
   return found[0] ?? null
 }
 
+/** Whether what the branch was computed from has a newer result. */
+export async function isStale(db: Db, branchId: string): Promise<boolean> {
+  const [found] = await db.select({ stale: branches.stale }).from(branches).where(eq(branches.id, branchId))
+  return found !== undefined && found.stale !== null
+}
+
 /** The run that a branch shows. */
 export async function latestRunIdOf(db: Db, branchId: string): Promise<string | null> {
   const [found] = await db.select({ latest: branches.latestRunId }).from(branches).where(eq(branches.id, branchId))

@@ -11,6 +11,7 @@ import { runPage } from './run.ts'
 import { schedulerPage } from './scheduler.ts'
 import type { PageKind } from './site.ts'
 import { treePage } from './tree.ts'
+import { treePicturePage } from './tree-picture.ts'
 
 /** The table of pages. */
 export const pages: readonly PageKind[] = [
@@ -22,6 +23,7 @@ export const pages: readonly PageKind[] = [
   // Below the project, whose own page takes whatever is left.
   launchPage,
   comparePage,
+  treePicturePage,
   treePage,
   clustersPage,
   deliveriesPage,

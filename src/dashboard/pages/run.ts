@@ -18,7 +18,7 @@ import {
 } from '../../render/outcome.ts'
 import { plain } from '../../render/plain.ts'
 import { pageOf } from '../../run/page.ts'
-import { latestRunIdOf } from '../../store/branches.ts'
+import { isStale, latestRunIdOf } from '../../store/branches.ts'
 import { jobsOf, loadRun, type RunRow } from '../../store/runs.ts'
 import { type Act, actsOf } from '../act-list.ts'
 import { listRegion, region } from '../page.ts'
@@ -45,7 +45,9 @@ export const runPage: PageKind = {
       key: job.id,
       html: render('run-job', { ...shared, ...jobRow(site, run, job, now, span) }),
     }))
-    const acts = current ? allowed(actsOf(row, null, await jobsOf(context.db, row.id)), level) : []
+    const acts = current
+      ? allowed(actsOf(row, null, await jobsOf(context.db, row.id), await isStale(context.db, row.branchId)), level)
+      : []
     const evidenceBranch = projectFor(context.config, project.path)?.evidence.branch ?? 'compops/evidence'
     const verdict = verdictOf(run)
     const head = {

@@ -42,6 +42,7 @@ export function addressesOf({ base, context }: Site) {
     job: (run: string, job: string) => `${base}/runs/${segment(run)}/jobs/${segment(job)}`,
     act: (run: string, verb: string, job: string | null, back: string) =>
       `${base}/runs/${segment(run)}/act/${segment(verb)}?${new URLSearchParams({ ...(job === null ? {} : { job }), back })}`,
+    tree: (path: string) => `${base}/projects/${pathUrl(path)}/-/tree`,
     compare: (path: string) => `${base}/projects/${pathUrl(path)}/-/compare`,
     launch: (path: string) => `${base}/projects/${pathUrl(path)}/-/launch`,
     project: (path: string) => `${base}/projects/${pathUrl(path)}`,
@@ -53,5 +54,14 @@ export function addressesOf({ base, context }: Site) {
     /** In GitLab, which shows it to whom it may. */
     inGitLab: (project: string, ...rest: string[]) =>
       `${gitlab}/${pathUrl(project)}${rest.length === 0 ? '' : `/-/${rest.map(pathUrl).join('/')}`}`,
+  }
+}
+
+/** What cannot be decoded is nobody's name. */
+export function decoded(text: string | undefined): string {
+  try {
+    return decodeURIComponent(text ?? '')
+  } catch {
+    return ''
   }
 }

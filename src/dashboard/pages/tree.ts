@@ -1,4 +1,5 @@
 import { type JobState, runStateOrder } from '../../model/job-state.ts'
+import { pathUrl } from '../../render/links.ts'
 import { loadTree } from '../../store/tree.ts'
 import type { BranchNode } from '../../tree/node.ts'
 import { inTreeOrder } from '../../tree/shape.ts'
@@ -44,6 +45,10 @@ export const treePage: PageKind = {
                 ...node.mergeRequest,
                 href: to.inGitLab(project.path, 'merge_requests', String(node.mergeRequest.iid)),
               },
+        rerun:
+          level >= 30 && node.stale !== null && node.life === 'active' && node.run !== null && node.run.endedAt !== null
+            ? to.act(node.run.id, 'rerun-subtree', null, `/projects/${pathUrl(project.path)}`)
+            : null,
         life: node.life === 'active' ? null : node.life,
         why: node.parent?.why ?? null,
       }),
@@ -68,6 +73,7 @@ export const treePage: PageKind = {
         jobs: to.jobs({ when: 'all', project: project.path }),
         launch: to.launch(project.path),
         compare: to.compare(project.path),
+        picture: to.tree(project.path),
         gitlab: to.inGitLab(project.path),
       },
       regions: [
