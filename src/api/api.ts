@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { STATUS_CODES } from 'node:http'
 import { Hono, type Context as HonoContext } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
 import { addressOf } from '../auth/address.ts'
 import type { Door } from '../auth/door.ts'
+import { createPace } from '../auth/pace.ts'
 import { Refusal } from '../auth/refusal.ts'
 import { troubleWithGitLab } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
@@ -41,9 +43,36 @@ export function createApi(context: Context, { signIn, desk }: Door = doorOf(cont
       headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
     })
 
+  const pace = createPace(() => context.clock.now().getTime())
+
+  /** Problem details as of RFC 9457. `error` is what clients read before there was `detail`. */
+  const problem = (status: number, detail: string, more: object = {}, headers: Readonly<Record<string, string>> = {}) =>
+    json(
+      { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail, error: detail, ...more },
+      status,
+      {
+        ...headers,
+        'content-type': 'application/problem+json',
+      },
+    )
+
+  /** What a reader of files says in its own words is told like every other mistake. */
+  async function asProblem(response: Response): Promise<Response> {
+    if (response.status < 400 || response.headers.get('content-type') !== 'application/json') return response
+    const { error = '', ...more } = (await response.json()) as { error?: string }
+    return problem(response.status, error, more, Object.fromEntries(response.headers))
+  }
+
   async function answer(c: HonoContext, endpoint: Endpoint): Promise<Response> {
     const { headers, signal } = c.req.raw
     const caller = await signIn(headers, addressOf(c))
+    const { wait, left } = pace.take(caller.person.id)
+    if (wait > 0)
+      throw new Refusal(
+        429,
+        `That is too fast: ${pace.limits.burst} requests at once, then ${pace.limits.perSecond} a second; again in ${wait} s`,
+        { retryAfter: wait },
+      )
     const params = check(endpoint.params, c.req.param())
     if (endpoint.changes?.(params) === true && !caller.mayWrite)
       throw new Refusal(403, 'The token may only read: it has not the scope `api`')
@@ -54,16 +83,17 @@ export function createApi(context: Context, { signIn, desk }: Door = doorOf(cont
       ...{ caller, headers, signal, key: endpoint.changes === undefined ? null : keyOf(headers) },
     }
     const answered = await endpoint.handle(asked)
-    return answered instanceof Response ? answered : json(answered)
+    const response = answered instanceof Response ? await asProblem(answered) : json(answered)
+    // As GitLab names them.
+    response.headers.set('ratelimit-limit', String(pace.limits.burst))
+    response.headers.set('ratelimit-remaining', String(left))
+    return response
   }
 
   const app = new Hono()
   app.get('/openapi.json', c => c.json(openApi(endpoints, { url: config.publicUrl, version })))
   app.get('/api/v1', () => json(about))
-  app.use(
-    '/api/v1/*',
-    bodyLimit({ maxSize: largestBody, onError: () => json({ error: 'The request is too large' }, 413) }),
-  )
+  app.use('/api/v1/*', bodyLimit({ maxSize: largestBody, onError: () => problem(413, 'The request is too large') }))
   for (const endpoint of endpoints)
     app.on(endpoint.method.toUpperCase(), `/api/v1${endpoint.path.replace(/\{(\w+)\}/g, ':$1')}`, async c => {
       try {
@@ -75,9 +105,7 @@ export function createApi(context: Context, { signIn, desk }: Door = doorOf(cont
         return refuse(error, endpoint)
       }
     })
-  app.all('/api/*', c =>
-    json({ error: `nothing is at ${c.req.method} ${c.req.path}; /openapi.json says what there is` }, 404),
-  )
+  app.all('/api/*', c => problem(404, `nothing is at ${c.req.method} ${c.req.path}; /openapi.json says what there is`))
   return app
 
   function refuse(thrown: unknown, endpoint: Endpoint): Response {
@@ -85,18 +113,18 @@ export function createApi(context: Context, { signIn, desk }: Door = doorOf(cont
     if (error instanceof Refusal) {
       const retry = error.retryAfter === null ? undefined : { 'retry-after': String(error.retryAfter) }
       const challenge = error.status === 401 ? { 'www-authenticate': 'Bearer realm="GitLab token"' } : undefined
-      return json({ error: error.message }, error.status, { ...retry, ...challenge })
+      return problem(error.status, error.message, {}, { ...retry, ...challenge })
     }
     if (error instanceof z.ZodError) {
       const details = error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '))
-      return json({ error: 'The request is not understood', details }, 400)
+      return problem(400, 'The request is not understood', { details })
     }
     if (error instanceof CompopsError && error.transient) {
       log.warn({ step: 'api', endpoint: endpoint.name, err: describeError(error) }, 'a request could not be served')
-      return json({ error: error.message }, 503, { 'retry-after': '5' })
+      return problem(503, error.message, {}, { 'retry-after': '5' })
     }
     log.error({ step: 'api', endpoint: endpoint.name, err: describeError(error) }, 'a request failed')
-    return json({ error: 'this did not work; the log of the service says why' }, 500)
+    return problem(500, 'this did not work; the log of the service says why')
   }
 }
 

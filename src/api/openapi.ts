@@ -14,6 +14,7 @@ const refused = {
   403: 'GitLab does not let you.',
   404: 'There is no such thing, or GitLab does not show it to you.',
   409: 'It cannot be done as things stand.',
+  422: 'What was asked for means nothing here: a value that no job has.',
   429: 'Too much at once; Retry-After says when again.',
   503: 'GitLab does not answer at present; Retry-After says when again.',
 } as const
@@ -58,7 +59,7 @@ function operation(endpoint: Endpoint): Json {
     endpoint.answer === 'bytes'
       ? { 'application/octet-stream': { schema: { type: 'string', contentEncoding: 'binary' } } }
       : { 'application/json': { schema: schemaOf(endpoint.answer) } }
-  const no = { 'application/json': { schema: { $ref: '#/components/schemas/ErrorAnswer' } } }
+  const no = { 'application/problem+json': { schema: { $ref: '#/components/schemas/ErrorAnswer' } } }
   return {
     operationId: endpoint.name,
     summary: endpoint.summary,

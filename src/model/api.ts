@@ -258,7 +258,17 @@ export const PlanAnswer = z.object({
   ),
 })
 
-export const ErrorAnswer = z.object({ error: z.string(), details: z.array(z.string()).optional() })
+export const ErrorAnswer = z
+  .object({
+    type: z.string().optional().describe('`about:blank`: the status says what kind it is.'),
+    title: z.string().optional(),
+    status: z.int().optional(),
+    detail: z.string().optional().describe('For people.'),
+    error: z.string().describe('The same, under the name that it had before.'),
+    details: z.array(z.string()).optional().describe('Each mistake of the request.'),
+    ended: z.boolean().optional().describe('Of a file of an attempt: nothing will come any more.'),
+  })
+  .describe('Problem details as of RFC 9457.')
 
 export type Me = z.infer<typeof Me>
 export type About = z.infer<typeof About>

@@ -56,7 +56,13 @@ describe('/openapi.json', () => {
     const answer = await api.request('/api/v1/everything')
     expect([answer.status, await answer.json()]).toEqual([
       404,
-      { error: 'nothing is at GET /api/v1/everything; /openapi.json says what there is' },
+      {
+        type: 'about:blank',
+        title: 'Not Found',
+        status: 404,
+        detail: 'nothing is at GET /api/v1/everything; /openapi.json says what there is',
+        error: 'nothing is at GET /api/v1/everything; /openapi.json says what there is',
+      },
     ])
   })
 })

@@ -85,7 +85,9 @@ describe.concurrent('launching a computation', () => {
       await world.treeEnds(await world.push('calc/heat', { '.compops.yml': file }), ['success'])
       const jar = await signedIn(world, 'alice', 'secret-alice')
       const page = (...set: string[]) =>
-        jar.text(`${path}?${new URLSearchParams([['branch', 'calc/heat'], ...set.map(one => ['set', one])])}`)
+        jar.text(
+          `${path}?${new URLSearchParams([['branch', 'calc/heat'], ...set.map(one => ['set', one])] as [string, string][])}`,
+        )
       const wrong: readonly (readonly [string, RegExp])[] = [
         ['degre=3', /No job has a parameter degre; there are: degree, tag/],
         ['solve.time=2h', /the site allows jobs of this project at most 1 h/],
@@ -122,7 +124,7 @@ describe.concurrent('launching a computation', () => {
       expect(html).toMatch(/It would be held.*at most 2 core-h/s)
       expect(html).toContain('needs the role Developer')
       const fields = hiddenFields(await (await signedIn(world, 'alice', 'secret-alice')).text(asked))
-      const forged = { ...fields, form_token: hiddenFields(await jar.text('/'))['form_token'] ?? '' }
+      const forged = { ...fields, form_token: hiddenFields(await jar.text('/')).form_token ?? '' }
       const answer = await jar.send(path, { ...forged, branch: 'calc/heat', set: 'solve.time=2h' })
       expect(await jar.text(answer.headers.get('location') ?? '')).toContain('Developer or higher')
       expect((await runsOf(world)).length).toBe(1)
@@ -147,7 +149,7 @@ describe.skipIf(!hasBrowser)('launching in a browser', () => {
         await page.getByRole('link', { name: 'launch', exact: true }).click()
         await page.getByLabel('Branch').fill('calc/heat')
         await page.getByRole('button', { name: 'Show its form' }).click()
-        await page.getByLabel('degree').fill('7')
+        await page.getByLabel('degree', { exact: true }).fill('7')
         await page.getByRole('button', { name: 'Preview' }).click()
         await page.getByText('degree (changed)').waitFor()
         await page.getByText('solve', { exact: true }).last().click()

@@ -55,6 +55,18 @@ jobs:
       expect(plan.jobs[1]!.values).toContainEqual({ key: 'cpus_per_task', value: 4, from: '.compops.yml line 8' })
       expect(plan.jobs[0]!.script.map(line => line.text).join('\n')).toContain('make mesh')
 
+      // With other values, for one run: of all jobs, and of one.
+      const other = await ask('plan', '--json', '--branch', 'calc/plan', '--', 'time=1h', 'solve.mem=2G', 'array=0-1')
+      const changed = PlanAnswer.parse(JSON.parse(other.out))
+      expect(changed.jobs.map(job => [job.resources.time, job.resources.mem, job.tasks])).toEqual([
+        [3_600, undefined, null],
+        [3_600, 2_048, '0-1'],
+      ])
+      expect(changed.jobs[1]!.values).toContainEqual({ key: 'mem', value: 2_048, from: 'the command' })
+      expect(await ask('plan', '--branch', 'calc/plan', '--', 'degre=3')).toMatchObject({
+        ...{ code: 1, err: expect.stringContaining('no job has a parameter degre') },
+      })
+
       // On this disk, nothing committed: another script, and a mistake.
       writeFileSync(join(clone, 'jobs/solve.sh'), '#!/bin/bash -l\necho solved anew\n')
       const local = await ask('plan', '--scripts')

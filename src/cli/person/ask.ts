@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { z } from 'zod'
 import { About, ErrorAnswer } from '../../model/api.ts'
 import { CommandError, exitCodes } from '../command.ts'
@@ -56,7 +57,22 @@ export function openService(url: string, token: string): Service {
   }
 }
 
+/** Asked for a short pause (the limit of the service, or of its GitLab), a command waits and asks again: it was not served, so nothing is done twice. */
 async function send(url: string, path: string, init: RequestInit, deadline = patience): Promise<Response> {
+  for (let turn = 0; ; turn++) {
+    const response = await sendOnce(url, path, init, deadline)
+    const wait = Number(response.headers.get('retry-after'))
+    if (response.status !== 429 || turn >= mostPauses || !(wait > 0 && wait <= longestPause)) return response
+    await response.body?.cancel()
+    await setTimeout(wait * 1_000)
+  }
+}
+
+const mostPauses = 20
+/** s */
+const longestPause = 5
+
+async function sendOnce(url: string, path: string, init: RequestInit, deadline: number): Promise<Response> {
   try {
     // Nobody leads a token elsewhere.
     const response = await fetch(`${url}${path}`, {
