@@ -11,6 +11,7 @@ import { troubleWithGitLab } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
 import type { About } from '../model/api.ts'
+import { clusterEndpoints } from './clusters.ts'
 import { commandEndpoints } from './commands.ts'
 import { doorOf } from './door.ts'
 import type { Asked, Endpoint } from './endpoint.ts'
@@ -33,6 +34,7 @@ export function createApi(context: Context, { signIn, desk }: Door = doorOf(cont
     ...runEndpoints(context, desk),
     ...planEndpoints(context, desk),
     ...commandEndpoints(context, desk),
+    ...clusterEndpoints(context),
   ]
   const about: About = { name: 'compops', version, gitlab: config.gitlab.url, time_zone: config.timeZone }
 

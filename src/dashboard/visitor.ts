@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Context as HonoContext } from 'hono'
 import { getCookie } from 'hono/cookie'
 import { addressOf } from '../auth/address.ts'
+import { adminsOf } from '../auth/admins.ts'
 import { createCache, remembered } from '../auth/cache.ts'
 import type { Seen } from '../auth/desk.ts'
 import type { Door } from '../auth/door.ts'
@@ -58,14 +59,13 @@ export function createRecognise(
   const { config, clock, db } = context
   const now = () => clock.now().getTime()
   const lists = createCache<Promise<readonly Seen[]>>(now, 2_000)
-  // By the name that they have in GitLab at this moment.
-  const admins = new Set(config.dashboard?.kind === 'sign in' ? config.dashboard.admins : [])
+  const isAdmin = adminsOf(config)
   const formToken = randomBytes(32).toString('base64url')
 
   function visitor(caller: Caller, token: string, open: boolean): Visitor {
     return {
       ...{ caller, formToken: token, open },
-      admin: open || admins.has(caller.person.username.toLowerCase()),
+      admin: open || isAdmin(caller.person),
       projects: () => remembered(lists, caller.fingerprint, minute, () => projectsOf(caller, open)),
     }
   }

@@ -209,6 +209,58 @@ export const CommandAnswer = z.object({
   run: RunSummary.nullable().describe('The run that the branch shows now.'),
 })
 
+const HoldShown = z.object({
+  mode: z.enum(['pause', 'drain']),
+  reason: z.string().nullable(),
+  by: z.string(),
+  since: time,
+  until: time.nullable().describe('null: until somebody resumes it.'),
+})
+
+export const LoadAnswer = z.object({
+  promised_commands_per_second: z.number().describe('At most so many commands of a scheduler, over an hour.'),
+  clusters: z.array(
+    z.object({
+      name: z.string(),
+      scheduler: z.string(),
+      hold: HoldShown.nullable().describe('Who holds it back; null: nobody.'),
+      hours: z
+        .array(
+          z.object({
+            account: z.string().describe("The cluster's name, or `name#user`."),
+            began_at: time,
+            logins: z.int().describe('Connections made.'),
+            programs: z.int().describe('Programs of ours that were run over them.'),
+            scheduler_commands: z.int(),
+          }),
+        )
+        .describe('By account, newest first; hours without any use are left out.'),
+    }),
+  ),
+})
+
+export const HoldAsked = z.strictObject({
+  reason: z
+    .string()
+    .max(300)
+    .transform(text => text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim())
+    .nullable()
+    .optional()
+    .describe('Everybody whose jobs wait reads it.'),
+  until: z
+    .string()
+    .max(40)
+    .nullable()
+    .optional()
+    .describe('`2h`, `3d`, `18:00`, `2026-12-01 08:00`, `2026-12-01T08:00Z`; without it until somebody resumes it.'),
+})
+
+export const HoldAnswer = z.object({
+  outcome: z.enum(['done', 'nothing to do']),
+  said: z.string().describe('For people.'),
+  hold: HoldShown.nullable(),
+})
+
 const Cost = z
   .object({
     core_hours: z.number(),
@@ -282,4 +334,5 @@ export type BranchList = z.infer<typeof BranchList>
 export type RunList = z.infer<typeof RunList>
 export type Tree = z.infer<typeof Tree>
 export type CommandAnswer = z.infer<typeof CommandAnswer>
+export type HoldShown = z.infer<typeof HoldShown>
 export type PlanAnswer = z.infer<typeof PlanAnswer>

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { LoadAnswer } from '../../src/model/api.ts'
 import { accessibilityTroubles, closeBrowser, hasBrowser, picture, signIn, visit } from '../support/browser.ts'
 import { patience } from '../support/patience.ts'
 import { hiddenFields, signedIn } from '../support/session.ts'
@@ -53,6 +54,57 @@ describe.concurrent('who administrates the service', () => {
       const audit = await auditOf(world)
       for (const act of ['cluster paused', 'cluster drained', 'cluster resumed'])
         expect(audit).toContain(`"act":"${act}","by":"root.admin","cluster":"laptop"`)
+    }))
+
+  it('does the same over HTTP; a token that only reads may look, and whoever is no administrator may neither', () =>
+    inWorld({ dashboard: 'sign in', admins: ['alice'] }, async world => {
+      const as = (userId: number, scopes = ['api']) => {
+        const { token } = world.simulator.createToken(userId, { scopes })
+        return async (path: string, body?: object) => {
+          const answer = await fetch(`${world.url}/api/v1${path}`, {
+            headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+            ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }),
+          })
+          return [answer.status, await answer.json()] as const
+        }
+      }
+      await world.treeEnds(await world.push('calc/heat', file), ['success'])
+      const [alice, reading, bob] = [
+        as(world.alice.id),
+        as(world.alice.id, ['read_api']),
+        as(world.simulator.createUser({ username: 'bob', name: 'Bob', password: 'secret-bob' }).id),
+      ]
+      const paused = { mode: 'pause', reason: 'disks are  exchanged', by: 'alice', until: expect.any(String) }
+      expect(await alice('/clusters/laptop/pause', { reason: 'disks are\n exchanged', until: '2h' })).toEqual([
+        200,
+        {
+          outcome: 'done',
+          said: expect.stringMatching(/^laptop is paused by alice until .* UTC: disks are {2}exchanged$/),
+          hold: expect.objectContaining(paused),
+        },
+      ])
+      expect(await alice('/clusters/laptop/drain', { until: 'yesterday' })).toEqual([422, expect.anything()])
+      expect(await alice('/clusters/falcon/drain', {})).toEqual([404, expect.anything()])
+      const [status, load] = await reading('/load')
+      expect([status, LoadAnswer.parse(load).clusters]).toEqual([
+        200,
+        [expect.objectContaining({ name: 'laptop', hold: expect.objectContaining(paused) })],
+      ])
+      const hour = await until(
+        'what was asked to be written down, every half a minute',
+        async () => LoadAnswer.parse((await reading('/load'))[1]).clusters[0]!.hours[0],
+        60,
+      )
+      expect([hour.account, hour.programs > 0]).toEqual(['laptop', true])
+      expect((await reading('/clusters/laptop/resume', {}))[0]).toBe(403)
+      for (const refused of [await bob('/load'), await bob('/clusters/laptop/resume', {})])
+        expect(refused).toEqual([403, expect.objectContaining({ detail: expect.stringContaining('administrates') })])
+      expect((await alice('/clusters/laptop/resume', {}))[1]).toMatchObject({ outcome: 'done' })
+      expect((await alice('/clusters/laptop/resume', {}))[1]).toMatchObject({ outcome: 'nothing to do', hold: null })
+      const audit = await auditOf(world)
+      for (const act of ['cluster paused', 'cluster resumed'])
+        expect(audit).toContain(`"act":"${act}","by":"alice","cluster":"laptop"`)
+      expect(audit).toContain('"by":"bob","result":"refused: no administrator"')
     }))
 
   it('is nobody else, whatever their role in a project: the page is not theirs, and a forged form changes nothing', () =>

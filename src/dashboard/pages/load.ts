@@ -1,3 +1,4 @@
+import { adminsOnly } from '../../auth/admins.ts'
 import { Refusal } from '../../auth/refusal.ts'
 import { describeHold } from '../../model/hold.ts'
 import type { HourOfLoad } from '../../model/load.ts'
@@ -15,8 +16,7 @@ const hour = 3_600_000
 
 /** Throws Refusal for whoever does not administrate the service. */
 export function onlyAdmins(visitor: Visitor): void {
-  if (!visitor.admin)
-    throw new Refusal(403, 'Only who administrates this service sees and does this: `dashboard: admins` names them')
+  if (!visitor.admin) throw new Refusal(403, adminsOnly)
 }
 
 /** What the service asks of each cluster, hour by hour, and whether a person holds it back: for whoever answers for it. */
