@@ -13,6 +13,7 @@ import { CompopsError, describeError } from '../errors.ts'
 import type { About } from '../model/api.ts'
 import { clusterEndpoints } from './clusters.ts'
 import { commandEndpoints } from './commands.ts'
+import { compareEndpoints } from './compare.ts'
 import { doorOf } from './door.ts'
 import type { Asked, Endpoint } from './endpoint.ts'
 import { openApi } from './openapi.ts'
@@ -34,6 +35,7 @@ export function createApi(context: Context, { signIn, desk }: Door = doorOf(cont
     ...runEndpoints(context, desk),
     ...planEndpoints(context, desk),
     ...commandEndpoints(context, desk),
+    ...compareEndpoints(context, desk),
     ...clusterEndpoints(context),
   ]
   const about: About = { name: 'compops', version, gitlab: config.gitlab.url, time_zone: config.timeZone }
@@ -80,7 +82,7 @@ export function createApi(context: Context, { signIn, desk }: Door = doorOf(cont
       throw new Refusal(403, 'The token may only read: it has not the scope `api`')
     const asked: Asked<unknown, unknown, unknown> = {
       params,
-      query: check(endpoint.query, c.req.query()),
+      query: check(endpoint.query, queryOf(c, endpoint.query)),
       body: endpoint.body === undefined ? undefined : read(endpoint.body, await bodyOf(c), 'the body'),
       ...{ caller, headers, signal, key: endpoint.changes === undefined ? null : keyOf(headers) },
     }
@@ -149,7 +151,13 @@ async function bodyOf(c: HonoContext): Promise<unknown> {
 }
 
 /** A parameter that is not known is a mistake of the one who asks: to be told, not to be passed over. */
-function check(shape: Endpoint['params'], given: Readonly<Record<string, string>>): Record<string, string> {
+/** What may be said several times (`of=a&of=b`) is a list, however often it is. */
+function queryOf(c: HonoContext, shape: Endpoint['query']): Record<string, string | string[]> {
+  const lists = Object.entries(shape ?? {}).filter(([, schema]) => schema instanceof z.ZodArray)
+  return { ...c.req.query(), ...Object.fromEntries(lists.map(([name]) => [name, c.req.queries(name) ?? []])) }
+}
+
+function check(shape: Endpoint['params'], given: Readonly<Record<string, string | string[]>>): Record<string, string> {
   return read(z.strictObject(shape ?? {}), given, '') as Record<string, string>
 }
 

@@ -209,6 +209,50 @@ export const CommandAnswer = z.object({
   run: RunSummary.nullable().describe('The run that the branch shows now.'),
 })
 
+export const CompareAnswer = z.object({
+  runs: z
+    .array(
+      z.object({
+        id: Id,
+        branch: z.string(),
+        sha: z.string(),
+        state: State,
+        created_at: time,
+        ended_at: time.nullable(),
+      }),
+    )
+    .describe('In the order in which they were asked for; the first is what the others are compared with.'),
+  metrics: z.array(
+    z.object({
+      name: z.string(),
+      values: z
+        .array(
+          z.object({
+            value: z.number().nullable(),
+            against_first: z
+              .enum(['better', 'worse', 'noise', 'same', 'lower', 'higher'])
+              .nullable()
+              .describe('`better` and `worse` only where the file says which way is better.'),
+          }),
+        )
+        .describe('One for each run.'),
+    }),
+  ),
+  asked: z
+    .array(z.object({ name: z.string(), values: z.array(z.string().nullable()) }))
+    .describe('Parameters, resources, clusters and variables that differ, as `job: key`.'),
+  points: z.array(
+    z.object({
+      run: Id,
+      label: z.string().describe('The job, or the job and its task.'),
+      values: z
+        .record(z.string(), z.number())
+        .describe('`params.<name>`, `metrics.<name>`, `task`, `seconds` (how long it ran).'),
+    }),
+  ),
+  whole: z.boolean().describe('false: there are more points.'),
+})
+
 const HoldShown = z.object({
   mode: z.enum(['pause', 'drain']),
   reason: z.string().nullable(),

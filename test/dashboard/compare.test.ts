@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { differences, metricRows } from '../../src/dashboard/pages/compare.ts'
-import { axesOf, chooseAxes, pointsOf } from '../../src/dashboard/pages/points.ts'
 import { scaleOf, scatter } from '../../src/dashboard/pages/scatter.ts'
 import type { JobSpec } from '../../src/model/job-spec.ts'
 import type { Collected } from '../../src/model/observation.ts'
 import type { Job, Run } from '../../src/model/run.ts'
+import { differences, metricRows } from '../../src/render/compare.ts'
+import { axesOf, chooseAxes, pointsOf } from '../../src/render/points.ts'
 
 const now = new Date('2026-11-27T12:00:00Z')
 const collected = (metrics: Record<string, number>, tasks?: Collected['tasks']) => ({
@@ -36,7 +36,7 @@ describe('the metrics of runs beside each other', () => {
       run('e', [solve(2, {})]),
       run('f', [job('solve', {}, null)]),
     ])
-    expect(rows.map(row => row.name)).toEqual(['rmse', 'steps', 'wall time'])
+    expect(rows.map(row => row.name)).toEqual(['rmse', 'steps'])
     expect(rows[0]?.cells.map(({ how, by }) => [how, by])).toEqual([
       [null, null],
       ['better', '50 %'],
@@ -46,7 +46,7 @@ describe('the metrics of runs beside each other', () => {
       [null, null],
     ])
     expect(rows[0]?.cells[5]?.value).toBeNull()
-    expect(rows[1]?.cells[1]).toEqual({ value: '10', how: 'same', by: null })
+    expect(rows[1]?.cells[1]).toEqual({ value: 10, how: 'same', by: null })
   })
 
   it('stand beside what was asked differently, and only that', () => {
@@ -101,10 +101,13 @@ describe('the picture of a sweep', () => {
   it('has round numbers at its axes, whatever the values are, and holds nothing of others as markup', () => {
     expect(scaleOf([0, 10]).ticks).toEqual([0, 2, 4, 6, 8, 10])
     expect(scaleOf([0.1, 0.3]).ticks).toEqual([0.1, 0.15, 0.2, 0.25, 0.3])
-    for (const values of [[5], [0], [-1e-9, 1e-9], [1e300, -1e300], [3, 3, 3]]) {
+    for (const values of [[5], [0], [-1e-9, 1e-9], [1e300, -1e300], [1.7e308, -1.7e308], [3, 3, 3]]) {
       const { ticks, share } = scaleOf(values)
       expect(ticks.length).toBeGreaterThan(0)
-      for (const value of values) expect(share(value)).toBeGreaterThanOrEqual(0)
+      for (const value of values) {
+        expect(share(value)).toBeGreaterThanOrEqual(0)
+        expect(share(value)).toBeLessThanOrEqual(1)
+      }
     }
     const evil = '<script>"\''
     const { text } = scatter([{ x: 1, y: 2, series: 0, words: evil }], { x: evil, y: evil })

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { CompareAnswer } from '../../src/model/api.ts'
 import { accessibilityTroubles, closeBrowser, hasBrowser, picture, signIn, visit } from '../support/browser.ts'
 import { patience } from '../support/patience.ts'
 import { signedIn } from '../support/session.ts'
@@ -42,6 +43,29 @@ describe.concurrent('comparing', () => {
       expect(html).toMatch(/aria-label="rmse over degree, 3 points/)
       const upside = await jar.text(`${path}?of=calc/base&of=calc/fine&x=metrics.rmse&y=metrics.rmse`)
       expect(upside).toMatch(/aria-label="rmse over rmse, 2 points/)
+
+      const token = world.simulator.createToken(world.alice.id, { scopes: ['read_api'] }).token
+      const ask = (query: string) =>
+        fetch(`${world.url}/api/v1/projects/physics%2Fheat/compare${query}`, {
+          headers: { authorization: `Bearer ${token}` },
+        })
+      const told = CompareAnswer.parse(await (await ask('?of=calc/base&of=calc/fine')).json())
+      expect(told.metrics).toEqual([
+        {
+          name: 'rmse',
+          values: [
+            { value: 0.5, against_first: null },
+            { value: 0.25, against_first: 'better' },
+          ],
+        },
+      ])
+      expect(told.asked).toEqual([{ name: 'solve: params.degree', values: ['4', '8'] }])
+      expect(told.points.map(one => one.values)).toMatchObject([
+        { 'params.degree': 4, 'metrics.rmse': 0.5 },
+        { 'params.degree': 8, 'metrics.rmse': 0.25 },
+      ])
+      expect((await ask('?of=calc/none')).status).toBe(404)
+      expect((await ask('')).status).toBe(400)
 
       const other = world.simulator.createProject({ path: 'physics/wave' })
       world.simulator.addMember(other.id, world.alice.id, 40)

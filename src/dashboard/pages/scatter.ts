@@ -71,7 +71,8 @@ interface Scale {
 }
 
 /** An axis with some room at both ends, and round numbers at about five places. */
-export function scaleOf(values: readonly number[]): Scale {
+export function scaleOf(given: readonly number[]): Scale {
+  const values = given.map(held)
   const least = values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY)
   const most = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
   // One value alone stands in the middle.
@@ -82,8 +83,11 @@ export function scaleOf(values: readonly number[]): Scale {
   const step = ([1, 2, 5, 10].find(one => one * power >= rough) ?? 10) * power
   const ticks: number[] = []
   for (let n = Math.ceil(from / step); n * step <= to && ticks.length < 20; n++) ticks.push(round(n * step, step))
-  return { least, most, ticks, share: value => (to > from ? (value - from) / (to - from) : 0.5) }
+  return { least, most, ticks, share: value => (to > from ? (held(value) - from) / (to - from) : 0.5) }
 }
+
+/** The span of an axis must stay a number. */
+const held = (value: number) => Math.max(-1e300, Math.min(1e300, value))
 
 /** 0.30000000000000004 is 0.3. */
 function round(value: number, step: number): number {

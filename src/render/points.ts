@@ -1,6 +1,6 @@
-import type { JobSpec } from '../../model/job-spec.ts'
-import type { Job, Run } from '../../model/run.ts'
-import { lastAttempt, ranSeconds } from '../../render/outcome.ts'
+import type { JobSpec } from '../model/job-spec.ts'
+import type { Job, Run } from '../model/run.ts'
+import { lastAttempt, ranSeconds } from './outcome.ts'
 
 /** One computation of a sweep: a job, or a task of an array, with every number that is known of it. */
 export interface Point {
