@@ -27,9 +27,10 @@ describe.skipIf(!hasBrowser)('pages for whoever asks why', () => {
       await page.getByText('is computed anew at').waitFor()
 
       await page.getByRole('link', { name: 'Deliveries' }).click()
-      await page.getByLabel('Show').selectOption('ignored ones')
-      await page.waitForURL(/which=ignored/)
       await page.getByText('main is the default branch').first().waitFor()
+      await page.getByLabel('Show').selectOption('not acted on yet')
+      await page.waitForURL(/which=waiting/)
+      await page.getByText('Nothing fits.').waitFor()
       await page.getByLabel('Show').selectOption('what others did')
       await page.getByRole('link', { name: 'its run' }).first().waitFor()
       await page.getByLabel('Search').fill('calc/heat')

@@ -147,7 +147,7 @@ export const launchPage: PageKind = {
       const cluster = `${job.name}.cluster`
       const now = values[cluster] ?? job.cluster
       return {
-        ...{ name: job.name, fields, cluster: `field:${cluster}` },
+        ...{ name: job.name, fields, cluster: `field:${cluster}`, moved: now !== job.cluster },
         clusters: rule.clusters.map(name => ({ name, here: name === now })),
       }
     })

@@ -85,7 +85,14 @@ function accountView(
   const busiest = own.reduce((most, one) => Math.max(most, one.schedulerCommands), 0) / 3_600
   const thisHour = Math.floor(now.getTime() / hour) * hour
   return {
-    ...{ name, logins: sum('logins'), programs: sum('programs'), commands: sum('schedulerCommands') },
+    // Of one account there is nothing to tell apart.
+    ...{
+      name,
+      alone: !name.includes('#'),
+      logins: sum('logins'),
+      programs: sum('programs'),
+      commands: sum('schedulerCommands'),
+    },
     busiest: busiest === 0 ? '0' : busiest < 0.01 ? 'less than 0.01' : busiest.toFixed(2),
     above: busiest > promisedCommands,
     answered: row?.lastRoundAt ?? null,

@@ -12,6 +12,7 @@ const mostDrawn = 1_000
 const [across, down] = [264, 48]
 const box = { width: 224, height: 36 }
 const edge = 8
+const mostLetters = 24
 
 /** The tree as a picture: parents on the left, children on the right of them. Drawn here; the browser enlarges it. */
 export const treePicturePage: PageKind = {
@@ -39,6 +40,12 @@ export const treePicturePage: PageKind = {
       ],
     }
   },
+}
+
+/** As many letters as a box has room for, whose end says more than the folder at their beginning. */
+function shortened(branch: string): string {
+  const letters = [...branch]
+  return letters.length <= mostLetters ? branch : `…${letters.slice(1 - mostLetters).join('')}`
 }
 
 export interface Placed {
@@ -104,7 +111,7 @@ export function drawTree(ordered: readonly Placed[], href: (run: string) => stri
     const icon =
       state === null ? '' : `<use href="#i-${state}" x="${x(one) + 8}" y="${y(one) + 10}" width="16" height="16"/>`
     // What is too long for its box is cut at its edge.
-    const text = `<svg x="${x(one) + 30}" y="${y(one)}" width="${box.width - 36}" height="${box.height}"><text class="branch" x="0" y="15">${escapeHtml(branch.slice(0, 80))}</text><text class="how" x="0" y="30">${escapeHtml(words)}</text></svg>`
+    const text = `<svg x="${x(one) + 30}" y="${y(one)}" width="${box.width - 36}" height="${box.height}"><text class="branch" x="0" y="15">${escapeHtml(shortened(branch))}</text><text class="how" x="0" y="30">${escapeHtml(words)}</text></svg>`
     const drawn = `<title>${escapeHtml(`${branch}: ${words}`)}</title><rect x="${x(one)}" y="${y(one)}" width="${box.width}" height="${box.height}" rx="6"/>${icon}${text}`
     const kind = `node ${state === null ? 's-waiting' : `s-${state}`}${stale === null ? '' : ' stale'}${life === 'active' ? '' : ' gone'}`
     return run === null
