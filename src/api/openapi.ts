@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import * as answers from '../model/api.ts'
+import { type BridgeCall, bridgeCalls } from '../model/bridge-calls.ts'
 import type { Endpoint } from './endpoint.ts'
 
 type Json = { readonly [key: string]: unknown }
@@ -29,6 +30,11 @@ export function openApi(
     paths[endpoint.path] ??= {}
     paths[endpoint.path]![endpoint.method] = operation(endpoint)
   }
+  for (const call of Object.values<BridgeCall>(bridgeCalls)) {
+    const path = `/bridge/v1${call.path}`
+    paths[path] ??= {}
+    paths[path]![call.method] = bridgeOperation(call, about.url)
+  }
   return {
     openapi: '3.1.0',
     info: {
@@ -46,6 +52,12 @@ export function openApi(
           scheme: 'bearer',
           description:
             'A personal, project, group or OAuth token of GitLab with the scope `read_api`; `api` to change things.',
+        },
+        idToken: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'An `id_token` of a CI job, with the address of the service as `aud`. For `/bridge/v1` alone.',
         },
         privateToken: { type: 'apiKey', in: 'header', name: 'PRIVATE-TOKEN', description: "As for GitLab's own API." },
       },
@@ -78,6 +90,74 @@ function operation(endpoint: Endpoint): Json {
       ),
     },
   }
+}
+
+/** What CI jobs call: with another token than persons have, and at the root of the service. */
+function bridgeOperation(call: BridgeCall, url: string): Json {
+  const answer = z.object({
+    ...call.words,
+    said: z.string().describe('A sentence for people.'),
+    ...(call.body === undefined ? {} : { body: z.string().optional().describe(call.body) }),
+  })
+  const no = { 'application/problem+json': { schema: schemaOf(problem) } }
+  return {
+    operationId: call.name,
+    summary: call.summary,
+    servers: [{ url }],
+    security: [{ idToken: [] }],
+    parameters: [...parameters('query', call.query), holder],
+    ...(call.form === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            content: { 'application/x-www-form-urlencoded': { schema: schemaOf(call.form) } },
+          },
+        }),
+    responses: {
+      200: {
+        description: 'OK',
+        content: {
+          'application/json': { schema: schemaOf(answer) },
+          'text/vnd.compops': {
+            schema: {
+              type: 'string',
+              description:
+                'For shells: `compops STATUS key=value …`, the sentence, then the body as it is. Always with the status 200.',
+            },
+          },
+        },
+      },
+      ...Object.fromEntries(
+        Object.entries(refusedToCi).map(([status, description]) => [status, { description, content: no }]),
+      ),
+    },
+  }
+}
+
+const problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number().int(),
+  detail: z.string().describe('What is wrong, and what to do.'),
+  retry: z.number().optional().describe('Seconds after which it may be asked again.'),
+})
+
+const refusedToCi = {
+  400: 'The request is not understood.',
+  401: 'The token is wrong, expired, for somebody else or of another GitLab.',
+  403: 'A foreign project, code of a fork, a token that somebody else has shown, or a person without the right.',
+  404: 'This CI job has asked for nothing yet, or there is no such thing.',
+  422: 'What is asked for cannot be computed; the sentence says what to write instead.',
+  503: 'It cannot be answered at present: ask again.',
+} as const
+
+const holder = {
+  name: 'Compops-Holder',
+  in: 'header',
+  required: true,
+  schema: { type: 'string', minLength: 16, maxLength: 200 },
+  description: 'A secret that the CI job makes up: whoever shows its token later needs it, too.',
 }
 
 const idempotencyKey = {

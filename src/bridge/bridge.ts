@@ -1,11 +1,13 @@
 import { eq, sql } from 'drizzle-orm'
 import { Hono, type Context as HonoContext } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { z } from 'zod'
 import { type CiCaller, createCiSignIn, keysOf } from '../auth/ci-token.ts'
 import { Refusal } from '../auth/refusal.ts'
 import { troubleWithGitLab } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
+import { bridgeCalls } from '../model/bridge-calls.ts'
 import { stopJobs } from '../run/stop.ts'
 import { bindToken, broughtItself, type CiJobRow, findByGate, findCiJob } from '../store/ci-jobs.ts'
 import { ciJobs } from '../store/schema.ts'
@@ -51,12 +53,16 @@ export function createBridge(context: Context): Hono {
     }),
   )
 
-  const serve = (handle: (c: HonoContext, caller: CiCaller) => Promise<Answer>) => async (c: HonoContext) => {
-    try {
-      return respond(c, await handle(c, await signIn(c.req.raw.headers)))
-    } catch (thrown) {
-      return respond(c, refusalOf(c, thrown))
-    }
+  function on<Name extends keyof Calls>(name: Name, handle: (asked: Asked<Name>) => Promise<Answer>): void {
+    const { method, path, query } = bridgeCalls[name]
+    app.on(method.toUpperCase(), `/bridge/v1${path}`, async c => {
+      try {
+        const caller = await signIn(c.req.raw.headers)
+        return respond(c, await handle({ c, caller, query: readQuery(query, c.req.query()) as Asked<Name>['query'] }))
+      } catch (thrown) {
+        return respond(c, refusalOf(c, thrown))
+      }
+    })
   }
   function refusalOf(c: HonoContext, thrown: unknown): Answer {
     const error = troubleWithGitLab(thrown)
@@ -93,89 +99,53 @@ export function createBridge(context: Context): Hono {
     return row as CiJobRow & { runId: string }
   }
 
-  app.post(
-    '/bridge/v1/job',
-    serve(async (c, caller) => {
-      const form = await formOf(c)
-      try {
-        return await tellState(context, await startForCi(context, caller, form))
-      } catch (error) {
-        await keepRefusal(context, caller, form, error)
-        throw error
-      }
-    }),
-  )
-  app.get(
-    '/bridge/v1/job',
-    serve(async (c, caller) => {
-      const row = await orderOf(c, caller)
-      await heard(row, caller)
-      const { jobs: _, ...answer } = await tellState(context, row)
-      // Somebody has played it before its time: when the time has come it is played again.
-      if (row.ciJobId !== caller.jobId && answer.words.ended === false)
-        await db.update(ciJobs).set({ gateEarly: true, nextAt: sql`now()` }).where(eq(ciJobs.id, row.id))
-      return answer
-    }),
-  )
-  app.get(
-    '/bridge/v1/job/log',
-    serve(async (c, caller) => {
-      const row = await orderOf(c, caller)
-      await heard(row, caller)
-      const { job = '0', attempt = '-', offset = '0', room, after } = c.req.query()
-      const numbers = [room, after].every(one => one === undefined || /^\d{1,15}$/.test(one))
-      if (!/^\d{1,4}$/.test(job) || !/^-?\d{1,15}$/.test(offset) || !numbers)
-        throw new Refusal(400, 'job, offset, room and after are numbers')
-      return tellLog(context, row, {
-        ...{ job: Number(job), attempt, offset: Number(offset) },
-        room: room === undefined ? Number.POSITIVE_INFINITY : Number(room),
-        after: after === undefined ? null : Number(after),
-      })
-    }),
-  )
-  app.get(
-    '/bridge/v1/job/files',
-    serve(async (c, caller) => tellFiles(context, await orderOf(c, caller))),
-  )
-  app.get(
-    '/bridge/v1/job/file',
-    serve(async (c, caller) => {
-      const { number = '', offset = '0' } = c.req.query()
-      if (!/^\d{1,6}$/.test(number) || !/^\d{1,15}$/.test(offset))
-        throw new Refusal(400, 'number and offset are numbers')
-      return tellFile(context, await orderOf(c, caller), Number(number), Number(offset))
-    }),
-  )
-  app.get(
-    '/bridge/v1/job/metrics',
-    serve(async (c, caller) => tellMetrics(context, await orderOf(c, caller))),
-  )
-  app.get(
-    '/bridge/v1/job/junit',
-    serve(async (c, caller) => tellJUnit(context, await orderOf(c, caller))),
-  )
-  app.post(
-    '/bridge/v1/job/cancel',
-    serve(async (c, caller) => {
-      const row = await orderOf(c, caller)
-      // A job that was given up, not cancelled, ends only what it started itself.
-      if (c.req.query('status') === 'failed' && !(await broughtItself(db, row)))
-        return { words: { canceled: 0 }, said: 'What a push has started goes on' }
-      const { jobs } = await tellState(context, row)
-      const reason = `CI job ${row.ciJobId} (${row.name}) was cancelled`
-      const names = await stopJobs(context, { jobs: jobs.map(job => job.id) }, reason)
-      context.audit.record({
-        act: 'ci job cancelled',
-        by: caller.person.username,
-        run: row.runId,
-        result: names.join(', '),
-      })
-      return {
-        words: { canceled: names.length },
-        said: names.length === 0 ? 'Everything had ended' : `cancelled: ${names.join(', ')}`,
-      }
-    }),
-  )
+  on('start', async ({ c, caller }) => {
+    const form = await formOf(c)
+    try {
+      return await tellState(context, await startForCi(context, caller, form))
+    } catch (error) {
+      await keepRefusal(context, caller, form, error)
+      throw error
+    }
+  })
+  on('state', async ({ c, caller }) => {
+    const row = await orderOf(c, caller)
+    await heard(row, caller)
+    const { jobs: _, ...answer } = await tellState(context, row)
+    // Somebody has played it before its time: when the time has come it is played again.
+    if (row.ciJobId !== caller.jobId && answer.words.ended === false)
+      await db.update(ciJobs).set({ gateEarly: true, nextAt: sql`now()` }).where(eq(ciJobs.id, row.id))
+    return answer
+  })
+  on('log', async ({ c, caller, query }) => {
+    const row = await orderOf(c, caller)
+    await heard(row, caller)
+    const { job, attempt, offset, room = Number.POSITIVE_INFINITY, after = null } = query
+    return tellLog(context, row, { job, attempt, offset, room, after })
+  })
+  on('files', async ({ c, caller }) => tellFiles(context, await orderOf(c, caller)))
+  on('file', async ({ c, caller, query }) => tellFile(context, await orderOf(c, caller), query.number, query.offset))
+  on('metrics', async ({ c, caller }) => tellMetrics(context, await orderOf(c, caller)))
+  on('junit', async ({ c, caller }) => tellJUnit(context, await orderOf(c, caller)))
+  on('cancel', async ({ c, caller, query }) => {
+    const row = await orderOf(c, caller)
+    // A job that was given up, not cancelled, ends only what it started itself.
+    if (query.status === 'failed' && !(await broughtItself(db, row)))
+      return { words: { canceled: 0 }, said: 'What a push has started goes on' }
+    const { jobs } = await tellState(context, row)
+    const reason = `CI job ${row.ciJobId} (${row.name}) was cancelled`
+    const names = await stopJobs(context, { jobs: jobs.map(job => job.id) }, reason)
+    context.audit.record({
+      act: 'ci job cancelled',
+      by: caller.person.username,
+      run: row.runId,
+      result: names.join(', '),
+    })
+    return {
+      words: { canceled: names.length },
+      said: names.length === 0 ? 'Everything had ended' : `cancelled: ${names.join(', ')}`,
+    }
+  })
   app.all('/bridge/*', c => respond(c, refused(new Refusal(404, `nothing is at ${c.req.method} ${c.req.path}`))))
   return app
 
@@ -187,6 +157,21 @@ export function createBridge(context: Context): Hono {
       .set({ heardAt: sql`now()` })
       .where(sql`${ciJobs.id} = ${row.id} and ${ciJobs.heardAt} < now() - interval '15 seconds'`)
   }
+}
+
+type Calls = typeof bridgeCalls
+interface Asked<Name extends keyof Calls> {
+  readonly c: HonoContext
+  readonly caller: CiCaller
+  readonly query: { readonly [K in keyof Calls[Name]['query']]: z.output<Calls[Name]['query'][K]> }
+}
+
+/** Throws Refusal 400. What is not known is passed over: a template may be newer than the service. */
+function readQuery(shape: Readonly<Record<string, z.ZodType>>, given: Readonly<Record<string, string>>): unknown {
+  const read = z.object(shape).safeParse(given)
+  if (read.success) return read.data
+  const wrong = read.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  throw new Refusal(400, `The request is not understood: ${wrong.join('; ')}`)
 }
 
 async function formOf(c: HonoContext): Promise<Form> {

@@ -2,6 +2,7 @@ import { Refusal } from '../auth/refusal.ts'
 import { matchGlob, type ProjectConfig } from '../config/index.ts'
 import { type Context, specSite } from '../context.ts'
 import { describeError } from '../errors.ts'
+import { orderForm } from '../model/bridge-calls.ts'
 import { type CiMode, type CiOrder, ciModes, formerNames, ownWorkKeys } from '../model/ci.ts'
 import type { Resources } from '../model/job-spec.ts'
 import { formatWalltime, parseWalltime } from '../model/walltime.ts'
@@ -37,13 +38,7 @@ export function readOrder(context: Pick<Context, 'config'>, rule: ProjectConfig,
   return { mode, jobs, own, maxWait: waitOf(form.max_wait ?? ''), gate: gateOf(rule, mode, form.gate ?? '') }
 }
 
-const known: ReadonlySet<string> = new Set([
-  ...['mode', 'name', 'job', 'script', 'max_wait', 'gate', 'SCHEDULER_PARAMETERS', 'SLURM_EXCLUSIVE'],
-  ...ownWorkKeys.text,
-  ...ownWorkKeys.count,
-  ...ownWorkKeys.list,
-  ...Object.keys(formerNames),
-])
+const known: ReadonlySet<string> = new Set(Object.keys(orderForm.shape))
 const ofBoth = new Set(['mode', 'name', 'job', 'max_wait', 'gate'])
 const isOwn = (name: string) => !ofBoth.has(name)
 

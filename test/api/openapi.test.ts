@@ -1,11 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApi } from '../../src/api/api.ts'
+import { createBridge } from '../../src/bridge/bridge.ts'
 import { readRange } from '../../src/results/log-reader.ts'
 import { openRows } from '../support/rows.ts'
 
 interface Description {
   openapi: string
-  paths: Record<string, Record<string, { operationId: string; parameters: { name: string; in: string }[] }>>
+  paths: Record<
+    string,
+    Record<string, { operationId: string; security?: unknown; parameters: { name: string; in: string }[] }>
+  >
   components: { schemas: Record<string, unknown> }
 }
 
@@ -41,8 +45,17 @@ describe('/openapi.json', () => {
   })
 
   test('nothing that it describes answers anybody without a token', async () => {
+    const bridge = createBridge(rows.context)
     for (const [path, methods] of Object.entries(description.paths))
-      for (const method of Object.keys(methods)) {
+      for (const [method, { security }] of Object.entries(methods)) {
+        if (security !== undefined) {
+          const answer = await bridge.request(path, { method: method.toUpperCase() })
+          expect([path, security, answer.status, answer.headers.get('www-authenticate')]).toEqual([
+            ...[path, [{ idToken: [] }], 401],
+            'Bearer realm="id_token of a CI job"',
+          ])
+          continue
+        }
         const url = `/api/v1${path.replace(/\{\w+\}/g, '0')}`
         const answer = await api.request(url, { method: method.toUpperCase() })
         expect([url, answer.status, answer.headers.get('www-authenticate')]).toEqual([
@@ -50,6 +63,17 @@ describe('/openapi.json', () => {
           'Bearer realm="GitLab token"',
         ])
       }
+  })
+
+  test('describes what CI jobs call, with every key of their order', async () => {
+    const ci = Object.keys(description.paths).filter(path => path.startsWith('/bridge/v1/'))
+    expect(ci).toHaveLength(7)
+    const text = JSON.stringify(description.paths['/bridge/v1/job']?.post)
+    for (const key of ['mode', 'script', 'ntasks_per_node', 'modules', 'SCHEDULER_PARAMETERS', 'SLURM_TIMELIMIT'])
+      expect(text).toContain(`"${key}":{`)
+    expect(description.paths['/bridge/v1/job/log']?.get?.parameters.map(one => one.name)).toEqual([
+      ...['gate', 'job', 'attempt', 'offset', 'room', 'after', 'Compops-Holder'],
+    ])
   })
 
   test('what it does not describe is not there', async () => {
