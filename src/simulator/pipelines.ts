@@ -218,20 +218,32 @@ function startJobs(world: World, pipeline: SimPipeline, jobs: CiJob[]): void {
 }
 
 /** The jobs that a job waits for, and how they stand together: `needs`, else all earlier stages. */
-function before(world: World, builds: readonly SimJob[], job: SimJob): { jobs: SimJob[]; status: JobStatus } {
+function before(
+  world: World,
+  builds: readonly SimJob[],
+  job: SimJob,
+  names = byName(builds),
+): { jobs: SimJob[]; status: JobStatus } {
   const needs = world.ciJobs.get(job.id)?.needs ?? null
-  const jobs = builds.filter(other => (needs === null ? other.stageIndex < job.stageIndex : needs.includes(other.name)))
+  const jobs =
+    needs === null
+      ? builds.filter(other => other.stageIndex < job.stageIndex)
+      : needs.flatMap(name => names.get(name) ?? [])
   return { jobs, status: compositeStatus(jobs) ?? 'success' }
 }
+
+/** A pipeline of thousands of jobs is looked through once, not for each of them. */
+const byName = (builds: readonly SimJob[]) => Map.groupBy(builds, job => job.name)
 
 /** Lets begin what waits for nothing any more, as a runner without limits would see it. */
 export function advance(world: World, pipeline: SimPipeline): void {
   const builds = pipeline.jobs.filter(job => job.type === 'build' && !job.retried)
+  const names = byName(builds)
   const begun: SimJob[] = []
   for (let moved = true; moved; ) {
     moved = false
     for (const job of builds.filter(one => one.status === 'created').sort((a, b) => a.stageIndex - b.stageIndex)) {
-      const { status } = before(world, builds, job)
+      const { status } = before(world, builds, job, names)
       if (!isFinal(status)) continue
       moved = true
       const runs = status === 'success' || (status === 'skipped' && world.ciJobs.get(job.id)?.needs == null)

@@ -22,7 +22,7 @@ export async function benchCi(bench: Bench): Promise<Figure[]> {
     ...{ place: bench.place, name: 'ci', databaseUrl: await bench.freshDatabase() },
     clusters: `  falcon: { scheduler: slurm, root: ROOT, path: SLURM, poll_interval: 1s, max_submitted: 5000 }
   laptop: { scheduler: local, root: ROOT-laptop, poll_interval: 1s }`,
-    rule: '    clusters: [falcon, laptop]',
+    rule: '    clusters: [falcon, laptop]\n    gates: ["g*"]',
   })
   try {
     await world.hook()
@@ -119,7 +119,9 @@ async function handOver(world: BenchWorld, job: { readonly name: string; readonl
       body: new URLSearchParams({ mode: 'gate', gate, name: job.name, script: 'true' }),
       headers: { authorization: `Bearer ${job.token}`, 'compops-holder': `the-secret-of-${job.name}-itself` },
     })
-    await answer.arrayBuffer()
+    const said = await answer.text()
+    // Busy is no answer yet; a refusal is one.
+    if (!answer.ok && answer.status !== 503) throw new Error(`${job.name} was refused: ${said}`)
     return answer.ok
   })
 }
