@@ -1,5 +1,6 @@
 import { nextChunk } from '../scheduler/array.ts'
 import { cancelAttempts } from './cancel.ts'
+import { askCapacity } from './capacity.ts'
 import { collectAttempt } from './collect.ts'
 import { collectArray } from './collect-array.ts'
 import type { Cluster, ClusterOptions } from './contract.ts'
@@ -26,6 +27,8 @@ export function openCluster(options: ClusterOptions): Cluster {
     nativeDependencies: dialect.nativeDependencies,
     excludesNodes: dialect.excludesNodes ?? false,
     inWords: reason => dialect.reasonInWords(reason),
+    tellsCapacity: dialect.capacity !== undefined,
+    capacity: () => askCapacity(reach),
     facts: reach.facts,
     async chunk(tasks, room) {
       const { maxArraySize } = await reach.facts()

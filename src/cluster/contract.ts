@@ -1,4 +1,5 @@
 import type { AttemptArray } from '../model/array.ts'
+import type { Capacity } from '../model/capacity.ts'
 import type { JobSpec } from '../model/job-spec.ts'
 import type { ClusterFacts, Collected, OutputFile, Seen } from '../model/observation.ts'
 import type { Cause, Person } from '../model/run.ts'
@@ -25,6 +26,10 @@ export interface Cluster {
   readonly excludesNodes: boolean
   /** The scheduler's reason for waiting, for people. */
   inWords(reason: string): string
+  /** Whether its scheduler can tell {@link Cluster.capacity}. */
+  readonly tellsCapacity: boolean
+  /** Its queues and nodes and what is free, for people; the caller sees to it that this is not asked often. Throws where nothing was told. */
+  capacity(): Promise<Capacity>
   /** What the cluster told about itself, asked once a connection. */
   facts(): Promise<ClusterFacts>
   /** The first of these tasks of an array, as many as the scheduler takes as one and there is room for. Asks for the facts. */

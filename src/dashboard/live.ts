@@ -58,6 +58,7 @@ export function addLive(app: Hono, way: Way): void {
         let seen: string | null = null
         let told = 0
         let notBefore = 0
+        let again = Number.POSITIVE_INFINITY
         while (!gone.signal.aborted) {
           const at = await pulse.now().catch(error => {
             context.log.warn({ step: 'live', err: describeError(error) }, 'pages cannot be renewed')
@@ -67,7 +68,7 @@ export function addLive(app: Hono, way: Way): void {
             await stream.writeSSE({ event: 'trouble', data: 'The database does not answer at present' })
             held = null
             seen = null
-          } else if (at !== seen && clock.now().getTime() >= notBefore) {
+          } else if ((at !== seen || clock.now().getTime() >= again) && clock.now().getTime() >= notBefore) {
             // Whoever was signed out, or may see the page no longer, is asked to load it, and is told there. The token of an hour ago is no token any more: each look has its own.
             const page = await visitorOf(c).then(
               visitor => pageAt(url, visitor).catch(error => (isGone(error) ? null : toError(error))),
@@ -90,6 +91,7 @@ export function addLive(app: Hono, way: Way): void {
               held = next
               seen = at
               told = clock.now().getTime()
+              again = page.again === undefined ? Number.POSITIVE_INFINITY : told + page.again
               const data = context.secrets.redact(JSON.stringify({ changes, at: clock.now().toISOString() }))
               await stream.writeSSE({ event: 'changes', id: mark, data })
             }
@@ -133,6 +135,7 @@ function createPulse({ site }: Way): { now(): Promise<string> } {
             from (select received_at, done_at from deliveries order by received_at desc limit 100) d),
           (select string_agg(concat(name, unreachable_since, last_error), ' ') from connections),
           (select string_agg(concat(cluster, mode, until), ' ') from holds),
+          (select string_agg(concat(cluster, told_at, troubled_since), ' ') from capacities),
           (select max(id::text) from acts)) as mark`,
       ).then(found => found?.mark ?? '')
       last = { at, answer }

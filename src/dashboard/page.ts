@@ -20,6 +20,8 @@ export interface Page {
   readonly template: string
   readonly view: object
   readonly regions: readonly Region[]
+  /** ms after which it is made anew while it stays open, although no row has changed; left out: only then. */
+  readonly again?: number
 }
 
 export const sections = ['overview', 'scheduler', 'projects', 'clusters', 'deliveries', 'audit', 'load'] as const

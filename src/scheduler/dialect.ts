@@ -1,3 +1,4 @@
+import type { Capacity } from '../model/capacity.ts'
 import type { JobSpec, Resources } from '../model/job-spec.ts'
 import type { AccountingRow, ClusterFacts, QueueRow } from '../model/observation.ts'
 import type { InputFile } from './inputs.ts'
@@ -64,6 +65,17 @@ export interface Dialect {
   readPast(text: string): Iterable<PastRow>
   /** Why a job waits, for people. */
   reasonInWords(reason: string): string
+  /** The whole cluster, for people: queues, nodes, what is free. Left out: the scheduler cannot tell, and the page says so. */
+  readonly capacity?: CapacityDialect
+}
+
+export interface CapacityDialect {
+  /** `scheduler_capacity` prints what {@link CapacityDialect.read} reads; it may call what {@link Dialect.shell} defines, and no other program carries it. */
+  readonly shell: string
+  /** Commands of the scheduler that `scheduler_capacity` runs, for those who count them. */
+  readonly commands: number
+  /** Its answer; a part that the scheduler does not tell, or that cannot be read, is left out. Throws UnreadableError where that is all. */
+  read(text: string): Capacity
 }
 
 export type DirectiveSpec = Pick<JobSpec, 'resources' | 'directives' | 'exclude' | 'checkpoint'>

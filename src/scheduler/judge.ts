@@ -64,6 +64,17 @@ const members: Record<keyof Dialect, Member> = {
   readQueue: method('(text) => rows; throws where the answer is not whole'),
   readPast: method('(text) => rows; throws what it cannot read'),
   reasonInWords: method('(reason) => why a job waits, for people'),
+  capacity: {
+    is: value =>
+      value === undefined ||
+      (typeof value === 'object' &&
+        value !== null &&
+        Number.isSafeInteger((value as { commands?: unknown }).commands) &&
+        typeof (value as { shell?: unknown }).shell === 'string' &&
+        typeof (value as { read?: unknown }).read === 'function'),
+    should:
+      'an object { shell: text that defines scheduler_capacity, commands: how many that runs, read: (text) => what it says }, or left out',
+  },
 }
 
 /** The shell functions that the programs of `cluster/` call. */
@@ -96,6 +107,18 @@ function questions(dialect: Dialect): (string | null)[] {
     ...shellFunctions.map(name =>
       new RegExp(`^[ \\t]*${name}[ \\t]*\\(\\)`, 'm').test(dialect.shell) ? null : `shell does not define ${name}()`,
     ),
+    ...(dialect.capacity === undefined
+      ? []
+      : [
+          /^[ \t]*scheduler_capacity[ \t]*\(\)/m.test(dialect.capacity.shell)
+            ? null
+            : 'capacity.shell does not define scheduler_capacity()',
+          ...['', 'command not found\n'].map(answer =>
+            mustThrow(`capacity.read(${show(answer)})`, 'silence says nothing about a node', () =>
+              dialect.capacity?.read(answer),
+            ),
+          ),
+        ]),
     ...rubbish.map(answer =>
       mustThrow(`readSubmit(${show(answer)})`, 'unreadable is never an id', () => dialect.readSubmit(answer)),
     ),

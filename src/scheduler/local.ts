@@ -1,5 +1,6 @@
 import { CompopsError, UnreadableError } from '../errors.ts'
 import { readTasks, toRanges, writeTasks } from '../model/array.ts'
+import type { Capacity } from '../model/capacity.ts'
 import type { AccountingRow, QueueRow } from '../model/observation.ts'
 import type { Dialect, JobRequest, PastRow } from './dialect.ts'
 import { fieldMark, recordMark } from './dialect.ts'
@@ -114,6 +115,23 @@ compops_nodes=$(command uname -n)
     }
   },
   reasonInWords: reason => (reason === atOnce ? 'as many of its tasks run as may at once' : reason),
+  capacity: { shell: capacityShell(), commands: 1, read: readCapacity },
+}
+
+function capacityShell(): string {
+  return `scheduler_capacity() {
+  _load=
+  if [ -r /proc/loadavg ]; then read -r _load _ </proc/loadavg; else _load=$(uptime | sed 's/.*average[s]*: *\\([0-9][0-9.,]*[0-9]\\).*/\\1/'); fi
+  printf 'processors %s load %s\\n' "$(local_processors)" "$_load"
+}`
+}
+
+/** Nobody gives out its processors, so what is free cannot be said; how busy it is can: proc_loadavg(5), uptime(1). */
+function readCapacity(text: string): Capacity {
+  const [, processors, load] = /^processors (\d{1,6}) load (\d{1,6}[.,]\d\d)\n$/.exec(text) ?? []
+  if (processors === undefined || load === undefined)
+    throw new UnreadableError(`this machine does not tell its processors: ${JSON.stringify(text.slice(0, 200))}`)
+  return { cores: { total: Number(processors), free: null }, load: Number(load.replace(',', '.')) }
 }
 
 const atOnce = 'AtOnce'

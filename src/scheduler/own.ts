@@ -5,6 +5,7 @@ import { basename } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { CompopsError, ConfigError, describeError, UnreadableError } from '../errors.ts'
+import { nodeStates } from '../model/capacity.ts'
 import type { Dialect, Refusal } from './dialect.ts'
 import { judgeDialect } from './judge.ts'
 
@@ -46,13 +47,18 @@ export async function loadOwnDialect(file: string): Promise<OwnDialect> {
       ['shell', 'sh', dialect.shell],
       ['identify', 'bash', dialect.identify],
       ['hooks', 'bash', dialect.hooks],
+      ['capacity.shell', 'sh', dialect.capacity?.shell ?? ''],
     ] as const) {
       const mistake = await shellMistake(shell, text)
       if (mistake !== null) complaints.push(`${name} cannot be read by \`${shell} -n\`: ${mistake}`)
     }
   }
   if (complaints.length > 0) throw new ConfigError(file, complaints)
-  return { file, dialect: guarded(dialect, basename(file)), asked: verdict.asked + 3 }
+  return {
+    file,
+    dialect: guarded(dialect, basename(file)),
+    asked: verdict.asked + (dialect.capacity === undefined ? 3 : 4),
+  }
 }
 
 /** What the shell says of a text that it only reads; null where that is nothing, or where this machine has no such shell. */
@@ -171,6 +177,21 @@ function guarded(own: Dialect, file: string): Dialect {
     allowedDirective: (allowed, directive) =>
       asking('allowedDirective', () => own.allowedDirective(allowed, directive)),
   }
+  const { capacity } = own
+  if (capacity !== undefined)
+    Object.assign(checks, {
+      capacity: {
+        shell: capacity.shell,
+        commands: capacity.commands,
+        read: (text: string) =>
+          reading('capacity.read', () => {
+            const told = capacity.read(text)
+            const complaint = complaintOf(capacityShape, told)
+            if (complaint !== null) throw new UnreadableError(`${file}: capacity.read: ${complaint}`)
+            return told
+          }),
+      },
+    })
   // What is not checked stays as it is, also where the object is of a class.
   return Object.assign(Object.create(own) as Dialect, checks)
 }
@@ -220,6 +241,32 @@ const factsShape = z.object({
   remembers: z.number().min(0),
   nativeDependencies: z.boolean(),
   maxArraySize: z.int().min(1).nullable(),
+})
+
+const share = z.object({ total: number, free: number })
+const waiting = z.object({ jobs: number, cores: number })
+const capacityShape = z.object({
+  queues: z
+    .array(
+      z.object({
+        name: z.string(),
+        open: z.boolean(),
+        state: z.string(),
+        limit: number,
+        nodes: share.nullable(),
+        cores: share.nullable(),
+        waiting: waiting.nullable(),
+      }),
+    )
+    .optional(),
+  nodes: z.partialRecord(z.enum(nodeStates), z.int().min(0)).optional(),
+  cores: share.optional(),
+  gpus: z.array(share.extend({ type: word })).optional(),
+  waiting: waiting.optional(),
+  reservations: z
+    .array(z.object({ name: z.string(), maintenance: z.boolean(), from: word, to: word, nodes: number }))
+    .optional(),
+  load: z.number().optional(),
 })
 
 function complaintOf(shape: z.ZodType, value: unknown): string | null {

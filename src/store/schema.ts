@@ -15,6 +15,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import type { AttemptArray } from '../model/array.ts'
 import type { ReusedFrom } from '../model/cache-key.ts'
+import type { Capacity } from '../model/capacity.ts'
 import type { CiOrder } from '../model/ci.ts'
 import type { CopyKind } from '../model/copies.ts'
 import type { Approval } from '../model/cost.ts'
@@ -567,6 +568,17 @@ export const connections = pgTable('connections', {
   recovering: boolean('recovering').notNull().default(false),
   /** The word that stands in its root, where several machines must show it. */
   rootMark: jsonb('root_mark').$type<{ readonly root: string; readonly word: string }>(),
+})
+
+/** What each cluster last said of its queues and nodes, for people who look at it: asked while somebody does, at most once a minute by whichever process. */
+export const capacities = pgTable('capacities', {
+  cluster: text('cluster').primaryKey(),
+  askedAt: at('asked_at').notNull().default(sql`now()`),
+  told: jsonb('told').$type<Capacity>(),
+  toldAt: at('told_at'),
+  /** Why nothing was told the last time, and since when it is not. */
+  trouble: text('trouble'),
+  troubledSince: at('troubled_since'),
 })
 
 /** How often each account on a cluster was used, hour by hour: what its admin may ask us. Every process adds its own. */

@@ -20,6 +20,7 @@ function site() {
     session: 'first',
     away: false,
     asked: 0,
+    again: undefined as number | undefined,
     person: 1,
     stop: () => stopping.abort(),
   }
@@ -36,7 +37,14 @@ function site() {
     async pageAt(_: URL, visitor: Visitor): Promise<Page> {
       world.asked++
       if (world.away || visitor.caller.fingerprint !== world.valid) throw new Refusal(503, 'GitLab does not answer')
-      return { title: '', section: 'overview', template: '', view: {}, regions: [region('r', `mark ${world.mark}`)] }
+      return {
+        title: '',
+        section: 'overview',
+        template: '',
+        view: {},
+        regions: [region('r', `mark ${world.mark}`)],
+        ...(world.again === undefined ? {} : { again: world.again }),
+      }
     },
   }
   const app = new Hono()
@@ -68,6 +76,23 @@ describe('a page that stays open', () => {
     Object.assign(world, { valid: 'second', session: 'second', mark: '2' })
     await world.pass(2)
     await until('the change', () => page.heard.join('').includes('mark 2'))
+    world.stop()
+  })
+
+  it('is made anew after the time that it names, although nothing has changed; another is not', async () => {
+    const world = site()
+    world.again = 60_000
+    const page = await world.open()
+    await until('the first look', () => page.heard.join('').includes('mark 1'))
+    await world.pass(59)
+    expect(world.asked).toBe(1)
+    await world.pass(3)
+    expect(world.asked).toBe(2)
+    world.again = undefined
+    await world.pass(61)
+    expect(world.asked).toBe(3)
+    await world.pass(130)
+    expect(world.asked).toBe(3)
     world.stop()
   })
 

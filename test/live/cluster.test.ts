@@ -76,6 +76,20 @@ test('what the cluster tells about itself', async () => {
   })
 })
 
+test('its partitions, nodes, GPUs, what waits and reservations', async () => {
+  const before = cluster.stats().schedulerCommands
+  const told = await cluster.capacity()
+  expect(cluster.stats().schedulerCommands).toBe(before + 4)
+  expect(told.queues?.map(({ name, open }) => [name, open])).toEqual(
+    ['main', 'short', 'gpu', 'low'].map(name => [name, true]),
+  )
+  expect(Object.values(told.nodes ?? {}).reduce((all, n) => all + n, 0)).toBe(6)
+  expect(told.cores?.total).toBe(64)
+  expect(told.gpus).toEqual([{ type: 'a100', total: 8, free: expect.any(Number) }])
+  expect(told.waiting?.jobs).toEqual(expect.any(Number))
+  expect(told.reservations).toEqual([])
+})
+
 test('a job from submission to its end and results, hostile names and all', async () => {
   const hostile = `$(touch pwned)'"\`id\`\n#SBATCH --uid=0`
   const job = request(

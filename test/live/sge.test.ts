@@ -93,6 +93,14 @@ test('what the cluster tells about itself', async () => {
   })
 })
 
+test('its queues, hosts and what waits', async () => {
+  const told = await cluster.capacity()
+  expect(told.queues?.find(one => one.name === 'all.q')).toMatchObject({ open: true })
+  expect(Object.values(told.nodes ?? {})).toEqual([1])
+  expect(told.cores?.total).toBeGreaterThan(0)
+  expect(told.waiting?.jobs).toEqual(expect.any(Number))
+})
+
 test('a job from submission to its end and results, hostile names and all', async () => {
   const hostile = `$(touch pwned)'"\`id\`\n#$ -q nosuch.q`
   const job = request(

@@ -197,6 +197,51 @@ describe.each(Object.entries(rows))('%s', (name, row) => {
     for (const text of ['', 'command not found\n']) expect(() => dialect.readFacts(text)).toThrow(UnreadableError)
   })
 
+  describe('the whole cluster', () => {
+    const { capacity } = dialect
+    const told = (shell: (typeof shells)[number], path?: string) =>
+      run(shell, `${dialect.shell}\n${capacity?.shell}\nscheduler_capacity`, path === undefined ? {} : { path })
+
+    test.each(row.capacity === null ? [] : shells)('queues, nodes and what waits, in $shell', shell => {
+      const cases = row.capacity!.printed.map(([call, text]) => {
+        const file = join(mkdtempSync(join(tmpdir(), 'compops-dialect-')), 'printed')
+        places.push(file)
+        writeFileSync(file, text)
+        return `'${call}'*) cat ${file} ;;`
+      })
+      const path = pathWith(row.programs, `case "\${0##*/} $*" in ${cases.join('\n')}\n*) exit 1 ;; esac`)
+      const answer = told(shell, path)
+      expect(answer).toMatchObject({ rc: 0, stderr: '' })
+      expect(capacity!.read(answer.stdout)).toEqual(row.capacity!.told)
+      // One command that fails is one part that is not told.
+      const first = row.capacity!.printed[0]![0]
+      const without = pathWith(
+        row.programs,
+        `case "\${0##*/} $*" in '${first}'*) exit 1 ;; ${cases.slice(1).join('\n')}\n*) exit 1 ;; esac`,
+      )
+      const rest = capacity!.read(told(shell, without).stdout)
+      expect(rest).not.toEqual(row.capacity!.told)
+      for (const [part, value] of Object.entries(rest)) expect(row.capacity!.told).toMatchObject({ [part]: value })
+      // However it was cut, it is read or it is unreadable.
+      for (let length = 0; length < answer.stdout.length; length += Math.ceil(answer.stdout.length / 300))
+        try {
+          capacity!.read(answer.stdout.slice(0, length))
+        } catch (error) {
+          expect(error).toBeInstanceOf(UnreadableError)
+        }
+    })
+
+    test('of this machine is told without a scheduler', () => {
+      if (row.capacity !== null || capacity === undefined) return
+      for (const shell of shells) expect(capacity.read(told(shell).stdout).cores?.total).toBeGreaterThan(0)
+    })
+
+    test('rubbish says nothing about it', () => {
+      for (const text of ['', '\n', 'command not found\n', '\x1d', '\x1dnodes\n{}\n', '\x1dconstructor\n'])
+        expect(() => capacity?.read(text)).toThrow(UnreadableError)
+    })
+  })
+
   describe('values', () => {
     const words = ['partition', 'account', 'qos', 'reservation', 'gres', 'constraint', 'licenses'] as const
     const hostile = ['a\nb', 'a\0b', '-x', '', 'a b', '$(id)', '`id`', `a'b`, 'a"b', 'a#b', 'a\\b', 'a<b']
@@ -295,6 +340,8 @@ describe.each(Object.entries(rows))('%s', (name, row) => {
       const submitted = call(`scheduler_submit /dev/null | scheduler_submitted`, path)
       expect(submitted, 'submit').toMatchObject({ stdout: '' })
       expect(submitted.rc, 'submit').not.toBe(0)
+      const capacity = call(`${dialect.capacity?.shell}\nscheduler_capacity`, path)
+      expect(() => dialect.capacity?.read(capacity.stdout), 'capacity').toThrow(UnreadableError)
       const refused = call(
         `_said=$(scheduler_submit /dev/null 2>&1 >/dev/null); _rc=$?
         [ $_rc -eq 0 ] || printf '%s' "$_said" | scheduler_judge $_rc`,

@@ -60,6 +60,19 @@ describe('the verdict', () => {
     ])
   })
 
+  test('what tells of the whole cluster may be left out; if it is there, it is whole and throws what it cannot read', () => {
+    const { capacity: _, ...without } = local
+    expect(judgeDialect(without).complaints).toEqual([])
+    expect(judgeDialect({ ...local, capacity: { read: () => ({}) } }).complaints).toEqual([
+      'capacity is not what it should be: an object { shell: text that defines scheduler_capacity, commands: how many that runs, read: (text) => what it says }, or left out',
+    ])
+    expect(judgeDialect({ ...local, capacity: { shell: '', commands: 1, read: () => ({}) } }).complaints).toEqual([
+      'capacity.shell does not define scheduler_capacity()',
+      'capacity.read("") answers {}; it must throw: silence says nothing about a node',
+      'capacity.read("command not found\\n") answers {}; it must throw: silence says nothing about a node',
+    ])
+  })
+
   test('rubbish that is taken for an answer is named', () => {
     const careless = {
       ...local,
@@ -107,6 +120,26 @@ describe("a file of the site's own", () => {
   test('shell that no shell reads is refused', async () => {
     const file = await siteFile('shell.mjs', 'shell: local.shell + "\\nif true; then\\n"')
     expect((await complaints(file))[0]).toMatch(/^shell cannot be read by `sh -n`: .*(unexpected|EOF|end of file)/)
+  })
+
+  test('what it tells of the cluster is checked: a queue that is none is an answer that cannot be read', async () => {
+    const file = await siteFile(
+      'capacity.mjs',
+      `capacity: { shell: 'scheduler_capacity() { echo ok; }', commands: 1, read: t => {
+        if (t === 'good') return { nodes: { idle: 3 }, load: 0.5 }
+        if (t === 'bad') return { nodes: { asleep: 3 } }
+        throw new Error('?')
+      } }`,
+    )
+    await loadDialects([file])
+    const { capacity } = dialectOf(file)
+    expect(capacity?.read('good')).toEqual({ nodes: { idle: 3 }, load: 0.5 })
+    for (const text of ['bad', '']) expect(() => capacity?.read(text)).toThrow(UnreadableError)
+    const broken = await siteFile(
+      'capacity-shell.mjs',
+      "capacity: { ...local.capacity, shell: 'scheduler_capacity() { if' }",
+    )
+    expect((await complaints(broken))[0]).toMatch(/^capacity\.shell cannot be read by `sh -n`/)
   })
 
   test('what it answers later is checked too: a mistake of the file is an answer that cannot be read', async () => {

@@ -6,7 +6,7 @@ export type FakeSlurm = FakeScheduler
 export function startFakeSlurm(): FakeSlurm {
   return startFakeScheduler({
     name: 'fake-slurm',
-    commands: ['sbatch', 'squeue', 'sacct', 'scontrol', 'scancel', 'date'],
+    commands: ['sbatch', 'squeue', 'sacct', 'scontrol', 'scancel', 'sinfo', 'date'],
     jobEnv: id => ({ SLURM_JOB_ID: id, SLURM_JOB_NODELIST: 'n1' }),
   })
 }

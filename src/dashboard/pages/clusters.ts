@@ -1,16 +1,23 @@
 import { inArray } from 'drizzle-orm'
+import { describeError } from '../../errors.ts'
 import { describeHold } from '../../model/hold.ts'
 import type { JobState } from '../../model/job-state.ts'
+import { askCapacity, capacityAge } from '../../run/ask-capacity.ts'
 import { openOn } from '../../store/board.ts'
+import { capacitiesOf } from '../../store/capacities.ts'
 import { loadOfLastDay } from '../../store/load.ts'
 import { connections, holds } from '../../store/schema.ts'
 import { listRegion } from '../page.ts'
-import { render } from '../template.ts'
-import { addressesOf, type PageKind } from './site.ts'
+import { Html, render } from '../template.ts'
+import { capacityView } from './capacity.ts'
+import { addressesOf, type PageKind, type Site } from './site.ts'
 import { hourBars, stateBar } from './strip.ts'
 import { countsInWords } from './words.ts'
 
-/** The clusters of the visitor's projects: whether they answer, since when they do not, what we have there, and how much we ask of them. */
+/**
+ * The clusters of the visitor's projects: whether they answer, since when they do not, what they have and what is free, what we have there, and how much we
+ * ask of them. Only here they are asked for their nodes: while the page is open, and no more often than once a minute for all who look.
+ */
 export const clustersPage: PageKind = {
   at: /^\/clusters$/,
   async show(site, visitor) {
@@ -23,6 +30,7 @@ export const clustersPage: PageKind = {
       context.db,
       seen.map(one => one.project.id),
     )
+    const asked = await capacitiesOf(context.db, names)
     const [now, to] = [context.clock.now(), addressesOf(site)]
     const rows = await Promise.all(
       names.map(async name => {
@@ -31,6 +39,12 @@ export const clustersPage: PageKind = {
         const away = accounts.filter(row => row.unreachableSince !== null)
         const hold = held.find(one => one.cluster === name && (one.until === null || one.until > now))
         const load = await loadOfLastDay(context.db, name)
+        const told = asked.find(row => row.cluster === name)
+        const tells = context
+          .connections()
+          .some(one => one.split('#')[0] === name && context.clusterOf(one).tellsCapacity)
+        if (tells && (told === undefined || now.getTime() - told.askedAt.getTime() >= capacityAge * 1_000))
+          askAside(site, name)
         const counts: Partial<Record<JobState, number>> = open.get(name) ?? {}
         const sum = (key: 'logins' | 'programs' | 'schedulerCommands') => load.reduce((all, hour) => all + hour[key], 0)
         return {
@@ -41,6 +55,9 @@ export const clustersPage: PageKind = {
             answered: newest(accounts.map(row => row.lastRoundAt)),
             away: away.map(row => ({ since: row.unreachableSince, why: row.lastError ?? 'no answer' })),
             hold: hold === undefined ? null : describeHold(hold),
+            capacity: new Html(
+              capacityView(told, { scheduler: config?.scheduler ?? '', tells, now, zone: context.config.timeZone }),
+            ),
             ...{ bar: stateBar(counts), words: countsInWords(counts) },
             load: { logins: sum('logins'), programs: sum('programs'), commands: sum('schedulerCommands') },
             hours: hourBars(load, now),
@@ -52,10 +69,19 @@ export const clustersPage: PageKind = {
       title: 'Clusters',
       section: 'clusters',
       template: 'clusters',
+      again: capacityAge * 1_000,
       view: { none: names.length === 0 },
-      regions: [listRegion('clusters', { before: '<div class="cards">', rows, after: '</div>' })],
+      regions: [listRegion('clusters', { before: '<div class="cards clusters">', rows, after: '</div>' })],
     }
   },
+}
+
+/** Nobody who looks waits for a cluster: what it tells comes with the next renewal. */
+function askAside({ context }: Site, cluster: string): void {
+  if (context.stopping.aborted) return
+  askCapacity(context, cluster).catch(error =>
+    context.log.warn({ step: 'capacity', cluster, err: describeError(error) }, 'what a cluster has cannot be kept'),
+  )
 }
 
 function newest(dates: readonly (Date | null)[]): Date | null {

@@ -4,17 +4,24 @@ import { escapeHtml, Html } from '../template.ts'
 
 /** How many there are in each state, as one bar: `4 completed, 1 running`. */
 export function stateBar(counts: Readonly<Partial<Record<JobState, number>>>): Html {
-  const parts = [...runStateOrder].reverse().flatMap(state => {
-    const n = counts[state] ?? 0
-    return n === 0 ? [] : [{ state, n }]
-  })
+  return partsBar(
+    [...runStateOrder].reverse().map(state => {
+      const n = counts[state] ?? 0
+      return { n, fill: state, words: `${n} ${jobStates[state].label}` }
+    }),
+  )
+}
+
+/** Parts of a whole, each in the fill of a state; those of nothing are left out. */
+export function partsBar(all: readonly { readonly n: number; readonly fill: string; readonly words: string }[]): Html {
+  const parts = all.filter(({ n }) => n > 0)
   const total = parts.reduce((sum, { n }) => sum + n, 0)
   if (total === 0) return new Html('')
-  const words = parts.map(({ state, n }) => `${n} ${jobStates[state].label}`).join(', ')
+  const words = parts.map(part => part.words).join(', ')
   let x = 0
-  const drawn = parts.map(({ state, n }) => {
+  const drawn = parts.map(({ fill, n }) => {
     const width = (n / total) * 100
-    const rect = `<rect class="f-${state}" x="${x.toFixed(2)}" width="${Math.max(0.5, width - 0.6).toFixed(2)}" height="8"/>`
+    const rect = `<rect class="f-${fill}" x="${x.toFixed(2)}" width="${Math.max(0.5, width - 0.6).toFixed(2)}" height="8"/>`
     x += width
     return rect
   })

@@ -1,4 +1,5 @@
 import type { Dialect, PastRow } from '../dialect.ts'
+import { lsfCapacity } from './capacity.ts'
 import { allowedDirective, directives, readDirectives } from './directives.ts'
 import { readHistory } from './history.ts'
 import { readFacts, readQueue } from './queue.ts'
@@ -37,4 +38,5 @@ compops_nodes=\${LSB_MCPU_HOSTS:-\${LSB_HOSTS-}}
     for (const row of readHistory(text)) yield { kind: 'accounting', row }
   },
   reasonInWords,
+  capacity: lsfCapacity,
 }

@@ -1,6 +1,7 @@
 import type { Dialect, PastRow } from '../dialect.ts'
 import { readHistory } from './accounting.ts'
 import { readDirectives } from './batch-script.ts'
+import { pbsCapacity } from './capacity.ts'
 import { allowedDirective, directives } from './directives.ts'
 import { readFacts, readQueue } from './queue.ts'
 import { reasonInWords } from './reasons.ts'
@@ -51,4 +52,5 @@ compops_nodes=$(command sort -u -- "\${PBS_NODEFILE:-/dev/null}" 2>/dev/null | c
     for (const row of readHistory(text)) yield { kind: 'accounting', row }
   },
   reasonInWords,
+  capacity: pbsCapacity,
 }

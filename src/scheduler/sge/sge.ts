@@ -1,6 +1,7 @@
 import type { Dialect, PastRow } from '../dialect.ts'
 import { readAccounting } from './accounting.ts'
 import { readDirectives } from './batch.ts'
+import { sgeCapacity } from './capacity.ts'
 import { allowedDirective, directives } from './directives.ts'
 import { readFacts, readQueue } from './queue.ts'
 import { sgeShell } from './shell.ts'
@@ -44,4 +45,5 @@ if [ -r "\${PE_HOSTFILE-}" ]; then compops_nodes=$(command awk '{ print $1 }' "$
     for (const row of readAccounting(text)) yield { kind: 'accounting', row }
   },
   reasonInWords,
+  capacity: sgeCapacity,
 }

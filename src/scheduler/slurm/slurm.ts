@@ -1,5 +1,6 @@
 import type { Dialect, PastRow } from '../dialect.ts'
 import { readAccounting } from './accounting.ts'
+import { slurmCapacity } from './capacity.ts'
 import { allowedDirective, directives, readDirectives } from './directives.ts'
 import { readFacts, readQueue } from './queue.ts'
 import { reasonInWords } from './reasons.ts'
@@ -36,4 +37,5 @@ compops_nodes=\${SLURM_JOB_NODELIST-}
     for (const row of readAccounting(text)) yield { kind: 'accounting', row }
   },
   reasonInWords,
+  capacity: slurmCapacity,
 }

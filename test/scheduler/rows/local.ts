@@ -28,6 +28,7 @@ export const localRow: DialectRow = {
     unknown: '',
   },
   facts: 'local Linux 6.1.0\n',
+  capacity: null,
   resources: [],
   allowed: [],
   never: ['--output=x', '-o x'],

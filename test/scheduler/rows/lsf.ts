@@ -23,9 +23,14 @@ const record = (JOBID: string, STAT: string, JOB_NAME: string, more: Record<stri
 const json = (...records: object[]) =>
   `${JSON.stringify({ COMMAND: 'bjobs', JOBS: records.length, RECORDS: records }, null, 2)}\n`
 
+const queue = (name: string, state: string, cores: number) => ({
+  ...{ name, state, open: state === 'Open:Active', limit: null, nodes: null, cores: null },
+  waiting: { jobs: null, cores },
+})
+
 export const lsfRow: DialectRow = {
   dialect: lsf,
-  programs: ['bsub', 'bjobs', 'bhist', 'bacct', 'bkill', 'bparams', 'lsid'],
+  programs: ['bsub', 'bjobs', 'bhist', 'bacct', 'bkill', 'bparams', 'lsid', 'bqueues', 'bhosts'],
   nativeIds: ['36', '1'],
   accepted: [
     { answer: 'Job <36> is submitted to default queue <normal>.\n', id: '36' },
@@ -84,6 +89,18 @@ export const lsfRow: DialectRow = {
     unknown: `LSF past 2026-11-20T12:30:00Z\n${recorded('lsf/volclava-2.2-bhist-unknown.txt')}`,
   },
   facts: bparams,
+  capacity: {
+    printed: [
+      ['bqueues -w', recorded('lsf/volclava-2.2-bqueues-wide-inactive.txt')],
+      ['bhosts -w', recorded('lsf/volclava-2.2-bhosts-wide.txt')],
+    ],
+    told: {
+      queues: [queue('short', 'Open:Inact', 1), queue('tight', 'Open:Active', 0), queue('normal', 'Open:Active', 2)],
+      waiting: { jobs: null, cores: 3 },
+      nodes: { idle: 1 },
+      cores: { total: 4, free: 4 },
+    },
+  },
   resources: [
     { partition: 'normal', account: 'physics', time: 5_400, ntasks: 8, mem: 16_384 },
     {

@@ -1,5 +1,6 @@
 import { pbs } from '../../../src/scheduler/pbs/pbs.ts'
 import { asDsv } from '../pbs/recorded.ts'
+import { recorded } from '../recorded.ts'
 import { type DialectRow, ourName } from './row.ts'
 
 const line = (id: string, state: string, name: string, more: readonly string[] = []) =>
@@ -7,9 +8,14 @@ const line = (id: string, state: string, name: string, more: readonly string[] =
 const whole = (...lines: string[]) => `PBS ${lines.length}\n${lines.join('')}\x1eend 0\n`
 const empty = 'PBS 0\n\x1eend 0\n\x1d'
 
+const queue = (name: string, state: string, limit: number | null) => ({
+  ...{ name, state, open: state === 'open', limit, nodes: null, cores: null },
+  waiting: { jobs: 0, cores: null },
+})
+
 export const pbsRow: DialectRow = {
   dialect: pbs,
-  programs: ['qsub', 'qstat', 'qselect', 'qdel'],
+  programs: ['qsub', 'qstat', 'qselect', 'qdel', 'pbsnodes'],
   nativeIds: ['12.vm', '12[].vm', '7.pbs_server-1.example.org'],
   accepted: [
     { answer: '12.vm\n', id: '12.vm' },
@@ -44,6 +50,19 @@ export const pbsRow: DialectRow = {
     unknown: 'PBS 1\n\x1eend 153\n',
   },
   facts: asDsv('23.06-qstat-Bf.json'),
+  capacity: {
+    printed: [
+      ['qstat -Q -f -F json', recorded('pbs/23.06-qstat-Qf.json')],
+      ['pbsnodes -a -F json', recorded('pbs/23.06-pbsnodes.json')],
+    ],
+    told: {
+      queues: [queue('workq', 'open', null), queue('held', 'stopped', null), queue('short', 'open', 60)],
+      waiting: { jobs: 0, cores: null },
+      nodes: { idle: 1 },
+      cores: { total: 4, free: 4 },
+      gpus: [],
+    },
+  },
   resources: [
     {
       partition: 'workq',

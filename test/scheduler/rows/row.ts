@@ -1,3 +1,4 @@
+import type { Capacity } from '../../../src/model/capacity.ts'
 import type { Resources } from '../../../src/model/job-spec.ts'
 import type { Dialect, Refusal } from '../../../src/scheduler/dialect.ts'
 
@@ -37,6 +38,11 @@ export interface DialectRow {
     readonly unknown: string
   }
   readonly facts: string
+  /** What its programs print to `scheduler_capacity`, each by how its call begins, and what is read of all that. null: it calls none. */
+  readonly capacity: {
+    readonly printed: readonly (readonly [call: string, text: string])[]
+    readonly told: Capacity
+  } | null
   /** Each comes back the same when it is written as directive lines and read as those of a batch script. Empty where there are no directives. */
   readonly resources: readonly Resources[]
   /** Raw directives that a site may allow. */

@@ -13,7 +13,7 @@ const ended =
 
 export const sgeRow: DialectRow = {
   dialect: sge,
-  programs: ['qsub', 'qstat', 'qdel', 'qconf'],
+  programs: ['qsub', 'qstat', 'qdel', 'qconf', 'qhost'],
   nativeIds: ['36'],
   accepted: [
     { answer: '36\n', id: '36' },
@@ -42,6 +42,25 @@ export const sgeRow: DialectRow = {
   },
   past: { ended: `${ended}\n`, name: ourName(20), unknown: '' },
   facts: recorded('sge/8.1.9-probe.txt'),
+  capacity: {
+    printed: [
+      ['qhost -q -xml', recorded('sge/8.1.9-qhost-q.xml')],
+      ['qhost -F gpu', recorded('sge/8.1.9-qhost-F-gpu.txt')],
+      ['qstat -xml -s p -u *', recorded('sge/8.1.9-qstat-pending.txt')],
+    ],
+    told: {
+      queues: [
+        {
+          ...{ name: 'all.q', open: true, state: 'open', limit: null, waiting: null },
+          ...{ nodes: { total: 1, free: 0 }, cores: { total: 8, free: 0 } },
+        },
+      ],
+      nodes: { allocated: 1 },
+      cores: { total: 8, free: 0 },
+      gpus: [{ type: null, total: null, free: 4 }],
+      waiting: { jobs: 16, cores: 79 },
+    },
+  },
   resources: [
     { partition: 'all.q', account: 'physics', reservation: '12', time: 5_400, mem_per_cpu: 2_000, nice: 10 },
     { gpus: { type: null, count: 2 } },

@@ -15,7 +15,7 @@ const ended: Partial<Record<(typeof accountingColumns)[number], string>> = {
 
 export const slurmRow: DialectRow = {
   dialect: slurm,
-  programs: ['sbatch', 'squeue', 'sacct', 'scontrol', 'scancel'],
+  programs: ['sbatch', 'squeue', 'sacct', 'scontrol', 'scancel', 'sinfo'],
   nativeIds: ['36', '4711000'],
   accepted: [
     { answer: '36\n', id: '36' },
@@ -48,6 +48,48 @@ export const slurmRow: DialectRow = {
     unknown: '',
   },
   facts: recorded('slurm/22.05-scontrol-config.txt'),
+  capacity: {
+    printed: [
+      ['sinfo -h -o ', recorded('slurm/22.05-sinfo-partitions-node-down.txt')],
+      ['sinfo -h -N ', recorded('slurm/22.05-sinfo-nodes-node-down.txt')],
+      ['squeue -t PD ', recorded('slurm/22.05-squeue-waiting-node-down.txt')],
+      // As scontrol(1) prints it.
+      [
+        'scontrol show reservation -o',
+        'ReservationName=maint StartTime=2026-11-21T08:00:00 EndTime=2026-11-21T12:00:00 Duration=04:00:00 Nodes=n[1-4] NodeCnt=4 CoreCnt=32 Features=(null) PartitionName=(null) Flags=MAINT,SPEC_NODES TRES=cpu=32 Users=root Groups=(null) Accounts=(null) Licenses=(null) State=INACTIVE BurstBuffer=(null) Watts=n/a MaxStartDelay=(null)\n',
+      ],
+    ],
+    told: {
+      queues: [
+        {
+          ...{ name: 'main', open: true, state: 'up', limit: 86_400, nodes: { total: 4, free: 2 } },
+          ...{ cores: { total: 32, free: 22 }, waiting: { jobs: 11, cores: 109 } },
+        },
+        {
+          ...{ name: 'short', open: true, state: 'up', limit: 300, nodes: { total: 4, free: 2 } },
+          ...{ cores: { total: 32, free: 22 }, waiting: { jobs: 0, cores: 0 } },
+        },
+        {
+          ...{ name: 'gpu', open: true, state: 'up', limit: 86_400, nodes: { total: 2, free: 2 } },
+          ...{ cores: { total: 32, free: 32 }, waiting: { jobs: 0, cores: 0 } },
+        },
+        {
+          ...{ name: 'low', open: true, state: 'up', limit: 86_400, nodes: { total: 6, free: 4 } },
+          ...{ cores: { total: 64, free: 54 }, waiting: { jobs: 0, cores: 0 } },
+        },
+      ],
+      nodes: { idle: 4, mixed: 1, down: 1 },
+      cores: { total: 64, free: 54 },
+      gpus: [{ type: 'a100', total: 8, free: 8 }],
+      waiting: { jobs: 11, cores: 109 },
+      reservations: [
+        {
+          ...{ name: 'maint', maintenance: true, nodes: 4 },
+          ...{ from: '2026-11-21T08:00:00.000Z', to: '2026-11-21T12:00:00.000Z' },
+        },
+      ],
+    },
+  },
   resources: [
     { partition: 'main', account: 'physics', time: 5_400, nodes: 2, ntasks: 8, cpus_per_task: 4, mem: 16_384 },
     { gpus: { type: 'a100', count: 2 }, mem_per_cpu: 2_000, exclusive: true, licenses: 'ansys:2', nice: 10 },

@@ -8,6 +8,7 @@
 #   squeue       down, nothing (rc 0), banner, notice, half (a list that ends in the middle of a row, rc 0), cut
 #   sacct        empty, disabled, down, twice (an older record of the same id before each, somebody else's)
 #   scontrol     down            scancel   ignore
+#   sinfo        down, nothing, banner; $FAKE_SLURM/reservations is what scontrol says of them
 # and of the whole Slurm: hold (jobs stay pending), forget (the queue forgets a job with its end), no-accounting,
 #   min-job-age (seconds), clock (seconds that its clock is ahead).
 # Jobs run on n1, or where sbatch was told --exclude=n1 on n2.

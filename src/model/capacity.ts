@@ -1,0 +1,73 @@
+/** A whole cluster as its scheduler tells it, for people: whoever decides where to compute looks at it; no verb of a run does. */
+
+export const nodeStates = ['idle', 'mixed', 'allocated', 'reserved', 'draining', 'down', 'unknown'] as const
+/** `mixed`: some of its cores are given out. `reserved`: kept for somebody or for maintenance. `draining`: takes no new jobs. */
+export type NodeState = (typeof nodeStates)[number]
+
+/** What a scheduler cannot tell is left out, and a page says so. A list that is empty was told. */
+export interface Capacity {
+  /** Partitions, or queues. */
+  readonly queues?: readonly QueueCapacity[] | undefined
+  /** How many nodes are in each state; each counts once, in however many queues it is. */
+  readonly nodes?: Readonly<Partial<Record<NodeState, number>>> | undefined
+  readonly cores?: Share | undefined
+  readonly gpus?: readonly GpuShare[] | undefined
+  /** Of everybody. */
+  readonly waiting?: Waiting | undefined
+  readonly reservations?: readonly Reservation[] | undefined
+  /** Of a single machine: how many processes want to run, on average over the last minute. */
+  readonly load?: number | undefined
+}
+
+export interface Share {
+  /** null: not told. */
+  readonly total: number | null
+  /** What a job could have now. */
+  readonly free: number | null
+}
+
+export interface GpuShare extends Share {
+  /** null: the scheduler has no types. */
+  readonly type: string | null
+}
+
+/** A job that waits, as the scheduler counts: each task of an array is one. */
+export interface Waiting {
+  readonly jobs: number | null
+  readonly cores: number | null
+}
+
+export interface QueueCapacity {
+  readonly name: string
+  /** Takes jobs and starts them. */
+  readonly open: boolean
+  /** The scheduler's own word, e.g. `Open:Inact`. */
+  readonly state: string
+  /** Seconds a job may take there at most; null: no limit, or not told. */
+  readonly limit: number | null
+  readonly nodes: Share | null
+  readonly cores: Share | null
+  readonly waiting: Waiting | null
+}
+
+export interface Reservation {
+  readonly name: string
+  readonly maintenance: boolean
+  /** ISO 8601 */
+  readonly from: string | null
+  readonly to: string | null
+  readonly nodes: number | null
+}
+
+/** Nobody reads more, and what is kept has a size. */
+const most = 200
+
+export function bounded(capacity: Capacity): Capacity {
+  const word = (text: string) => text.slice(0, 100)
+  return {
+    ...capacity,
+    queues: capacity.queues?.slice(0, most).map(one => ({ ...one, name: word(one.name), state: word(one.state) })),
+    gpus: capacity.gpus?.slice(0, most).map(one => ({ ...one, type: one.type === null ? null : word(one.type) })),
+    reservations: capacity.reservations?.slice(0, most).map(one => ({ ...one, name: word(one.name) })),
+  }
+}
