@@ -21,6 +21,9 @@ export function createMetrics() {
       'Age of what is shown of the store; it grows while the database does not answer',
     ),
 
+    pagesOpen: gauge('pages_open', 'Pages that browsers have open and that renew themselves'),
+    actsRefused: counter('acts_refused_total', 'What somebody wanted to change by page or API and was not let'),
+
     deliveries: counter('deliveries_total', 'Webhook deliveries by answer', ['result', 'kind']),
     deliveryStoreFailures: counter(
       'delivery_store_failures_total',

@@ -7,6 +7,7 @@ import { addressOf } from '../auth/address.ts'
 import type { Door } from '../auth/door.ts'
 import { createPace } from '../auth/pace.ts'
 import { Refusal } from '../auth/refusal.ts'
+import { createAuditRefused } from '../auth/refused.ts'
 import { troubleWithGitLab } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
 import { CompopsError, describeError } from '../errors.ts'
@@ -66,6 +67,8 @@ export function createApi(context: Context, { signIn, desk }: Door = doorOf(cont
     const { error = '', ...more } = (await response.json()) as { error?: string }
     return problem(response.status, error, more, Object.fromEntries(response.headers))
   }
+  const auditRefused = createAuditRefused(context)
+  const askers = new WeakMap<Request, string>()
 
   async function answer(c: HonoContext, endpoint: Endpoint): Promise<Response> {
     const { headers, signal } = c.req.raw
@@ -77,6 +80,7 @@ export function createApi(context: Context, { signIn, desk }: Door = doorOf(cont
         `That is too fast: ${pace.limits.burst} requests at once, then ${pace.limits.perSecond} a second; again in ${wait} s`,
         { retryAfter: wait },
       )
+    askers.set(c.req.raw, caller.person.username)
     const params = check(endpoint.params, c.req.param())
     if (endpoint.changes?.(params) === true && !caller.mayWrite)
       throw new Refusal(403, 'The token may only read: it has not the scope `api`')
@@ -106,6 +110,12 @@ export function createApi(context: Context, { signIn, desk }: Door = doorOf(cont
         response.headers.set('x-content-type-options', 'nosniff')
         return response
       } catch (error) {
+        // What stands as it stands (409) the verb has written itself.
+        if (error instanceof Refusal && error.status < 409 && endpoint.changes?.(c.req.param()) === true)
+          auditRefused(error, {
+            by: askers.get(c.req.raw) ?? null,
+            ...{ what: `${c.req.method} ${c.req.path}`, address: addressOf(c) },
+          })
         return refuse(error, endpoint)
       }
     })

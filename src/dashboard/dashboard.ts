@@ -1,9 +1,11 @@
 import { Hono, type Context as HonoContext } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { getCookie } from 'hono/cookie'
+import { addressOf } from '../auth/address.ts'
 import type { Door } from '../auth/door.ts'
 import { openGitLabSignIn } from '../auth/oauth.ts'
 import { Refusal } from '../auth/refusal.ts'
+import { createAuditRefused } from '../auth/refused.ts'
 import { openSessions } from '../auth/session.ts'
 import { troubleWithGitLab } from '../auth/sign-in.ts'
 import type { Context } from '../context.ts'
@@ -42,6 +44,7 @@ export function createDashboard(context: Context, door: Door): Hono | null {
   const sessions = gitlab === null ? null : openSessions(db, gitlab, () => clock.now().getTime())
   const recognise = createRecognise(context, door, { sessions, cookies })
   const assets = loadAssets()
+  const auditRefused = createAuditRefused(context)
   const base = new URL(config.publicUrl).pathname.replace(/\/$/, '')
   const site: Site = { context, base, desk: door.desk as Desk, log: createLogReader(context) }
 
@@ -104,6 +107,11 @@ export function createDashboard(context: Context, door: Door): Hono | null {
   function refuse(c: HonoContext, thrown: unknown, visitor: Visitor | null): Response {
     const error = troubleWithGitLab(thrown)
     if (error instanceof Refusal) {
+      if (c.req.method !== 'GET' && error.status < 429)
+        auditRefused(error, {
+          by: visitor === null || visitor.open ? null : visitor.caller.person.username,
+          ...{ what: `${c.req.method} ${c.req.path}`, address: addressOf(c) },
+        })
       if (error.status === 401) {
         const back = c.req.method === 'GET' ? `?to=${encodeURIComponent(pathOf(c))}` : ''
         return c.redirect(`${base}/sign-in${back}`, 303)

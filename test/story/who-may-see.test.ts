@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { RunList } from '../../src/model/api.ts'
 import { patience } from '../support/patience.ts'
@@ -103,6 +105,40 @@ describe.concurrent('who may see the pages', () => {
       const bobs = await signedIn(world, 'bob', 'secret-bob')
       expect(bob.id).toBeGreaterThan(0)
       expect((await bobs.send(path, fields)).status).toBe(403)
+      // Each is in the audit log, by whom it was as far as that is known; of a flood no more than a screen.
+      const nobody = cookieJar(world.url)
+      expect((await nobody.send(path, fields)).status).toBe(303)
+      const { token } = world.simulator.createToken(person(world, 'pat', null).id)
+      const byApi = await fetch(`${world.url}/api/v1/projects/physics%2Fheat/commands/cancel`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ branch: 'calc/heat' }),
+      })
+      expect(byApi.status).toBe(404)
+      const refusals = async () => {
+        const folder = join(world.place, 'data', 'audit')
+        const files = await Promise.all((await readdir(folder)).map(name => readFile(join(folder, name), 'utf8')))
+        return files
+          .join('')
+          .split('\n')
+          .filter(line => line.includes('"act":"refused"'))
+          .map(line => JSON.parse(line) as { by: string; what?: string; result: string })
+      }
+      const known = await until('the refusals to be written', async () => {
+        const found = await refusals()
+        return found.length >= 7 && found
+      })
+      expect(known.map(({ by, result }) => [by, result.slice(0, 3)])).toEqual([
+        ...Array.from({ length: 4 }, () => ['alice', '403']),
+        ['bob', '403'],
+        ['nobody', '401'],
+        ['pat', '404'],
+      ])
+      expect(known[0]!.what).toBe(`POST ${path}`)
+      await Promise.all(Array.from({ length: 200 }, () => nobody.send(path, fields)))
+      await until('the flood to be told', async () => (await refusals()).some(one => one.result.includes('counted')))
+      expect((await refusals()).length).toBeLessThanOrEqual(2 * 62)
+      expect(await (await fetch(`${world.url}/metrics`)).text()).toMatch(/^compops_acts_refused_total 20\d$/m)
       expect(await alice.text(`/runs/${run}`)).not.toContain('canceled by')
 
       const [one, other] = [await alice.send(path, fields), await alice.send(path, fields)]
