@@ -5,8 +5,9 @@ import { Refusal } from '../auth/refusal.ts'
 import { describeError, toError } from '../errors.ts'
 import { first } from '../store/open.ts'
 import type { Way } from './dashboard.ts'
-import { changeOf, type Held, hold, stamp } from './page.ts'
+import { changeOf, type Held, hold, type Page, stamp } from './page.ts'
 import { ownPath } from './sign-in.ts'
+import type { Visitor } from './visitor.ts'
 
 /** ms: between two looks whether anything has changed, for all who look together; and until a page is told that it is up to date. */
 const pause = 1_000
@@ -19,10 +20,11 @@ const patience = 15_000
 
 /** `/live?at=/jobs`: what changes on that page, as server-sent events, and at least every ten seconds that it is up to date. */
 export function addLive(app: Hono, way: Way): void {
-  const { site, visitorOf, pageAt, refuse } = way
+  const { site, visitorOf, refuse } = way
   const { context } = site
   const { clock } = context
   const pulse = createPulse(way)
+  const renew = createRenewal(way)
   let open = 0
   const openOf = new Map<string, number>()
 
@@ -47,6 +49,7 @@ export function addLive(app: Hono, way: Way): void {
     c.header('connection', 'close')
     return streamSSE(c, async stream => {
       open++
+      context.metrics.pagesOpen.set(open)
       if (person !== null) openOf.set(person, (openOf.get(person) ?? 0) + 1)
       const gone = new AbortController()
       const leave = () => gone.abort()
@@ -60,10 +63,7 @@ export function addLive(app: Hono, way: Way): void {
         let notBefore = 0
         let again = Number.POSITIVE_INFINITY
         while (!gone.signal.aborted) {
-          const at = await pulse.now().catch(error => {
-            context.log.warn({ step: 'live', err: describeError(error) }, 'pages cannot be renewed')
-            return null
-          })
+          const at = await pulse.now().catch(() => null)
           if (at === null) {
             await stream.writeSSE({ event: 'trouble', data: 'The database does not answer at present' })
             held = null
@@ -71,7 +71,7 @@ export function addLive(app: Hono, way: Way): void {
           } else if ((at !== seen || clock.now().getTime() >= again) && clock.now().getTime() >= notBefore) {
             // Whoever was signed out, or may see the page no longer, is asked to load it, and is told there. The token of an hour ago is no token any more: each look has its own.
             const page = await visitorOf(c).then(
-              visitor => pageAt(url, visitor).catch(error => (isGone(error) ? null : toError(error))),
+              visitor => renew.page(url, visitor, at).catch(error => (isGone(error) ? null : toError(error))),
               error => (isNobody(error) ? null : toError(error)),
             )
             if (page === null) {
@@ -106,6 +106,8 @@ export function addLive(app: Hono, way: Way): void {
       } finally {
         context.stopping.removeEventListener('abort', leave)
         open--
+        context.metrics.pagesOpen.set(open)
+        if (open === 0) renew.forget()
         const others = person === null ? 0 : (openOf.get(person) ?? 1) - 1
         if (person !== null && others > 0) openOf.set(person, others)
         else if (person !== null) openOf.delete(person)
@@ -138,8 +140,84 @@ function createPulse({ site }: Way): { now(): Promise<string> } {
           (select string_agg(concat(cluster, told_at, troubled_since), ' ') from capacities),
           (select max(id::text) from acts)) as mark`,
       ).then(found => found?.mark ?? '')
+      // Once for all who look: a thousand lines a second would say no more.
+      answer.catch(error =>
+        site.context.log.warn({ step: 'live', err: describeError(error) }, 'pages cannot be renewed'),
+      )
       last = { at, answer }
       return answer
     },
   }
+}
+
+/** So many pages are made anew side by side, whoever has them open. */
+const lanes = 2
+/** ms: what takes less is not worth a pause. */
+const little = 5
+/** ms: who waits longer, for GitLab perhaps, holds up nobody else. */
+const longest = 500
+/** ms for which a page that was made for one window stands for others of the same session. */
+const alike = 5_000
+const mostShared = 200
+
+/**
+ * A page of one session that is open several times is made once for a change. And however many are open: each lane rests as long as its page took, so that all
+ * of them together hold up the rest of the service no more than half of the time; they come later instead, and say of when they are.
+ */
+function createRenewal({ site, pageAt }: Way): {
+  page(url: URL, visitor: Visitor, mark: string): Promise<Page | null>
+  forget(): void
+} {
+  const now = () => site.context.clock.now().getTime()
+  const shared = new Map<string, { readonly mark: string; readonly at: number; readonly made: Promise<Page | null> }>()
+  const waiting: (() => void)[] = []
+  let busy = 0
+
+  async function inTurn<T>(make: () => Promise<T>): Promise<T> {
+    if (busy < lanes) busy++
+    else await new Promise<void>(go => waiting.push(go))
+    const began = performance.now()
+    const done = Promise.resolve().then(make)
+    void settled(done).then(() => {
+      const ms = performance.now() - began
+      if (ms < little || ms >= longest) leave()
+      else setTimeout(leave, ms)
+    })
+    return done
+  }
+
+  function leave(): void {
+    const go = waiting.shift()
+    if (go === undefined) busy--
+    else go()
+  }
+
+  return {
+    page(url, visitor, mark) {
+      const key = `${visitor.caller.fingerprint} ${url.pathname}${url.search}`
+      const known = shared.get(key)
+      if (known?.mark === mark && now() - known.at < alike) return known.made
+      const made = inTurn(() => pageAt(url, visitor))
+      shared.delete(key)
+      shared.set(key, { mark, at: now(), made })
+      made.catch(() => {
+        if (shared.get(key)?.made === made) shared.delete(key)
+      })
+      if (shared.size > mostShared) shared.delete(shared.keys().next().value!)
+      return made
+    },
+    forget: () => shared.clear(),
+  }
+}
+
+/** When it is done or has failed, and at the latest after a while. */
+function settled(done: Promise<unknown>): Promise<void> {
+  return new Promise(resolve => {
+    const timer = setTimeout(resolve, longest)
+    const over = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    done.then(over, over)
+  })
 }

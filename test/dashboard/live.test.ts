@@ -5,6 +5,7 @@ import type { Way } from '../../src/dashboard/dashboard.ts'
 import { addLive } from '../../src/dashboard/live.ts'
 import { type Page, region } from '../../src/dashboard/page.ts'
 import type { Visitor } from '../../src/dashboard/visitor.ts'
+import { createMetrics } from '../../src/metrics.ts'
 import { handClock } from '../support/clock.ts'
 import { until } from '../support/until.ts'
 
@@ -28,6 +29,7 @@ function site() {
     ...{ clock, stopping: stopping.signal, secrets: { redact: (text: string) => text } },
     db: { execute: async () => [{ mark: world.mark }] },
     log: { warn() {} },
+    metrics: createMetrics(),
   }
   const way = {
     site: { context },

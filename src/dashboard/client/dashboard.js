@@ -267,6 +267,7 @@ for (const button of document.querySelectorAll('[data-close]')) button.removeAtt
 
 /** Characters of a log that a page holds: of 2 GB the end. */
 const mostShown = 1_000_000
+const farBehind = 16_000_000
 
 const log = /** @type {HTMLElement | null} */ (document.querySelector('pre[data-log]'))
 if (log !== null) follow(log)
@@ -325,6 +326,11 @@ async function follow(pre) {
       if (find !== null && find.value !== '') mark(text, find.value, false)
     }
     if (ended && next >= size) return
+    // Written faster than it is read: what is shown is its end.
+    if (size - next > farBehind) {
+      text.data = ''
+      next = null
+    }
   }
 }
 
