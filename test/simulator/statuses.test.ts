@@ -231,10 +231,10 @@ describe('refusals', () => {
 
   it('two at once on one commit: the second waits, and gives up', async () => {
     const { sha } = await commit()
-    Object.assign(stage.sim.settings, { statusWorkMs: 60, statusLeaseTries: 40, statusLeaseSleepMs: 5 })
+    Object.assign(stage.sim.settings, { statusWorkMs: 60, statusLeaseTries: 4_000, statusLeaseSleepMs: 5 })
     const both = await Promise.all(['a', 'b'].map(name => post(sha, { state: 'running', name })))
     expect(both.map(answer => answer.status)).toEqual([201, 201])
-    Object.assign(stage.sim.settings, { statusLeaseTries: 2, statusLeaseSleepMs: 1 })
+    Object.assign(stage.sim.settings, { statusWorkMs: 1_500, statusLeaseTries: 2, statusLeaseSleepMs: 1 })
     const refused = await Promise.all(['c', 'd'].map(name => post(sha, { state: 'running', name })))
     Object.assign(stage.sim.settings, { statusWorkMs: 0, statusLeaseTries: 20 })
     expect(refused.map(answer => answer.status).toSorted()).toEqual([201, 409])
