@@ -5,6 +5,7 @@ import { createBridge } from './bridge/bridge.ts'
 import { matchGlob, projectFor } from './config/index.ts'
 import type { Context } from './context.ts'
 import { createDashboard } from './dashboard/dashboard.ts'
+import type { ApiDescription } from './dashboard/pages/reference.ts'
 import { describeError } from './errors.ts'
 import { createHealth } from './health.ts'
 import { isId } from './model/id.ts'
@@ -73,9 +74,14 @@ export async function createApp(context: Context): Promise<Hono> {
     return url === null ? c.json({ error: 'there is no such run' }, 404) : c.redirect(url)
   }
 
-  app.route('/', createApi(context, door))
+  const api = createApi(context, door)
+  app.route('/', api)
   app.route('/', createBridge(context))
-  const dashboard = createDashboard(context, door)
+  const dashboard = createDashboard(
+    context,
+    door,
+    async () => (await api.request('/openapi.json')).json() as Promise<ApiDescription>,
+  )
   // Last, so that what it demands of its pages is demanded of nothing else.
   if (dashboard === null) app.get('/', c => c.html(frontPage(config.gitlab.url)))
   else app.route('/', dashboard)

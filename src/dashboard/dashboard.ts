@@ -29,7 +29,7 @@ import { Html, render } from './template.ts'
 import { cookiesFor, createRecognise, type Visitor } from './visitor.ts'
 
 /** The pages: on the same port as everything else, shown by the same desk as the API. `null` where the site wants none. */
-export function createDashboard(context: Context, door: Door): Hono | null {
+export function createDashboard(context: Context, door: Door, api: Site['api']): Hono | null {
   const { config, clock, db } = context
   const settings = config.dashboard
   if (settings === null) return null
@@ -46,7 +46,7 @@ export function createDashboard(context: Context, door: Door): Hono | null {
   const assets = loadAssets()
   const auditRefused = createAuditRefused(context)
   const base = new URL(config.publicUrl).pathname.replace(/\/$/, '')
-  const site: Site = { context, base, desk: door.desk as Desk, log: createLogReader(context) }
+  const site: Site = { context, base, desk: door.desk as Desk, log: createLogReader(context), api }
 
   const app = new Hono()
   app.use('*', async function keepSafe(c, next) {

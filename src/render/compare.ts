@@ -4,6 +4,8 @@ import type { Job, Run } from '../model/run.ts'
 import { metricsOf, type Verdict, verdictOf } from './metrics.ts'
 
 const mostRows = 200
+/** `sweep-2` before `sweep-16`. */
+const inOrder = new Intl.Collator('en', { numeric: true }).compare
 
 export interface MetricRow {
   readonly name: string
@@ -19,7 +21,7 @@ export interface MetricRow {
 /** Every metric that one of them has; each beside that of the first. */
 export function metricRows(all: readonly Run[]): MetricRow[] {
   const found = all.map(run => metricsOf(run))
-  const names = [...new Set(found.flatMap(one => [...one.keys()]))].sort()
+  const names = [...new Set(found.flatMap(one => [...one.keys()]))].sort(inOrder)
   const [first] = found
   return names.slice(0, mostRows).map(name => {
     const reference = first?.get(name)

@@ -49,6 +49,15 @@ describe('the metrics of runs beside each other', () => {
     expect(rows[1]?.cells[1]).toEqual({ value: 10, how: 'same', by: null })
   })
 
+  it('of a sweep stand in the order of its numbers', () => {
+    const sweep = [16, 1, 2].map(n => job(`sweep-${n}`, {}, collected({ rmse: n })))
+    expect(metricRows([run('a', sweep)]).map(row => row.name)).toEqual([
+      'sweep-1: rmse',
+      'sweep-2: rmse',
+      'sweep-16: rmse',
+    ])
+  })
+
   it('stand beside what was asked differently, and only that', () => {
     const one = job('solve', { params: { degree: 4, tag: 'a' }, resources: { time: 3_600 } }, null)
     const other = job('solve', { params: { degree: 8, tag: 'a' }, resources: { time: 3_600, mem: 2_048 } }, null)

@@ -56,7 +56,7 @@ describe.skipIf(!hasBrowser)('pages for whoever asks why', () => {
       for (const mode of [{}, { dark: true }, { phone: true }]) {
         const other = await visit(mode)
         await signIn(other.page, world.url, 'alice', 'secret-alice')
-        for (const name of ['clusters', 'deliveries', 'audit'] as const) {
+        for (const name of ['clusters', 'deliveries', 'audit', 'reference'] as const) {
           await other.page.goto(`${world.url}/${name}`)
           expect(await accessibilityTroubles(other.page)).toEqual([])
           expect(await other.page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)

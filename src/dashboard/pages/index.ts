@@ -7,6 +7,7 @@ import { launchPage } from './launch.ts'
 import { loadPage } from './load.ts'
 import { overviewPage } from './overview.ts'
 import { projectsPage } from './projects.ts'
+import { referencePage } from './reference.ts'
 import { runPage } from './run.ts'
 import { schedulerPage } from './scheduler.ts'
 import type { PageKind } from './site.ts'
@@ -30,4 +31,5 @@ export const pages: readonly PageKind[] = [
   deliveryPage,
   auditPage,
   loadPage,
+  referencePage,
 ]

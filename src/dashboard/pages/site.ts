@@ -4,6 +4,7 @@ import { pathUrl } from '../../render/links.ts'
 import type { LogReader } from '../../results/log-reader.ts'
 import type { Page } from '../page.ts'
 import type { Visitor } from '../visitor.ts'
+import type { ApiDescription } from './reference.ts'
 
 export type { Desk }
 
@@ -14,6 +15,8 @@ export interface Site {
   readonly base: string
   readonly desk: Desk
   readonly log: LogReader
+  /** The description of the API, as programs get it. */
+  api(): Promise<ApiDescription>
 }
 
 export interface PageAsked {
