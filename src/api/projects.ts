@@ -2,8 +2,11 @@ import { z } from 'zod'
 import { noSuch } from '../auth/access.ts'
 import type { Desk } from '../auth/desk.ts'
 import type { Context } from '../context.ts'
-import { BranchAnswer, BranchList, Me, ProjectAnswer, RunList, Tree } from '../model/api.ts'
+import { BranchAnswer, BranchList, ClusterList, Me, ProjectAnswer, RunList, Tree } from '../model/api.ts'
+import { capacityShape } from '../model/capacity.ts'
 import { jobStateNames } from '../model/job-state.ts'
+import { lookAtCapacity } from '../run/ask-capacity.ts'
+import { capacitiesOf } from '../store/capacities.ts'
 import { branchAsListed, listBranches, listRuns } from '../store/lists.ts'
 import { fullRef } from '../why/find.ts'
 import { type Endpoint, endpoint, page, projectParam } from './endpoint.ts'
@@ -39,6 +42,40 @@ export function projectEndpoints(context: Context, desk: Desk): Endpoint[] {
           access_level: level,
           clusters: [...rule.clusters],
         }
+      },
+    }),
+    endpoint({
+      method: 'get',
+      path: '/projects/{project}/clusters',
+      name: 'clustersOfProject',
+      summary:
+        'What the clusters of a project have and what is free, as they last told it. They are asked because somebody looks, once a minute at most: who asks first is told what is known so far.',
+      params: projectParam,
+      answer: ClusterList,
+      async handle({ caller, params }) {
+        const { rule } = await desk.project(caller, params.project)
+        const known = await capacitiesOf(db, rule.clusters)
+        const clusters = rule.clusters.map(name => {
+          const row = known.find(one => one.cluster === name)
+          return {
+            ...{
+              name,
+              scheduler:
+                config.clusters
+                  .find(one => one.name === name)
+                  ?.scheduler.split('/')
+                  .at(-1) ?? '',
+            },
+            tells: lookAtCapacity(context, name, row),
+            ...{
+              told_at: row?.toldAt?.toISOString() ?? null,
+              has: row?.told == null ? null : capacityShape.parse(row.told),
+            },
+            trouble: row?.trouble ?? null,
+            troubled_since: row?.troubledSince?.toISOString() ?? null,
+          }
+        })
+        return { clusters }
       },
     }),
     endpoint({

@@ -1,5 +1,6 @@
 /** What `/api/v1` answers: one contract for the service, for `/openapi.json` and for the command line. Names are in GitLab's style, times in ISO 8601, amounts in the unit of their name. */
 import { z } from 'zod'
+import { capacityShape } from './capacity.ts'
 import { failureReasonNames, jobStateNames } from './job-state.ts'
 import { piecesOf } from './results.ts'
 
@@ -279,6 +280,20 @@ export const LoadAnswer = z.object({
           }),
         )
         .describe('By account, newest first; hours without any use are left out.'),
+    }),
+  ),
+})
+
+export const ClusterList = z.object({
+  clusters: z.array(
+    z.object({
+      name: z.string(),
+      scheduler: z.string(),
+      tells: z.boolean().describe('Whether its scheduler can tell what it has.'),
+      told_at: time.nullable(),
+      trouble: z.string().nullable().describe('Why nothing was told the last time; what it told before stands.'),
+      troubled_since: time.nullable(),
+      has: capacityShape.nullable().describe('What it has and what is free; parts that it does not tell are left out.'),
     }),
   ),
 })

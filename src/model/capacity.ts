@@ -1,3 +1,5 @@
+import { z } from 'zod'
+
 /** A whole cluster as its scheduler tells it, for people: whoever decides where to compute looks at it; no verb of a run does. */
 
 export const nodeStates = ['idle', 'mixed', 'allocated', 'reserved', 'draining', 'down', 'unknown'] as const
@@ -58,6 +60,35 @@ export interface Reservation {
   readonly to: string | null
   readonly nodes: number | null
 }
+
+const number = z.number().nullable()
+const word = z.string().nullable()
+const share = z.object({ total: number, free: number })
+const waiting = z.object({ jobs: number, cores: number })
+/** The same, for who tells it from outside and for who asks for it over the API. */
+export const capacityShape = z.object({
+  queues: z
+    .array(
+      z.object({
+        name: z.string(),
+        open: z.boolean(),
+        state: z.string(),
+        limit: number,
+        nodes: share.nullable(),
+        cores: share.nullable(),
+        waiting: waiting.nullable(),
+      }),
+    )
+    .optional(),
+  nodes: z.partialRecord(z.enum(nodeStates), z.int().min(0)).optional(),
+  cores: share.optional(),
+  gpus: z.array(share.extend({ type: word })).optional(),
+  waiting: waiting.optional(),
+  reservations: z
+    .array(z.object({ name: z.string(), maintenance: z.boolean(), from: word, to: word, nodes: number }))
+    .optional(),
+  load: z.number().optional(),
+})
 
 /** Nobody reads more, and what is kept has a size. */
 const most = 200

@@ -1,7 +1,7 @@
 import { isNotNull } from 'drizzle-orm'
 import type { Context } from '../context.ts'
 import { describeError } from '../errors.ts'
-import { claimCapacity, saveCapacity, saveCapacityTrouble } from '../store/capacities.ts'
+import { type CapacityRow, claimCapacity, saveCapacity, saveCapacityTrouble } from '../store/capacities.ts'
 import { holdOf } from '../store/holds.ts'
 import { connections } from '../store/schema.ts'
 
@@ -25,6 +25,19 @@ export async function askCapacity(context: Context, cluster: string): Promise<vo
     log.info({ step: 'capacity', connection, err: describeError(error) }, `${cluster} does not tell of its nodes`)
     await saveCapacityTrouble(db, cluster, describeError(error, 300))
   }
+}
+
+/** Whether a cluster tells what it has; asks it, for whoever looks next, where what it told is a minute old. Nobody who looks waits for a cluster. */
+export function lookAtCapacity(context: Context, cluster: string, known: CapacityRow | undefined): boolean {
+  const tells = context
+    .connections()
+    .some(name => name.split('#')[0] === cluster && context.clusterOf(name).tellsCapacity)
+  const due = known === undefined || context.clock.now().getTime() - known.askedAt.getTime() >= capacityAge * 1_000
+  if (tells && due && !context.stopping.aborted)
+    askCapacity(context, cluster).catch(error =>
+      context.log.warn({ step: 'capacity', cluster, err: describeError(error) }, 'what a cluster has cannot be kept'),
+    )
+  return tells
 }
 
 /** An account of ours there that answers, as far as we know. */

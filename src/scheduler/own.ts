@@ -5,7 +5,7 @@ import { basename } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { CompopsError, ConfigError, describeError, UnreadableError } from '../errors.ts'
-import { nodeStates } from '../model/capacity.ts'
+import { capacityShape } from '../model/capacity.ts'
 import type { Dialect, Refusal } from './dialect.ts'
 import { judgeDialect } from './judge.ts'
 
@@ -241,32 +241,6 @@ const factsShape = z.object({
   remembers: z.number().min(0),
   nativeDependencies: z.boolean(),
   maxArraySize: z.int().min(1).nullable(),
-})
-
-const share = z.object({ total: number, free: number })
-const waiting = z.object({ jobs: number, cores: number })
-const capacityShape = z.object({
-  queues: z
-    .array(
-      z.object({
-        name: z.string(),
-        open: z.boolean(),
-        state: z.string(),
-        limit: number,
-        nodes: share.nullable(),
-        cores: share.nullable(),
-        waiting: waiting.nullable(),
-      }),
-    )
-    .optional(),
-  nodes: z.partialRecord(z.enum(nodeStates), z.int().min(0)).optional(),
-  cores: share.optional(),
-  gpus: z.array(share.extend({ type: word })).optional(),
-  waiting: waiting.optional(),
-  reservations: z
-    .array(z.object({ name: z.string(), maintenance: z.boolean(), from: word, to: word, nodes: number }))
-    .optional(),
-  load: z.number().optional(),
 })
 
 function complaintOf(shape: z.ZodType, value: unknown): string | null {

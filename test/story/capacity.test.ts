@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { ClusterList } from '../../src/model/api.ts'
 import { setHold } from '../../src/store/holds.ts'
 import { accessibilityTroubles, closeBrowser, hasBrowser, picture, signIn, visit } from '../support/browser.ts'
 import { fastClock } from '../support/clock.ts'
@@ -124,6 +125,14 @@ describe('the page of clusters', () => {
     inWorld({ dashboard: 'open' }, async world => {
       await world.treeEnds(await world.push('calc/heat', file), ['success'])
       await untilShown(world, 'Not told: partitions or queues, nodes, GPUs, what waits and reservations.')
+      // The same over the API, for who sees a project of theirs.
+      const ask = (token: string) =>
+        fetch(`${world.url}/api/v1/projects/physics%2Fheat/clusters`, { headers: { authorization: `Bearer ${token}` } })
+      const answer = ClusterList.parse(await (await ask(world.simulator.createToken(world.alice.id).token)).json())
+      expect(answer.clusters).toMatchObject([{ name: 'laptop', scheduler: 'local', tells: true, trouble: null }])
+      expect(answer.clusters[0]?.has?.cores?.total).toBeGreaterThan(0)
+      const stranger = world.simulator.createUser({ username: 'sam', name: 'Sam' })
+      expect((await ask(world.simulator.createToken(stranger.id).token)).status).toBe(404)
     }))
 })
 

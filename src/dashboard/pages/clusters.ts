@@ -1,8 +1,7 @@
 import { inArray } from 'drizzle-orm'
-import { describeError } from '../../errors.ts'
 import { describeHold } from '../../model/hold.ts'
 import type { JobState } from '../../model/job-state.ts'
-import { askCapacity, capacityAge } from '../../run/ask-capacity.ts'
+import { capacityAge, lookAtCapacity } from '../../run/ask-capacity.ts'
 import { openOn } from '../../store/board.ts'
 import { capacitiesOf } from '../../store/capacities.ts'
 import { loadOfLastDay } from '../../store/load.ts'
@@ -10,7 +9,7 @@ import { connections, holds } from '../../store/schema.ts'
 import { listRegion } from '../page.ts'
 import { Html, render } from '../template.ts'
 import { capacityView } from './capacity.ts'
-import { addressesOf, type PageKind, type Site } from './site.ts'
+import { addressesOf, type PageKind } from './site.ts'
 import { hourBars, stateBar } from './strip.ts'
 import { countsInWords } from './words.ts'
 
@@ -40,11 +39,7 @@ export const clustersPage: PageKind = {
         const hold = held.find(one => one.cluster === name && (one.until === null || one.until > now))
         const load = await loadOfLastDay(context.db, name)
         const told = asked.find(row => row.cluster === name)
-        const tells = context
-          .connections()
-          .some(one => one.split('#')[0] === name && context.clusterOf(one).tellsCapacity)
-        if (tells && (told === undefined || now.getTime() - told.askedAt.getTime() >= capacityAge * 1_000))
-          askAside(site, name)
+        const tells = lookAtCapacity(context, name, told)
         const counts: Partial<Record<JobState, number>> = open.get(name) ?? {}
         const sum = (key: 'logins' | 'programs' | 'schedulerCommands') => load.reduce((all, hour) => all + hour[key], 0)
         return {
@@ -74,14 +69,6 @@ export const clustersPage: PageKind = {
       regions: [listRegion('clusters', { before: '<div class="cards clusters">', rows, after: '</div>' })],
     }
   },
-}
-
-/** Nobody who looks waits for a cluster: what it tells comes with the next renewal. */
-function askAside({ context }: Site, cluster: string): void {
-  if (context.stopping.aborted) return
-  askCapacity(context, cluster).catch(error =>
-    context.log.warn({ step: 'capacity', cluster, err: describeError(error) }, 'what a cluster has cannot be kept'),
-  )
 }
 
 function newest(dates: readonly (Date | null)[]): Date | null {
