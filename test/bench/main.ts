@@ -16,6 +16,7 @@ import type { Bench, Figure } from './figure.ts'
 import { benchGitLab } from './gitlab.ts'
 import { describeMachine } from './machine.ts'
 import { benchMemory } from './memory.ts'
+import { benchPages } from './pages.ts'
 import { benchPoll } from './poll.ts'
 import { benchLoad } from './scheduler-load.ts'
 import { benchSsh } from './ssh.ts'
@@ -35,6 +36,7 @@ const benches: Readonly<Record<string, (bench: Bench) => Promise<Figure[]>>> = {
   ack: benchAck,
   events: benchEvents,
   memory: benchMemory,
+  pages: benchPages,
   ci: benchCi,
   poll: benchPoll,
   load: benchLoad,

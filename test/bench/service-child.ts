@@ -1,8 +1,10 @@
 /** The whole service as a process of its own; says how large it is and how long its event loop was held up. Needs `--expose-gc`. */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { loadConfig } from '../../src/config/index.ts'
 import { type Service, startService } from '../../src/main.ts'
+import { setHold } from '../../src/store/holds.ts'
 import { rows } from '../../src/store/open.ts'
 import { fastClock } from '../support/clock.ts'
 import type { SharedClock } from './gitlab-child.ts'
@@ -65,7 +67,42 @@ const methods = {
     delay.reset()
     return held
   },
+  /** So that no round takes the seeded jobs for lost, or costs what a page does not. */
+  holdBack: (cluster: string) =>
+    setHold(service.context.db, { cluster, mode: 'pause', reason: null, by: 'bench', until: null }),
+  /** The branches there are become one tree, ten below each. */
+  async growTree() {
+    const { db } = service.context
+    await db.execute(sql`update branches set parent_by = 'file', parent_why = 'written in .compops.yml',
+      parent_branch = 'calc/b' || (substr(ref, 18)::integer / 10) where ref ~ '^refs/heads/calc/b[0-9]+$' and ref <> 'refs/heads/calc/b0'`)
+    // Telling GitLab of all of them is another bench's.
+    await db.execute(sql`update runs set reported_version = version`)
+    await db.execute(sql`analyze`)
+  },
+  /** Share of one processor that was used over so many ms. */
+  async cpuAtRest(ms: number): Promise<number> {
+    const before = process.cpuUsage()
+    await sleep(ms)
+    return total(process.cpuUsage(before)) / ms
+  },
+  /** Asked from within: what a browser's own work costs is another's, what serving it costs is ours. */
+  async page(path: string): Promise<{ ms: number; text: string }> {
+    const atRest = process.cpuUsage()
+    await sleep(1_000)
+    const rest = total(process.cpuUsage(atRest)) / 1_000
+    const before = process.cpuUsage()
+    const began = performance.now()
+    const answer = await fetch(`${service.url}${path}`)
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text.slice(0, 300)}`)
+    const ms = total(process.cpuUsage(before)) - rest * (performance.now() - began)
+    return { ms: Math.max(0, ms), text }
+  },
   stop: () => service.stop(),
+}
+
+function total({ user, system }: NodeJS.CpuUsage): number {
+  return (user + system) / 1_000
 }
 
 export type ServiceChild = typeof methods
