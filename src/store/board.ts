@@ -186,27 +186,43 @@ export interface Usage {
   readonly coreSeconds: number
 }
 
-/** Core time that was held in the last days, by person, project or cluster: the most first. */
-export async function usageBy(
-  db: Db,
-  projectIds: readonly number[],
-  by: 'person' | 'project' | 'cluster',
-  days: number,
-): Promise<Usage[]> {
-  if (projectIds.length === 0) return []
-  const name = {
-    person: sql`coalesce(r.caused_by ->> 'username', 'nobody')`,
-    project: sql`p.path`,
-    cluster: sql`j.cluster`,
-  }[by]
-  const found = await rows<{ name: string; seconds: number | string }>(
+export interface UsageTables {
+  readonly person: readonly Usage[]
+  readonly project: readonly Usage[]
+  readonly cluster: readonly Usage[]
+}
+
+const mostUsers = 8
+
+/** Core time that was held in the last days, by person, project and cluster: the most first. What was held is looked at once for all three. */
+export async function usageOf(db: Db, projects: ReadonlyMap<number, string>, days: number): Promise<UsageTables> {
+  if (projects.size === 0) return { person: [], project: [], cluster: [] }
+  const found = await rows<{
+    person: string | null
+    project: number | string | null
+    cluster: string | null
+    kind: 'person' | 'project' | 'cluster'
+    seconds: number | string
+  }>(
     db,
-    sql`select ${name} as name, sum(extract(epoch from coalesce(a.ended_at, now()) - greatest(a.started_at, now() - ${days} * interval '1 day'))
-        * coalesce((a.accounting ->> 'cpus')::float8, 1)) as seconds
-      from attempts a join jobs j on j.id = a.job_id join runs r on r.id = a.run_id join projects p on p.id = a.project_id
-      where a.project_id in ${[...projectIds]} and a.started_at is not null and coalesce(a.ended_at, now()) > now() - ${days} * interval '1 day'
-        and (not a.final or a.ended_at is not null)
-      group by 1 order by 2 desc limit 8`,
+    sql`with held as materialized (
+        select coalesce(r.caused_by ->> 'username', 'nobody') as person, a.project_id as project, split_part(a.connection, '#', 1) as cluster,
+          extract(epoch from coalesce(a.ended_at, now()) - greatest(a.started_at, now() - ${days} * interval '1 day'))
+            * coalesce((a.accounting ->> 'cpus')::float8, 1) as seconds
+        from attempts a join runs r on r.id = a.run_id
+        where a.project_id in ${[...projects.keys()]} and a.started_at is not null and coalesce(a.ended_at, now()) > now() - ${days} * interval '1 day'
+          and (not a.final or a.ended_at is not null))
+      select person, project, cluster, case grouping(person, project, cluster) when 3 then 'person' when 5 then 'project' else 'cluster' end as kind,
+        sum(seconds) as seconds
+      from held group by grouping sets ((person), (project), (cluster)) order by seconds desc`,
   )
-  return found.map(row => ({ name: row.name, coreSeconds: Math.max(0, Number(row.seconds)) }))
+  const table = (kind: keyof UsageTables) =>
+    found
+      .filter(row => row.kind === kind)
+      .slice(0, mostUsers)
+      .map(row => ({
+        name: kind === 'project' ? (projects.get(Number(row.project)) ?? '') : (row[kind] ?? ''),
+        coreSeconds: Math.max(0, Number(row.seconds)),
+      }))
+  return { person: table('person'), project: table('project'), cluster: table('cluster') }
 }

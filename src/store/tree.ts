@@ -100,7 +100,7 @@ async function loadNodes(db: Db, chosen: SQL): Promise<StoredNode[]> {
       left join runs r on r.id = b.latest_run_id
       left join lateral (select m.iid, m.target_branch from merge_requests m where m.project_id = b.project_id
           and m.source_project_id = b.project_id and m.source_branch = substr(b.ref, 12) and m.state = 'opened' order by m.iid limit 1) m on true
-      left join lateral (select o.* from runs o where o.branch_id = b.id and o.state = 'completed' and o.ended_at is not null
+      left join lateral (select o.id, o.sha, o.ended_at, o.parent, o.parent_run_id, o.parent_ended_at from runs o where o.branch_id = b.id and o.state = 'completed' and o.ended_at is not null
           order by (o.id = b.latest_run_id) desc, o.created_at desc, o.id desc limit 1) o on true
       where ${chosen}
       order by b.ref`,

@@ -4,7 +4,7 @@ import { describeHold } from '../../model/hold.ts'
 import type { JobState } from '../../model/job-state.ts'
 import { formatCoreHours, formatTime } from '../../render/amounts.ts'
 import { plain } from '../../render/plain.ts'
-import { countBoard, usageBy } from '../../store/board.ts'
+import { countBoard, usageOf } from '../../store/board.ts'
 import { type ListedRun, runsOfProjects } from '../../store/lists.ts'
 import { shortBranch } from '../../store/runs.ts'
 import { connections, holds } from '../../store/schema.ts'
@@ -23,14 +23,13 @@ export const overviewPage: PageKind = {
     const { db } = site.context
     const seen = await visitor.projects()
     const ids = seen.map(one => one.project.id)
-    const [counts, running, held, failed, byPerson, byProject, byCluster] = [
+    const paths = new Map(seen.map(one => [one.project.id, one.project.path]))
+    const [counts, running, held, failed, usage] = [
       await countBoard(db, ids),
       await runsOfProjects(db, ids, 'under way', 25),
       await runsOfProjects(db, ids, 'held', 12),
       await runsOfProjects(db, ids, 'failed lately', 12),
-      await usageBy(db, ids, 'person', days),
-      await usageBy(db, ids, 'project', days),
-      await usageBy(db, ids, 'cluster', days),
+      await usageOf(db, paths, days),
     ]
     const open = (...states: JobState[]) => states.reduce((sum, state) => sum + (counts.open[state] ?? 0), 0)
     const to = addressesOf(site)
@@ -47,7 +46,6 @@ export const overviewPage: PageKind = {
         href: to.jobs({ when: 'day', state: 'completed' }),
       },
     ]
-    const paths = new Map(seen.map(one => [one.project.id, one.project.path]))
     const list = (id: string, title: string, empty: string, found: typeof running) =>
       runList(site, id, { title, empty, found, paths })
     const regions: Region[] = [
@@ -66,9 +64,9 @@ export const overviewPage: PageKind = {
         render('overview-usage', {
           days,
           tables: [
-            { title: 'by person', rows: shares(byPerson) },
-            { title: 'by project', rows: shares(byProject) },
-            { title: 'by cluster', rows: shares(byCluster) },
+            { title: 'by person', rows: shares(usage.person) },
+            { title: 'by project', rows: shares(usage.project) },
+            { title: 'by cluster', rows: shares(usage.cluster) },
           ].filter(table => table.rows.length > 0),
         }),
       ),
