@@ -9,14 +9,16 @@ import type { Engine } from './stores.ts'
 
 /** What polling needs of a context; anything else that it came to need would fail loudly. */
 export function contextFor(cluster: Cluster, store: Engine['store'], clock: Clock = systemClock): Context {
+  const secrets = createSecrets()
   const parts: Partial<Context> = {
     store,
+    secrets,
     db: store.db,
     clock,
     lease: unshared,
     metrics: createMetrics(),
     wake: createWake(clock),
-    log: createLog({ secrets: createSecrets(), destination: { write: () => true } }),
+    log: createLog({ secrets, destination: { write: () => true } }),
     connections: () => [cluster.name],
     clusterOf: () => cluster,
     clusterConfig: () => ({ pollInterval: 15_000, maxPollInterval: 120_000 }) as ReturnType<Context['clusterConfig']>,
