@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { templates } from '../../ci-templates/build.ts'
 
-// GitLab's CI schema (editor/schema/ci.json) is not at hand: what it says of the keys that the templates use is checked here.
+// What they become in a project is checked against GitLab's schema in lint.test.ts.
 const script = fileURLToPath(new URL('../../ci-templates/compops.sh', import.meta.url))
 type Mapping = Record<string, unknown>
 type CiJob = Mapping & { variables: Mapping; script: unknown[] }
