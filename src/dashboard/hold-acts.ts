@@ -58,8 +58,6 @@ export function addHoldActs(app: Hono, { site, cookies, visitorOf, layout, refus
     try {
       const form = await c.req.parseBody()
       checkForm(c, context.config.publicUrl, visitor.formToken, form.form_token)
-      if (!visitor.admin)
-        context.audit.record({ act: 'cluster held back or resumed', by, result: 'refused: no administrator' })
       onlyAdmins(visitor)
       const { cluster, act } = meant(c.req.param('cluster'), c.req.param('act'))
       const line = (value: unknown, most: number) =>
