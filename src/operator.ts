@@ -8,6 +8,7 @@ import { Hono } from 'hono'
 import type { Cluster } from './cluster/cluster.ts'
 import type { Audit, Log, Secrets } from './log.ts'
 import { isId, newId } from './model/id.ts'
+import { oneLineOf } from './model/one-line.ts'
 import { mostChains } from './model/why.ts'
 import { answerPiece, pieceAsked } from './results/answer.ts'
 import { findResults } from './results/find.ts'
@@ -161,21 +162,14 @@ function unknownCluster(cluster: string, known: OperatorContext['clusters']): st
 /** What was asked for, or why not. */
 function readHold(given: unknown, known: OperatorContext['clusters']): Parameters<typeof setHold>[1] | string {
   const body = (given ?? {}) as Readonly<Record<string, unknown>>
-  const line = (value: unknown, most: number) =>
-    typeof value === 'string'
-      ? value
-          .replace(/[\u0000-\u001f\u007f]+/g, ' ')
-          .trim()
-          .slice(0, most)
-      : ''
   const cluster = typeof body.cluster === 'string' ? body.cluster : ''
   const unknown = unknownCluster(cluster, known)
   if (unknown !== null) return unknown
   if (body.mode !== 'pause' && body.mode !== 'drain') return 'pause or drain?'
   const until = typeof body.until === 'string' ? new Date(body.until) : null
   if (until !== null && Number.isNaN(until.getTime())) return 'until when? That is no time'
-  const by = line(body.by, 100) || 'the operator'
-  return { cluster, mode: body.mode, reason: line(body.reason, 300) || null, by, until }
+  const by = oneLineOf(body.by, 100) || 'the operator'
+  return { cluster, mode: body.mode, reason: oneLineOf(body.reason, 300) || null, by, until }
 }
 
 const dumpName = 'dump.'

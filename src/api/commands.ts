@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Desk } from '../auth/desk.ts'
 import { Refusal } from '../auth/refusal.ts'
+import { causeAsked } from '../command/cause.ts'
 import type { Answer } from '../command/order.ts'
 import { perform } from '../command/perform.ts'
 import { verbNamed, verbs } from '../command/verbs.ts'
@@ -38,7 +38,7 @@ export function commandEndpoints(context: Context, desk: Desk): Endpoint[] {
           project,
           at: { branch },
           // A key is its sender's own, and of this one request: nobody is answered with what another asked.
-          cause: `api:${caller.person.id}:${digest([project.id, branch, order, key ?? newId()])}`,
+          cause: causeAsked(caller.person.id, [project.id, branch, order, key ?? newId()]),
         })
         if (answer.outcome === 'refused') throw new Refusal(answer.denied === true ? 403 : 409, answer.said)
         const named = target === null ? null : await branchAsListed(context.db, project.id, fullRef(target))
@@ -51,8 +51,4 @@ export function commandEndpoints(context: Context, desk: Desk): Endpoint[] {
       },
     }),
   ]
-}
-
-function digest(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 32)
 }

@@ -15,7 +15,7 @@ import { retryJob } from '../run/rerun.ts'
 import { startRun } from '../run/start.ts'
 import { type CiJobRow, findCiJob, keepCiJob, nameRun } from '../store/ci-jobs.ts'
 import { findProject, type ProjectRow } from '../store/projects.ts'
-import { findRun, findRunOf, jobsOf, type RunRow } from '../store/runs.ts'
+import { findRun, findRunCausedBy, findRunOf, jobsOf, type RunRow } from '../store/runs.ts'
 import { ciJobs, runs } from '../store/schema.ts'
 import { type Form, readOrder } from './order.ts'
 
@@ -178,11 +178,8 @@ async function startOwn(context: Context, row: CiJobRow, project: ProjectRow, ru
       await nameRun(tx, row.id, id, wanted)
     },
   })
-  const [run] = await context.db
-    .select({ id: runs.id })
-    .from(runs)
-    .where(and(eq(runs.projectId, project.id), eq(runs.ref, ref), eq(runs.sha, row.sha), eq(runs.cause, cause)))
-  if (run === undefined) throw new CompopsError(said)
+  if ((await findRunCausedBy(context.db, { projectId: project.id, ref, sha: row.sha, cause })) === null)
+    throw new CompopsError(said)
 }
 
 function checkNames(row: CiJobRow, names: readonly string[]): void {

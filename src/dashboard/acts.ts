@@ -1,6 +1,7 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { Hono } from 'hono'
 import { Refusal } from '../auth/refusal.ts'
+import { causeAsked } from '../command/cause.ts'
 import { perform } from '../command/perform.ts'
 import { isStale, latestRunIdOf } from '../store/branches.ts'
 import { jobsOf, shortBranch } from '../store/runs.ts'
@@ -12,14 +13,12 @@ import { leaveSaid } from './said.ts'
 import { ownPath } from './sign-in.ts'
 
 /** What a person does from a page: asked for once, confirmed, then done by the verbs of comments and the API, with their rights. */
-export function addActs(app: Hono, { site, cookies, visitorOf, layout, refuse }: Way): void {
+export function addActs(app: Hono, { site, cookies, asVisitor, layout }: Way): void {
   const { context, base, desk } = site
 
   /** The question before the deed. The script shows it above the page; without one it is a page. */
-  app.get('/runs/:run/act/:verb', async c => {
-    const visitor = await visitorOf(c).catch(error => error as Error)
-    if (visitor instanceof Error) return refuse(c, visitor, null)
-    try {
+  app.get('/runs/:run/act/:verb', c =>
+    asVisitor(c, async visitor => {
       const seen = await desk.run(visitor.caller, c.req.param('run'))
       if ((await latestRunIdOf(context.db, seen.run.branchId)) !== seen.run.id)
         throw new Refusal(409, 'The branch has gone on to a newer run: what is done is done there')
@@ -40,15 +39,11 @@ export function addActs(app: Hono, { site, cookies, visitorOf, layout, refuse }:
         },
       }
       return layout(c, visitor, page)
-    } catch (error) {
-      return refuse(c, error, visitor)
-    }
-  })
+    }),
+  )
 
-  app.post('/runs/:run/act/:verb', async c => {
-    const visitor = await visitorOf(c).catch(error => error as Error)
-    if (visitor instanceof Error) return refuse(c, visitor, null)
-    try {
+  app.post('/runs/:run/act/:verb', c =>
+    asVisitor(c, async visitor => {
       const form = await c.req.parseBody()
       checkForm(c, context.config.publicUrl, visitor.formToken, form.form_token)
       const { run, project } = await desk.run(visitor.caller, c.req.param('run'), true)
@@ -70,16 +65,10 @@ export function addActs(app: Hono, { site, cookies, visitorOf, layout, refuse }:
           : { verb, target: job, args: { options: why === '' ? {} : { why }, values: {}, words: [] } }),
         ...{ person, project, at: { branch: shortBranch(run.ref) } },
         // The form's own key: sent twice, it is done once.
-        cause: `api:${person.id}:${digest([run.id, verb, job, key])}`,
+        cause: causeAsked(person.id, [run.id, verb, job, key]),
       })
       leaveSaid(c, cookies, answer)
       return c.redirect(`${base}${ownPath(form.back)}`, 303)
-    } catch (error) {
-      return refuse(c, error, visitor)
-    }
-  })
-}
-
-function digest(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 32)
+    }),
+  )
 }

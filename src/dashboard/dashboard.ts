@@ -133,7 +133,17 @@ export function createDashboard(context: Context, door: Door, api: Site['api']):
     return layout(c, visitor, trouble(500, 'This did not work; the log of the service says why.'), 500)
   }
 
-  const way = { site, cookies, assets, visitorOf, pageAt, layout, refuse }
+  async function asVisitor(c: HonoContext, work: (visitor: Visitor) => Promise<Response>): Promise<Response> {
+    let visitor: Visitor | null = null
+    try {
+      visitor = await visitorOf(c)
+      return await work(visitor)
+    } catch (error) {
+      return refuse(c, error, visitor)
+    }
+  }
+
+  const way = { site, cookies, assets, visitorOf, asVisitor, pageAt, layout, refuse }
   addSignIn(app, way, { gitlab, sessions, signIn: door.signIn })
   addLive(app, way)
   addActs(app, way)
@@ -171,6 +181,8 @@ export interface Way {
   readonly site: Site
   readonly cookies: ReturnType<typeof cookiesFor>
   visitorOf(c: HonoContext): Promise<Visitor>
+  /** Answers whoever asks; what goes wrong becomes the page that says so. */
+  asVisitor(c: HonoContext, work: (visitor: Visitor) => Promise<Response>): Promise<Response>
   pageAt(url: URL, visitor: Visitor): Promise<Page | null>
   layout(c: HonoContext, visitor: Visitor | null, page: Page, status?: number): Response
   refuse(c: HonoContext, error: unknown, visitor: Visitor | null): Response

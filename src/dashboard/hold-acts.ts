@@ -1,6 +1,7 @@
 import type { Hono } from 'hono'
 import { Refusal } from '../auth/refusal.ts'
 import { describeHold, readMoment } from '../model/hold.ts'
+import { oneLineOf } from '../model/one-line.ts'
 import { prose } from '../render/markdown.ts'
 import { holdCluster, resumeCluster } from '../run/hold-cluster.ts'
 import { holdOf } from '../store/holds.ts'
@@ -20,7 +21,7 @@ const means = {
 type Act = keyof typeof means
 
 /** Pausing, draining and resuming a cluster: what `compops pause` does, for whom the configuration names as administrators. */
-export function addHoldActs(app: Hono, { site, cookies, visitorOf, layout, refuse }: Way): void {
+export function addHoldActs(app: Hono, { site, cookies, asVisitor, layout }: Way): void {
   const { context, base } = site
 
   function meant(cluster: string, act: string): { readonly cluster: string; readonly act: Act } {
@@ -29,10 +30,8 @@ export function addHoldActs(app: Hono, { site, cookies, visitorOf, layout, refus
     return { cluster, act: act as Act }
   }
 
-  app.get('/load/:cluster/:act', async c => {
-    const visitor = await visitorOf(c).catch(error => error as Error)
-    if (visitor instanceof Error) return refuse(c, visitor, null)
-    try {
+  app.get('/load/:cluster/:act', c =>
+    asVisitor(c, async visitor => {
       onlyAdmins(visitor)
       const { cluster, act } = meant(c.req.param('cluster'), c.req.param('act'))
       const hold = await holdOf(context.db, cluster)
@@ -46,46 +45,33 @@ export function addHoldActs(app: Hono, { site, cookies, visitorOf, layout, refus
         },
       }
       return layout(c, visitor, page)
-    } catch (error) {
-      return refuse(c, error, visitor)
-    }
-  })
+    }),
+  )
 
-  app.post('/load/:cluster/:act', async c => {
-    const visitor = await visitorOf(c).catch(error => error as Error)
-    if (visitor instanceof Error) return refuse(c, visitor, null)
-    const by = visitor.caller.person.username
-    try {
+  app.post('/load/:cluster/:act', c =>
+    asVisitor(c, async visitor => {
+      const by = visitor.caller.person.username
       const form = await c.req.parseBody()
       checkForm(c, context.config.publicUrl, visitor.formToken, form.form_token)
       onlyAdmins(visitor)
       const { cluster, act } = meant(c.req.param('cluster'), c.req.param('act'))
-      const line = (value: unknown, most: number) =>
-        typeof value === 'string'
-          ? value
-              .replace(/[\u0000-\u001f\u007f]+/g, ' ')
-              .trim()
-              .slice(0, most)
-          : ''
       if (act === 'resume') {
         const ended = await resumeCluster(context, cluster, by)
         const said = ended ? `${cluster} goes on.` : `${cluster} was not held back any more.`
         leaveSaid(c, cookies, { outcome: ended ? 'done' : 'nothing to do', said })
       } else {
-        const written = line(form.until, 40)
+        const written = oneLineOf(form.until, 40)
         const until = written === '' ? null : readMoment(written, context.clock.now(), context.config.timeZone)
         if (written !== '' && until === null) {
           const said = `${prose(written)} is no time to come: write 2h, 3d, 18:00 or 2026-12-01 08:00 (${context.config.timeZone}). Nothing was changed.`
           leaveSaid(c, cookies, { outcome: 'refused', said })
           return c.redirect(`${base}/load`, 303)
         }
-        const reason = line(form.why, 300) || null
+        const reason = oneLineOf(form.why, 300) || null
         const hold = await holdCluster(context, { cluster, mode: act, reason, by, until })
         leaveSaid(c, cookies, { outcome: 'done', said: `${prose(describeHold(hold))}.` })
       }
       return c.redirect(`${base}/load`, 303)
-    } catch (error) {
-      return refuse(c, error, visitor)
-    }
-  })
+    }),
+  )
 }

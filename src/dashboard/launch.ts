@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto'
-import { and, eq } from 'drizzle-orm'
 import type { Hono } from 'hono'
 import { Refusal } from '../auth/refusal.ts'
+import { causeAsked } from '../command/cause.ts'
 import { perform } from '../command/perform.ts'
 import { readHead } from '../git/mirror.ts'
-import { runs } from '../store/schema.ts'
+import { findRunCausedBy } from '../store/runs.ts'
 import type { Way } from './dashboard.ts'
 import { fieldsOf, launchPage, launchQuery, planOf, readSettings, settingsOf } from './pages/launch.ts'
 import { addressesOf, decoded } from './pages/site.ts'
@@ -12,7 +11,7 @@ import { checkForm } from './safety.ts'
 import { leaveSaid } from './said.ts'
 
 /** What the form of a launch leads to: first its preview, at an address that holds what was changed and nothing else; then the run. */
-export function addLaunch(app: Hono, { site, cookies, visitorOf, refuse }: Way): void {
+export function addLaunch(app: Hono, { site, cookies, asVisitor }: Way): void {
   const { context, base, desk } = site
   const to = addressesOf(site)
 
@@ -21,9 +20,7 @@ export function addLaunch(app: Hono, { site, cookies, visitorOf, refuse }: Way):
     const url = new URL(c.req.url)
     const found = launchPage.at.exec(url.pathname)
     if (found === null || !url.searchParams.has('preview')) return next()
-    const visitor = await visitorOf(c).catch(error => error as Error)
-    if (visitor instanceof Error) return refuse(c, visitor, null)
-    try {
+    return asVisitor(c, async visitor => {
       const { project, rule } = await desk.project(visitor.caller, decoded(found[1]))
       const branch = (url.searchParams.get('branch') ?? '').trim().slice(0, 500)
       const plan = await planOf(context, { project, rule, by: visitor.caller.person, branch })
@@ -42,17 +39,13 @@ export function addLaunch(app: Hono, { site, cookies, visitorOf, refuse }: Way):
       // What is said of one job holds against what is said of all.
       const set = [...readSettings((url.searchParams.get('more') ?? '').slice(0, 20_000)), ...changed]
       return c.redirect(`${to.launch(project.path)}?${launchQuery({ branch, set })}#plan`, 303)
-    } catch (error) {
-      return refuse(c, error, visitor)
-    }
+    })
   })
 
   app.post('*', async (c, next) => {
     const found = launchPage.at.exec(new URL(c.req.url).pathname)
     if (found === null) return next()
-    const visitor = await visitorOf(c).catch(error => error as Error)
-    if (visitor instanceof Error) return refuse(c, visitor, null)
-    try {
+    return asVisitor(c, async visitor => {
       const form = await c.req.parseBody({ all: true })
       checkForm(c, context.config.publicUrl, visitor.formToken, form.form_token)
       const { project } = await desk.project(visitor.caller, decoded(found[1]), true)
@@ -66,9 +59,10 @@ export function addLaunch(app: Hono, { site, cookies, visitorOf, refuse }: Way):
       if (branch === '' || wrong.length > 0) throw new Refusal(400, 'The form is not understood: load it anew')
       const { person } = visitor.caller
       // The form's own key: sent twice, it is one run.
-      const cause = `api:${person.id}:${digest([project.id, branch, sha, values, key])}` as const
+      const cause = causeAsked(person.id, [project.id, branch, sha, values, key])
       const ref = `refs/heads/${branch}`
-      const before = await runOf(project.id, ref, cause)
+      const runOfForm = () => findRunCausedBy(context.db, { projectId: project.id, ref, cause })
+      const before = await runOfForm()
       if (before === null && (await readHead(await context.mirror(project), ref)) !== sha) {
         leaveSaid(c, cookies, {
           outcome: 'refused',
@@ -81,25 +75,11 @@ export function addLaunch(app: Hono, { site, cookies, visitorOf, refuse }: Way):
         ...{ person, project, at: { branch }, cause },
       })
       leaveSaid(c, cookies, answer)
-      const run = await runOf(project.id, ref, cause)
+      const run = await runOfForm()
       return c.redirect(
-        run === null ? `${to.launch(project.path)}?${launchQuery({ branch, set })}` : `${base}/runs/${run}`,
+        run === null ? `${to.launch(project.path)}?${launchQuery({ branch, set })}` : `${base}/runs/${run.id}`,
         303,
       )
-    } catch (error) {
-      return refuse(c, error, visitor)
-    }
+    })
   })
-
-  async function runOf(projectId: number, ref: string, cause: `api:${string}`): Promise<string | null> {
-    const [run] = await context.db
-      .select({ id: runs.id })
-      .from(runs)
-      .where(and(eq(runs.projectId, projectId), eq(runs.ref, ref), eq(runs.cause, cause)))
-    return run?.id ?? null
-  }
-}
-
-function digest(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 32)
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { capacityShape } from './capacity.ts'
 import { failureReasonNames, jobStateNames } from './job-state.ts'
+import { oneLine } from './one-line.ts'
 import { piecesOf } from './results.ts'
 
 const State = z.enum(jobStateNames)
@@ -299,13 +300,7 @@ export const ClusterList = z.object({
 })
 
 export const HoldAsked = z.strictObject({
-  reason: z
-    .string()
-    .max(300)
-    .transform(text => text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim())
-    .nullable()
-    .optional()
-    .describe('Everybody whose jobs wait reads it.'),
+  reason: z.string().max(300).transform(oneLine).nullable().optional().describe('Everybody whose jobs wait reads it.'),
   until: z
     .string()
     .max(40)

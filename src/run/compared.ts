@@ -1,9 +1,7 @@
-import { eq } from 'drizzle-orm'
 import { isId } from '../model/id.ts'
 import type { Run } from '../model/run.ts'
 import type { Db } from '../store/open.ts'
-import { loadRun } from '../store/runs.ts'
-import { runs } from '../store/schema.ts'
+import { findRun, loadRun } from '../store/runs.ts'
 import { loadTree } from '../store/tree.ts'
 import type { BranchNode } from '../tree/node.ts'
 
@@ -36,8 +34,7 @@ export async function runsToCompare(db: Db, projectId: number, words: readonly s
 
 async function runMeant(db: Db, projectId: number, word: string, tree: readonly BranchNode[]): Promise<string | null> {
   if (isId(word)) {
-    const [run] = await db.select({ project: runs.projectId }).from(runs).where(eq(runs.id, word))
-    return run?.project === projectId ? word : null
+    return (await findRun(db, word))?.projectId === projectId ? word : null
   }
   const node = tree.find(one => one.branch === word)
   return node?.result?.id ?? node?.run?.id ?? null

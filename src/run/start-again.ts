@@ -1,4 +1,3 @@
-import { and, eq } from 'drizzle-orm'
 import { projectFor } from '../config/index.ts'
 import type { Context } from '../context.ts'
 import { CompopsError } from '../errors.ts'
@@ -6,8 +5,7 @@ import { ensureCommit, readCommit, readHead } from '../git/mirror.ts'
 import type { Cause, Person } from '../model/run.ts'
 import type { ProjectRow } from '../store/projects.ts'
 import type { RunRow } from '../store/runs.ts'
-import { shortBranch } from '../store/runs.ts'
-import { runs } from '../store/schema.ts'
+import { findRunCausedBy, shortBranch } from '../store/runs.ts'
 import type { Within } from './begin-again.ts'
 import { branchRefused } from './branch-refused.ts'
 import { commitOfRun, readSpecFile } from './computation.ts'
@@ -59,10 +57,7 @@ export async function startAgain(context: Context, asked: RunToStartAgain): Prom
     ...{ only: asked.only, values: asked.values, within: asked.within },
     commit: commitOfRun(commit),
   })
-  const [run] = await context.db
-    .select()
-    .from(runs)
-    .where(and(eq(runs.projectId, project.id), eq(runs.ref, ref), eq(runs.sha, sha), eq(runs.cause, cause)))
-  if (run === undefined) throw new CompopsError(result)
+  const run = await findRunCausedBy(context.db, { projectId: project.id, ref, sha, cause })
+  if (run === null) throw new CompopsError(result)
   return run
 }

@@ -5,7 +5,7 @@ import { isFinal, jobStateNames } from '../model/job-state.ts'
 import { stateOfRun } from '../model/needs.ts'
 import type { AccountingRow, Collected } from '../model/observation.ts'
 import type { Removal } from '../model/retention.ts'
-import type { Attempt, Job, Run, Task } from '../model/run.ts'
+import type { Attempt, Cause, Job, Run, Task } from '../model/run.ts'
 import { type Db, rows } from './open.ts'
 import { attempts, branches, jobs, projects, runDirectories, runs } from './schema.ts'
 import { currentTasks, type TasksOfAttempt, tasksOfJobs } from './tasks.ts'
@@ -30,6 +30,16 @@ export async function touchRuns(db: Db, ids: readonly string[]): Promise<void> {
 
 export async function findRun(db: Db, id: string): Promise<RunRow | null> {
   return (await db.select().from(runs).where(eq(runs.id, id)))[0] ?? null
+}
+
+/** The run that one request made on a branch, at this commit or whichever it was. */
+export async function findRunCausedBy(
+  db: Db,
+  of: { readonly projectId: number; readonly ref: string; readonly cause: Cause; readonly sha?: string },
+): Promise<RunRow | null> {
+  const commit = of.sha === undefined ? undefined : eq(runs.sha, of.sha)
+  const request = and(eq(runs.projectId, of.projectId), eq(runs.ref, of.ref), eq(runs.cause, of.cause))
+  return (await db.select().from(runs).where(and(request, commit)))[0] ?? null
 }
 
 export async function findRunOf(db: Db, projectId: number, ref: string, sha: string): Promise<RunRow | null> {
